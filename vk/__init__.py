@@ -1,0 +1,136 @@
+"""vk turns anything able to run a pod into a Kubernetes node.
+
+The public names are loaded on first use (PEP 562), so that importing vk costs nothing and loads no
+controller and no network code.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vk._version import __version__ as __version__
+    from vk.errors import (
+        ClusterError,
+        ConfigError,
+        InvalidInputError,
+        NotFoundError,
+        PermanentError,
+        PluginError,
+        ProviderError,
+        TemporaryError,
+        UnsupportedError,
+        VkError,
+    )
+    from vk.fields import FieldTable
+    from vk.hookspecs import Register, hookimpl
+    from vk.kubelet import VirtualKubelet
+    from vk.models.keys import ContainerKey, PodKey
+    from vk.models.node import Address, NodeInfo, Taint
+    from vk.models.pod import DNS, Container, HostAlias, Pod
+    from vk.models.status import (
+        Condition,
+        ContainerState,
+        ContainerStatus,
+        Gone,
+        PodChange,
+        PodStatus,
+        Running,
+        Terminated,
+        Unplaced,
+        Waiting,
+    )
+    from vk.provider import API_VERSION, Provider, ProviderContext
+    from vk.settings import Settings
+
+_HOMES = {
+    "vk._version": ("__version__",),
+    "vk.errors": (
+        "ClusterError",
+        "ConfigError",
+        "InvalidInputError",
+        "NotFoundError",
+        "PermanentError",
+        "PluginError",
+        "ProviderError",
+        "TemporaryError",
+        "UnsupportedError",
+        "VkError",
+    ),
+    "vk.fields": ("FieldTable",),
+    "vk.hookspecs": ("Register", "hookimpl"),
+    "vk.kubelet": ("VirtualKubelet",),
+    "vk.models.keys": ("ContainerKey", "PodKey"),
+    "vk.models.node": ("Address", "NodeInfo", "Taint"),
+    "vk.models.pod": ("DNS", "Container", "HostAlias", "Pod"),
+    "vk.models.status": (
+        "Condition",
+        "ContainerState",
+        "ContainerStatus",
+        "Gone",
+        "PodChange",
+        "PodStatus",
+        "Running",
+        "Terminated",
+        "Unplaced",
+        "Waiting",
+    ),
+    "vk.provider": ("API_VERSION", "Provider", "ProviderContext"),
+    "vk.settings": ("Settings",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [  # noqa: PLE0604, RUF022 # written out for type checkers; a test compares it with _HOMES
+    "API_VERSION",
+    "DNS",
+    "Address",
+    "ClusterError",
+    "Condition",
+    "ConfigError",
+    "Container",
+    "ContainerKey",
+    "ContainerState",
+    "ContainerStatus",
+    "FieldTable",
+    "Gone",
+    "HostAlias",
+    "InvalidInputError",
+    "NodeInfo",
+    "NotFoundError",
+    "PermanentError",
+    "PluginError",
+    "Pod",
+    "PodChange",
+    "PodKey",
+    "PodStatus",
+    "Provider",
+    "ProviderContext",
+    "ProviderError",
+    "Register",
+    "Running",
+    "Settings",
+    "Taint",
+    "TemporaryError",
+    "Terminated",
+    "UnsupportedError",
+    "Unplaced",
+    "VirtualKubelet",
+    "VkError",
+    "Waiting",
+    "__version__",
+    "hookimpl",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module 'vk' has no attribute {name!r}")
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

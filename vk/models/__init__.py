@@ -1,0 +1,1 @@
+"""Values that cross the border between core and provider: frozen attrs classes without I/O."""

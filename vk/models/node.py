@@ -1,0 +1,49 @@
+"""What a provider says of its node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import attrs
+
+from vk.models.status import Condition
+
+__all__ = ["Address", "NodeInfo", "Taint"]
+
+
+@attrs.frozen
+class Address:
+    """One address of the node; ``type`` is InternalIP, ExternalIP, Hostname, InternalDNS, ..."""
+
+    type: str
+    address: str
+
+
+@attrs.frozen
+class Taint:
+    """Keeps pods that do not tolerate it away; ``effect`` is NoSchedule, NoExecute, ..."""
+
+    key: str
+    value: str = ""
+    effect: str = "NoSchedule"
+
+
+@attrs.frozen(kw_only=True)
+class NodeInfo:
+    """The node as the provider describes it. Quantities are Kubernetes notation (``"8Gi"``).
+
+    ``allocatable`` None means all of ``capacity``. ``os`` and ``architecture`` None: the
+    configuration's, ``linux`` and ``amd64`` by default. Labels, annotations and taints are added to
+    those that every node of this project has.
+    """
+
+    capacity: Mapping[str, str]
+    allocatable: Mapping[str, str] | None = None
+    addresses: tuple[Address, ...] = attrs.field(default=(), converter=tuple)
+    os: str | None = None
+    architecture: str | None = None
+    labels: Mapping[str, str] = attrs.field(factory=dict)
+    annotations: Mapping[str, str] = attrs.field(factory=dict)
+    taints: tuple[Taint, ...] = attrs.field(default=(), converter=tuple)
+    conditions: tuple[Condition, ...] = attrs.field(default=(), converter=tuple)
+    provider_id: str = ""

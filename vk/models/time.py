@@ -1,0 +1,28 @@
+"""RFC 3339 times as the API server writes them: UTC, whole seconds, a Z at the end."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+__all__ = ["format_time", "now", "parse_time"]
+
+
+def now() -> datetime:
+    """Return the current time in UTC, cut to whole seconds as Kubernetes stores it."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+def format_time(value: datetime) -> str:
+    """Write ``value`` (aware) as ``2026-01-31T12:00:00Z``."""
+    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse_time(text: object) -> datetime | None:
+    """Read an RFC 3339 time; None for anything that is not one."""
+    if not isinstance(text, str):
+        return None
+    try:
+        value = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return value if value.tzinfo else value.replace(tzinfo=UTC)

@@ -1,0 +1,159 @@
+"""The one class that a provider's author implements, and what the core hands to it.
+
+Four methods are required; everything else has an honest default. The framework owns the tasks: it
+calls, times out, retries and cancels; a provider returns values and raises the errors of
+`vk.errors`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from types import TracebackType
+from typing import Any, ClassVar, Protocol, Self
+
+import attrs
+
+from vk.errors import UnsupportedError
+from vk.fields import FieldTable
+from vk.models.keys import PodKey
+from vk.models.node import NodeInfo
+from vk.models.pod import Json, Pod
+from vk.models.status import PodChange, PodStatus
+
+__all__ = ["API_VERSION", "Emit", "Provider", "ProviderContext"]
+
+API_VERSION = 1
+"""Version of the interface between core and providers; raised when a provider would break."""
+
+
+class Emit(Protocol):
+    """Writes an event about a pod. The same ``id`` is written once, also after a restart."""
+
+    def __call__(
+        self, key: PodKey, type: str, reason: str, message: str, *, id: str | None = None
+    ) -> None: ...
+
+
+@attrs.frozen(kw_only=True)
+class ProviderContext:
+    """What the core gives a provider. Everything here may be used from `__aenter__` on."""
+
+    api_version: int = API_VERSION
+    node_name: str
+    cluster_uid: str
+    """UID of namespace kube-system: the identity to mark backend objects with, next to the node."""
+    config: Any = None
+    """An instance of the provider's ``config_class``, or None where it has none."""
+    pods: Mapping[str, Pod]
+    """The node's pods by UID, each with its last API status; live, and filled before enter."""
+    secret: Callable[[str, str], Awaitable[Json | None]] = attrs.field(repr=False)
+    """``await secret(namespace, name)``: the object, None where there is none."""
+    config_map: Callable[[str, str], Awaitable[Json | None]] = attrs.field(repr=False)
+    """``await config_map(namespace, name)``: the object, None where there is none."""
+    annotate: Callable[[PodKey, Mapping[str, str]], Awaitable[None]] = attrs.field(repr=False)
+    """Keep annotations on the pod, durably; does nothing when the pod is gone or another."""
+    check_lease: Callable[[], None] = attrs.field(repr=False)
+    """Raises TemporaryError when this process may no longer act for the node."""
+    emit: Emit = attrs.field(repr=False)
+    node_changed: Callable[[], None] = attrs.field(repr=False)
+    """Ask the core to call `Provider.describe_node` soon."""
+
+
+@attrs.define(eq=False)
+class Provider(ABC):
+    """Runs pods on a backend, for one node.
+
+    Create, update and delete are shielded from cancellation: when the process stops they get 25 s,
+    then their outcome counts as unknown. One pod's calls never overlap; calls for different pods
+    do. Raising NotFoundError, UnsupportedError, TemporaryError or PermanentError says what the core
+    does next; any other exception, and running out of time, is an unknown outcome.
+    """
+
+    config_class: ClassVar[type[Any] | None] = None
+    """An attrs class that `--provider-config`, the environment and `--set` fill."""
+    fields: ClassVar[FieldTable] = FieldTable()
+    """Which fields of a PodSpec the backend honours, ignores and refuses."""
+    resolves: ClassVar[frozenset[str]] = frozenset({"env"})
+    """What the core resolves before the provider sees a pod; empty: nothing."""
+    durable: ClassVar[bool] = True
+    """Whether workloads outlive this process."""
+    poll_interval: ClassVar[float] = 5.0
+    """Seconds between two lists where `watch_pods` is not implemented."""
+    list_interval: ClassVar[float] = 60.0
+    """Seconds between two complete lists beside `watch_pods`."""
+    list_lag: ClassVar[float] = 0.0
+    """Seconds for which a new workload may be missing from a list."""
+    create_timeout: ClassVar[float] = 120.0
+    update_timeout: ClassVar[float] = 120.0
+    delete_timeout: ClassVar[float] = 120.0
+    list_timeout: ClassVar[float] = 60.0
+    get_timeout: ClassVar[float] = 15.0
+
+    context: ProviderContext
+
+    async def __aenter__(self) -> Self:
+        """Open connections; called once, while this process holds the node's lease."""
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close what was opened; workloads stay."""
+        return
+
+    @abstractmethod
+    async def describe_node(self) -> NodeInfo:
+        """Say what the node offers. Asked every 60 s and after ``context.node_changed()``."""
+
+    @abstractmethod
+    async def create_pod(self, pod: Pod) -> PodStatus | None:
+        """Start the pod; return once the backend has accepted it, not once it runs.
+
+        Must be safe to repeat for one UID: a second call finds the first one's workload. Returns
+        its status, or None where the backend does not say yet.
+        """
+
+    @abstractmethod
+    async def delete_pod(self, key: PodKey, *, grace_period: float) -> PodStatus | None:
+        """Ask the backend to end the pod within ``grace_period`` seconds; never wait for that.
+
+        Called again with backoff until the pod is gone, and when the grace period shrinks. Raises
+        NotFoundError when the backend holds nothing: that is success. Returns the status, or None.
+        """
+
+    @abstractmethod
+    async def list_pods(self) -> Sequence[PodStatus]:
+        """Return a status for every pod that carries this cluster's and this node's identity.
+
+        Raises rather than return a part.
+        """
+
+    async def update_pod(self, pod: Pod, changed: Collection[str]) -> PodStatus | None:
+        """Apply a change of the pod; ``changed`` names the fields, such as ``spec.containers``.
+
+        The default raises UnsupportedError: one event, no retry, the status is kept.
+        """
+        raise UnsupportedError(f"this provider cannot change a running pod: {sorted(changed)}")
+
+    async def get_pods(self, keys: Sequence[PodKey]) -> Sequence[PodStatus]:
+        """Return the statuses of ``keys``; a key missing in the answer is known to be absent.
+
+        Raises where absent and not-permitted look alike. The default raises UnsupportedError: the
+        core then relies on several complete lists.
+        """
+        raise UnsupportedError("this provider has no direct look-up")
+
+    async def watch_pods(self) -> AsyncIterator[PodChange]:
+        """Yield each change as it happens. When it ends or raises it is started again.
+
+        The default says that there is no stream, and the core polls `list_pods`.
+        """
+        raise UnsupportedError("this provider has no stream of changes")
+        yield  # pragma: no cover # makes this an async generator, as every override must be
+
+    async def ping(self) -> None:
+        """Raise when the backend cannot be reached; taking over 10 s counts as that too."""

@@ -1,0 +1,60 @@
+"""Settings: what the command line, the environment and the configuration file say, as one value.
+
+Filled by `vk.cli`; programs that embed a node build it themselves. Durations are seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import attrs
+
+from vk.models.node import Taint
+
+__all__ = ["Settings"]
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """Everything about one node that is not the provider's own configuration."""
+
+    provider: str
+    """Name of the provider, as a plugin registered it."""
+    node_name: str = "virtual-kubelet"
+    kubeconfig: str = ""
+    """Path; empty: ``~/.kube/config`` if it is there, else the pod's ServiceAccount."""
+    provider_config: Path | None = None
+    provider_settings: Mapping[str, str] = attrs.field(factory=dict)
+    """``--set key=value``: single keys of the provider's configuration."""
+    os: str = "linux"
+    cluster_domain: str = "cluster.local"
+    cluster_dns: tuple[str, ...] = ()
+    """Resolver addresses of pods; empty: the address of Service kube-system/kube-dns."""
+    pod_api_server: str = ""
+    """HOST:PORT that pods get as KUBERNETES_SERVICE_HOST and _PORT; empty: the Service's."""
+    internal_ip: str = ""
+    """Address of the node; empty: the local address that reaches the API server."""
+    kubelet_port: int = 10250
+    taints: tuple[Taint, ...] = ()
+    """Taints of the node; the command line's default is one that keeps ordinary pods away."""
+    pod_sync_workers: int = 64
+    """Creates in flight at once."""
+    full_resync_period: float = 60.0
+    """Every pod is looked at again this often, changed or not."""
+    startup_timeout: float = 0.0
+    """Give up when the node is not ready by then; 0: never."""
+    not_ready_on_exit: bool = False
+    not_ready_after: float = 300.0
+    """How long the provider must be unreachable before the node says Ready=False."""
+    orphans: str = "delete"
+    """What happens to workloads that no pod asks for: delete, report or keep."""
+    max_creates_per_minute: float = 0.0
+    """Cap on what a provider may spend; 0: none."""
+    kube_api_qps: float = 0.0
+    """Requests a second that we allow ourselves; 0: no limit of ours."""
+    kube_api_burst: int = 0
+    node_lease_duration: float = 30.0
+    state_folder: Path | None = None
+    """Where the lock file lives that gives one replica's identity to one process at a time."""
+    log_level: str = "info"
