@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vk._version import __version__ as __version__
+    from vk.aio.latest import Latest
     from vk.errors import (
         ClusterError,
         ConfigError,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "vk._version": ("__version__",),
+    "vk.aio.latest": ("Latest",),
     "vk.errors": (
         "ClusterError",
         "ConfigError",
@@ -96,6 +98,7 @@ __all__ = [  # noqa: PLE0604, RUF022 # written out for type checkers; a test com
     "Gone",
     "HostAlias",
     "InvalidInputError",
+    "Latest",
     "NodeInfo",
     "NotFoundError",
     "PermanentError",

@@ -1,13 +1,185 @@
 """FieldTable: which fields of a PodSpec a backend honours, ignores and refuses, and why.
 
-One table a provider drives admission and documentation. Pure.
+One table a provider drives admission, ``vk lint`` and the documentation. In: a PodSpec. Out: the
+fields in it that are refused. Pure.
+
+Paths are written ``spec.volumes[].hostPath``, ``[]`` for every element of a list; ``path=value``
+names one value only. The most specific rule wins: a longer path over a shorter one, a value over
+its path. Rules for ``spec.containers[]`` hold for init and ephemeral containers too, unless these
+have a rule for the same path or are ignored or refused as a whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
 
 import attrs
 
 __all__ = ["FieldTable", "Refusal"]
+
+_Verdict = Literal["honoured", "ignored", "refused"]
+_Rule = tuple[_Verdict, str]
+
+_CONTAINERS = "spec.containers[]"
+_TWINS = ("spec.initContainers", "spec.ephemeralContainers")
+_VOLUME = "spec.volumes[]"
+_UNLISTED = "this backend does not support the field"
+
+# What the cluster or the core does itself: no backend needs to list these.
+_NOT_THE_BACKENDS = (
+    "spec.affinity",
+    "spec.containers[].name",
+    "spec.enableServiceLinks",
+    "spec.nodeName",
+    "spec.nodeSelector",
+    "spec.preemptionPolicy",
+    "spec.priority",
+    "spec.priorityClassName",
+    "spec.schedulerName",
+    "spec.schedulingGates",
+    "spec.serviceAccount",
+    "spec.serviceAccountName",
+    "spec.tolerations",
+    "spec.topologySpreadConstraints",
+    "spec.volumes[].name",
+)
+
+
+@attrs.frozen
+class Refusal:
+    """A field that is set in a pod and that the backend refuses; ``path`` is in table notation."""
+
+    path: str
+    why: str
+
+
+@attrs.frozen(kw_only=True)
+class FieldTable:
+    """What a backend does with each field; ``unlisted`` says it for fields that no rule names.
+
+    Raises ValueError when a path has two rules or does not start with ``spec.``.
+    """
+
+    honoured: tuple[str, ...] = attrs.field(default=(), converter=tuple)
+    ignored: Mapping[str, str] = attrs.field(factory=dict)
+    refused: Mapping[str, str] = attrs.field(factory=dict)
+    unlisted: Literal["ignored", "refused"] = attrs.field(
+        default="ignored", validator=attrs.validators.in_(("ignored", "refused"))
+    )
+    _rules: Mapping[str, _Rule] = attrs.field(init=False, repr=False, eq=False)
+    _parents: frozenset[str] = attrs.field(init=False, repr=False, eq=False)
+    """Every path below which some rule lies."""
+
+    @_rules.default
+    def _all_rules(self) -> dict[str, _Rule]:
+        free: dict[str, _Rule] = dict.fromkeys(_NOT_THE_BACKENDS, ("honoured", ""))
+        return _with_twins(free) | _with_twins(_listed(self))
+
+    @_parents.default
+    def _all_parents(self) -> frozenset[str]:
+        return frozenset(
+            parent for path in self._rules for parent in _lineage(path) if parent != path
+        )
+
+    def honours(self, path: str) -> bool:
+        """Whether the backend does what the field at ``path`` asks for."""
+        for candidate in reversed(_lineage(path)):
+            if candidate in self._rules:
+                return self._rules[candidate][0] == "honoured"
+        return False
+
+    def refusals(self, spec: Mapping[str, Any]) -> list[Refusal]:
+        """Return what is refused of ``spec`` (a pod's ``spec``), each path once, in its order.
+
+        A field counts only when it is set to something: not null, false or empty. The kind of a
+        volume counts when it is there at all, since ``emptyDir: {}`` means something.
+        """
+        if not self.refused and self.unlisted != "refused":
+            return []
+        start: _Rule = (self.unlisted, _UNLISTED)
+        return list(dict.fromkeys(self._walk(spec, "spec", start)))
+
+    def _walk(self, value: Any, path: str, rule: _Rule) -> Iterator[Refusal]:
+        rule = self._rules.get(path, rule)
+        exact = f"{path}={_text(value)}" if path in self._parents else ""
+        if exact in self._rules:
+            path, rule = exact, self._rules[exact]
+        elif isinstance(value, Mapping | list) and value and path in self._parents:
+            for name, child in _children(value, path):
+                if _is_set(child, name) or f"{name}={_text(child)}" in self._rules:
+                    yield from self._walk(child, name, rule)
+            return
+        if rule[0] == "refused":
+            yield Refusal(path, rule[1])
+
+
+def _listed(table: FieldTable) -> dict[str, _Rule]:
+    rules: dict[str, _Rule] = {}
+    listed: tuple[tuple[_Verdict, Mapping[str, str]], ...] = (
+        ("honoured", dict.fromkeys(table.honoured, "")),
+        ("ignored", table.ignored),
+        ("refused", table.refused),
+    )
+    for verdict, paths in listed:
+        for path, why in paths.items():
+            if path in rules:
+                raise ValueError(f"two rules for field {path}: {rules[path][0]} and {verdict}")
+            if not path.startswith("spec."):
+                raise ValueError(f"field path {path!r}, expected one that starts with 'spec.'")
+            rules[path] = (verdict, why)
+    return rules
+
+
+def _with_twins(rules: dict[str, _Rule]) -> dict[str, _Rule]:
+    """Add the rules that init and ephemeral containers take over from containers."""
+    result = dict(rules)
+    for twin in _TWINS:
+        whole = (rules.get(path, ("honoured", ""))[0] for path in (twin, twin + "[]"))
+        if any(verdict != "honoured" for verdict in whole):
+            continue
+        for path, rule in rules.items():
+            if path.startswith(_CONTAINERS):
+                result.setdefault(twin + "[]" + path.removeprefix(_CONTAINERS), rule)
+    return result
+
+
+def _lineage(path: str) -> list[str]:
+    """Return ``path`` and all paths above it, the shortest first."""
+    field, equals, _ = path.partition("=")
+    result: list[str] = []
+    above = ""
+    for part in field.split("."):
+        above = f"{above}.{part}" if above else part
+        result += _list_levels(above)
+    return [*result, path] if equals else result
+
+
+def _list_levels(path: str) -> list[str]:
+    bare = path
+    while bare.endswith("[]"):
+        bare = bare[:-2]
+    return [bare + "[]" * n for n in range((len(path) - len(bare)) // 2 + 1)]
+
+
+def _children(value: Mapping[str, Any] | list[Any], path: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, list):
+        for child in value:
+            yield path + "[]", child
+        return
+    for name, child in value.items():
+        yield f"{path}.{name}", child
+
+
+def _is_set(value: Any, path: str) -> bool:
+    if value is None or value is False:
+        return False
+    if path.startswith(_VOLUME + ".") and path.count(".") == 2:
+        return True
+    return not (isinstance(value, str | Mapping | list) and not value)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None or isinstance(value, Mapping | list) else str(value)

@@ -157,3 +157,4 @@ class Provider(ABC):
 
     async def ping(self) -> None:
         """Raise when the backend cannot be reached; taking over 10 s counts as that too."""
+        return

@@ -1,0 +1,1 @@
+"""The command line: flags, environment and configuration file become Settings."""

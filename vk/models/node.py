@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import attrs
 
 from vk.models.status import Condition
+from vk.models.tuples import as_tuple
 
 __all__ = ["Address", "NodeInfo", "Taint"]
 
@@ -39,11 +40,11 @@ class NodeInfo:
 
     capacity: Mapping[str, str]
     allocatable: Mapping[str, str] | None = None
-    addresses: tuple[Address, ...] = attrs.field(default=(), converter=tuple)
+    addresses: tuple[Address, ...] = attrs.field(default=(), converter=as_tuple)
     os: str | None = None
     architecture: str | None = None
     labels: Mapping[str, str] = attrs.field(factory=dict)
     annotations: Mapping[str, str] = attrs.field(factory=dict)
-    taints: tuple[Taint, ...] = attrs.field(default=(), converter=tuple)
-    conditions: tuple[Condition, ...] = attrs.field(default=(), converter=tuple)
+    taints: tuple[Taint, ...] = attrs.field(default=(), converter=as_tuple)
+    conditions: tuple[Condition, ...] = attrs.field(default=(), converter=as_tuple)
     provider_id: str = ""

@@ -14,6 +14,7 @@ import attrs
 from vk.models.keys import PodKey
 from vk.models.pod import Json, Pod
 from vk.models.time import now, parse_time
+from vk.models.tuples import as_tuple
 
 __all__ = [
     "Condition",
@@ -100,12 +101,12 @@ class PodStatus:
     """
 
     key: PodKey = attrs.field(kw_only=False)
-    containers: tuple[ContainerStatus, ...] = attrs.field(default=(), converter=tuple)
-    init_containers: tuple[ContainerStatus, ...] = attrs.field(default=(), converter=tuple)
-    pod_ips: tuple[str, ...] = attrs.field(default=(), converter=tuple)
-    host_ips: tuple[str, ...] = attrs.field(default=(), converter=tuple)
+    containers: tuple[ContainerStatus, ...] = attrs.field(default=(), converter=as_tuple)
+    init_containers: tuple[ContainerStatus, ...] = attrs.field(default=(), converter=as_tuple)
+    pod_ips: tuple[str, ...] = attrs.field(default=(), converter=as_tuple)
+    host_ips: tuple[str, ...] = attrs.field(default=(), converter=as_tuple)
     phase: str | None = None
-    conditions: tuple[Condition, ...] = attrs.field(default=(), converter=tuple)
+    conditions: tuple[Condition, ...] = attrs.field(default=(), converter=as_tuple)
     reason: str = ""
     message: str = ""
     annotations: Mapping[str, str] = attrs.field(factory=dict)

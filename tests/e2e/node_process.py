@@ -1,0 +1,98 @@
+"""A node under test: `python -m vk` as a process of its own, with the rights that we document."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import attrs
+
+from vk.testing.control_plane import ControlPlane, eventually
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "examples" / "deploy"
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on now."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+@attrs.define(eq=False)
+class NodeProcess:
+    """One replica of a node. ``replica`` is its POD_UID: who it says it is to the lease."""
+
+    plane: ControlPlane
+    name: str
+    kubeconfig: Path
+    folder: Path
+    flags: tuple[str, ...] = ()
+    replica: str = "first"
+    _process: subprocess.Popen[bytes] | None = attrs.field(default=None, init=False)
+
+    @property
+    def log(self) -> Path:
+        """What the process wrote."""
+        return self.folder / f"{self.name}-{self.replica}.log"
+
+    def start(self) -> None:
+        """Start the process; it need not be ready when this returns."""
+        command = [sys.executable, "-m", "vk", "--provider", "mock", "--nodename", self.name]
+        command += ["--kubeconfig", str(self.kubeconfig), *self.flags]
+        environment = os.environ | {
+            "KUBELET_PORT": str(free_port()),
+            "POD_UID": self.replica,
+            "HOME": str(self.folder),  # state and caches of each replica apart
+            "XDG_STATE_HOME": str(self.folder / f"state-{self.replica}"),
+            "PYTHONUNBUFFERED": "1",
+        }
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdout=log, stderr=log
+            )
+
+    def wait_ready(self, *, timeout: float = 60.0) -> None:
+        """Wait until the node is Ready and takes pods."""
+
+        def taken() -> bool:
+            self.check()
+            node = self.plane.get("node", self.name)
+            conditions = {one["type"]: one["status"] for one in node["status"]["conditions"]}
+            taints = {taint["key"] for taint in node["spec"].get("taints", ())}
+            ready = conditions.get("Ready") == "True"
+            return ready and "node.kubernetes.io/not-ready" not in taints
+
+        eventually(taken, f"node {self.name} is ready", timeout=timeout)
+
+    def check(self) -> None:
+        """Raise when the process has ended; the text has the end of its log."""
+        code = self._process.poll() if self._process else None
+        if code is not None:
+            text = self.log.read_text(errors="replace")[-3000:]
+            raise RuntimeError(f"node {self.name} ended with {code}:\n{text}")
+
+    def kill(self) -> None:
+        """End the process with SIGKILL; repeatable."""
+        self._end(subprocess.Popen.kill)
+
+    def stop(self) -> int:
+        """End the process with SIGTERM and return its exit code."""
+        return self._end(subprocess.Popen.terminate)
+
+    def _end(self, signal: Callable[[subprocess.Popen[bytes]], None]) -> int:
+        process, self._process = self._process, None
+        if process is None:
+            return 0
+        signal(process)
+        return process.wait(40.0)
+
+
+StartNode = Callable[..., NodeProcess]
+"""``make(name="", *flags, replica="first")``: makes a node, with a new name by default."""

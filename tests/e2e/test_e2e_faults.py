@@ -1,0 +1,118 @@
+"""The node survives what goes wrong around it: lost objects, dead processes, a dead API server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import manifests
+import pytest
+from node_process import NodeProcess, StartNode
+
+from vk.testing.control_plane import ControlPlane, eventually
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(240)]
+
+
+def apply(control_plane: ControlPlane, namespace: str, manifest: str) -> None:
+    """Apply one manifest in the namespace."""
+    control_plane.kubectl("apply", f"--namespace={namespace}", "-f", "-", input=manifest)
+
+
+def wait_for_pod(control_plane: ControlPlane, namespace: str, name: str) -> None:
+    """Wait until the pod is ready."""
+    pod, timeout = f"pod/{name}", "--timeout=60s"
+    control_plane.kubectl("wait", "--for=condition=Ready", pod, f"-n={namespace}", timeout)
+
+
+def identities(control_plane: ControlPlane, namespace: str) -> dict[str, Any]:
+    """Return what must stay the same of each pod over a restart of the node, by UID."""
+    pods = control_plane.get("pods", f"--namespace={namespace}")["items"]
+    return {
+        pod["metadata"]["uid"]: (
+            pod["status"]["phase"],
+            pod["status"].get("startTime"),
+            pod["status"].get("podIP"),
+            [one["restartCount"] for one in pod["status"].get("containerStatuses", ())],
+            [one["state"] for one in pod["status"].get("containerStatuses", ())],
+        )
+        for pod in pods
+    }
+
+
+def holder(control_plane: ControlPlane, node: str) -> str:
+    """Return who holds the node's lease."""
+    path = "-o=jsonpath={.spec.holderIdentity}"
+    return control_plane.kubectl("get", "lease", node, "-n=kube-node-lease", path)
+
+
+def test_deleted_node_comes_back(control_plane: ControlPlane, node: NodeProcess) -> None:
+    """A Node object that somebody deletes is there again, and Ready, within 10 s."""
+    uid = control_plane.get("node", node.name)["metadata"]["uid"]
+    control_plane.kubectl("delete", "node", node.name)
+
+    def back() -> bool:
+        found = control_plane.get("node", node.name)
+        conditions = {one["type"]: one["status"] for one in found["status"]["conditions"]}
+        return bool(found["metadata"]["uid"] != uid and conditions["Ready"] == "True")
+
+    eventually(back, "the node is back", timeout=10.0)
+
+
+def test_restart_of_the_api_server_changes_no_pod(
+    control_plane: ControlPlane, node: NodeProcess, namespace: str
+) -> None:
+    """Pods stay as they were, and new ones run, after the API server was away."""
+    apply(control_plane, namespace, manifests.pod("before", node.name))
+    wait_for_pod(control_plane, namespace, "before")
+    earlier = identities(control_plane, namespace)
+    control_plane.restart_api_server()
+    apply(control_plane, namespace, manifests.pod("after", node.name))
+    wait_for_pod(control_plane, namespace, "after")
+    node.check()
+    assert earlier.items() <= identities(control_plane, namespace).items()
+
+
+def test_killed_process_recreates_nothing(
+    control_plane: ControlPlane, make_node: StartNode, namespace: str, tmp_path: Path
+) -> None:
+    """After SIGKILL and a restart all 50 pods are the same ones, with no restart counted."""
+    node = make_node("", "--set", f"state={tmp_path / 'mock-state'}")
+    node.start()
+    node.wait_ready()
+    apply(control_plane, namespace, manifests.workload("Deployment", "web", node.name, 50))
+    status = ("rollout", "status", "deployment/web", "--timeout=90s")
+    control_plane.kubectl(*status, f"--namespace={namespace}")
+    earlier = identities(control_plane, namespace)
+    node.kill()
+    node.start()
+    # A pod of after the restart runs only once the new process works; and it is one of its queue.
+    apply(control_plane, namespace, manifests.pod("after", node.name))
+    wait_for_pod(control_plane, namespace, "after")
+    later = identities(control_plane, namespace)
+    assert len(earlier) == 50
+    assert all(counts == [0] for _, _, _, counts, _ in later.values())
+    assert earlier.items() <= later.items()
+    assert len(later) == 51
+
+
+def test_standby_takes_over_from_a_killed_holder(
+    control_plane: ControlPlane, make_node: StartNode, namespace: str
+) -> None:
+    """Only one of two replicas holds the lease; when it dies the other one runs new pods."""
+    first = make_node(replica="first")
+    first.start()
+    first.wait_ready()
+    second = make_node(first.name, replica="second")
+    second.start()
+    assert "first" in holder(control_plane, first.name)
+    first.kill()
+    taken = 90.0  # the lease's 30 s, and the standby's start, which may still be going on
+
+    def second_holds() -> bool:
+        second.check()
+        return "second" in holder(control_plane, first.name)
+
+    eventually(second_holds, "the standby holds the lease", timeout=taken)
+    apply(control_plane, namespace, manifests.pod("one", first.name))
+    wait_for_pod(control_plane, namespace, "one")

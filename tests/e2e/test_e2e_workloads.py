@@ -1,0 +1,146 @@
+"""What users run works on the node: pods, controllers of workloads, services, deletions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import manifests
+import pytest
+from node_process import ROOT, NodeProcess
+
+from vk.testing.control_plane import ControlPlane, eventually
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+Kubectl = Callable[..., str]
+
+
+@pytest.fixture
+def kubectl(control_plane: ControlPlane, namespace: str) -> Kubectl:
+    """Run kubectl in the test's namespace."""
+
+    def run(*arguments: str, input: str | None = None) -> str:
+        return control_plane.kubectl(f"--namespace={namespace}", *arguments, input=input)
+
+    return run
+
+
+def is_gone(control_plane: ControlPlane, *arguments: str) -> bool:
+    """Say whether ``kubectl get`` finds nothing."""
+    return not control_plane.kubectl("get", *arguments, "--ignore-not-found", "-o=name").strip()
+
+
+def test_node_is_a_ready_agent_that_keeps_ordinary_pods_away(
+    control_plane: ControlPlane, node: NodeProcess
+) -> None:
+    """`kubectl get nodes` shows Ready, role agent and our version; the taint is there."""
+    line = control_plane.kubectl("get", "node", node.name, "--no-headers").split()
+    assert line[:3] == [node.name, "Ready", "agent"]
+    assert "vk" in line[4]
+    found = control_plane.get("node", node.name)
+    labels = found["metadata"]["labels"]
+    assert labels["type"] == "virtual-kubelet"
+    assert labels["kubernetes.io/hostname"] == node.name
+    assert labels["kubernetes.io/os"] == "linux"
+    taint = {"key": "virtual-kubelet.io/provider", "value": "mock", "effect": "NoSchedule"}
+    assert taint in found["spec"]["taints"]
+    assert found["status"]["capacity"]["pods"]
+
+
+def test_example_pod_runs(node: NodeProcess, kubectl: Kubectl) -> None:
+    """The pod of examples/nginx.yaml is scheduled to the node, runs, and goes when deleted."""
+    kubectl("apply", "-f", str(ROOT / "examples" / "nginx.yaml"))
+    kubectl("wait", "--for=condition=Ready", "pod/nginx", "--timeout=60s")
+    fields = kubectl("get", "pod", "nginx", "-o=jsonpath={.status.phase} {.spec.nodeName}")
+    assert fields.split() == ["Running", node.name]
+    kubectl("delete", "pod", "nginx", "--timeout=60s")
+
+
+def test_deployment_scales_up_and_down(node: NodeProcess, kubectl: Kubectl) -> None:
+    """A Deployment goes from 0 to 50 ready pods and back to none."""
+    kubectl("apply", "-f", "-", input=manifests.workload("Deployment", "web", node.name, 0))
+    kubectl("scale", "deployment/web", "--replicas=50")
+    kubectl("rollout", "status", "deployment/web", "--timeout=90s")
+    kubectl("scale", "deployment/web", "--replicas=0")
+    kubectl("wait", "--for=delete", "pod", "-l=app=web", "--timeout=90s")
+
+
+def test_job_completes(node: NodeProcess, kubectl: Kubectl) -> None:
+    """A Job whose pod ends with exit code 0 is complete."""
+    job = manifests.thing("batch/v1", "Job", "once", spec=manifests.job_spec(node.name))
+    kubectl("apply", "-f", "-", input=job)
+    kubectl("wait", "--for=condition=Complete", "job/once", "--timeout=60s")
+
+
+def test_job_of_a_cron_job_completes(node: NodeProcess, kubectl: Kubectl) -> None:
+    """A Job made from a CronJob is complete; the minute itself is not waited for."""
+    spec = {"schedule": "0 0 1 1 *", "jobTemplate": {"spec": manifests.job_spec(node.name)}}
+    kubectl("apply", "-f", "-", input=manifests.thing("batch/v1", "CronJob", "cron", spec=spec))
+    kubectl("create", "job", "--from=cronjob/cron", "from-cron")
+    kubectl("wait", "--for=condition=Complete", "job/from-cron", "--timeout=60s")
+
+
+def test_stateful_set_replaces_a_deleted_pod_of_the_same_name(
+    node: NodeProcess, kubectl: Kubectl
+) -> None:
+    """The new pod of the old name is another pod, and runs."""
+    kubectl("apply", "-f", "-", input=manifests.workload("StatefulSet", "db", node.name, 1))
+    kubectl("rollout", "status", "statefulset/db", "--timeout=60s")
+    uid = kubectl("get", "pod", "db-0", "-o=jsonpath={.metadata.uid}")
+    kubectl("delete", "pod", "db-0", "--timeout=60s")
+    kubectl("wait", "--for=create", "pod/db-0", "--timeout=60s")
+    kubectl("wait", "--for=condition=Ready", "pod/db-0", "--timeout=60s")
+    assert kubectl("get", "pod", "db-0", "-o=jsonpath={.metadata.uid}") != uid
+
+
+def test_service_gets_the_pods_as_endpoints(
+    control_plane: ControlPlane, node: NodeProcess, kubectl: Kubectl, namespace: str
+) -> None:
+    """The endpoint slices of a Service hold the addresses of the ready pods."""
+    kubectl("apply", "-f", "-", input=manifests.workload("Deployment", "web", node.name, 2))
+    kubectl("expose", "deployment/web", "--port=80")
+    kubectl("rollout", "status", "deployment/web", "--timeout=60s")
+    path = "-o=jsonpath={.items[*].status.podIP}"
+    addresses = sorted(kubectl("get", "pods", "-l=app=web", path).split())
+    assert len(set(addresses)) == 2
+
+    def ready_addresses() -> list[str]:
+        selector = "kubernetes.io/service-name=web"
+        slices = control_plane.get("endpointslices", f"-n={namespace}", f"-l={selector}")
+        endpoints = [end for one in slices["items"] for end in one["endpoints"] or ()]
+        ready = [end for end in endpoints if end["conditions"]["ready"]]
+        return sorted(address for end in ready for address in end["addresses"])
+
+    eventually(lambda: ready_addresses() == addresses, "the Service has both pods as endpoints")
+
+
+def test_forced_deletion_is_obeyed(
+    control_plane: ControlPlane, node: NodeProcess, kubectl: Kubectl, namespace: str
+) -> None:
+    """After `kubectl delete --force` a new pod of the same name runs: nothing clings to the old."""
+    for _ in range(2):
+        kubectl("apply", "-f", "-", input=manifests.pod("one", node.name))
+        kubectl("wait", "--for=condition=Ready", "pod/one", "--timeout=60s")
+        kubectl("delete", "pod", "one", "--force", "--grace-period=0", "--timeout=60s")
+        assert is_gone(control_plane, "pod", "one", f"-n={namespace}")
+
+
+def test_namespace_deletion_ends(
+    control_plane: ControlPlane, node: NodeProcess, kubectl: Kubectl, namespace: str
+) -> None:
+    """A namespace with pods can be deleted; none of them hangs in Terminating."""
+    kubectl("apply", "-f", "-", input=manifests.workload("Deployment", "web", node.name, 5))
+    kubectl("rollout", "status", "deployment/web", "--timeout=60s")
+    control_plane.kubectl("delete", "namespace", namespace, "--timeout=90s")
+    assert is_gone(control_plane, "namespace", namespace)
+
+
+def test_pod_waits_for_its_config_map(node: NodeProcess, kubectl: Kubectl) -> None:
+    """A missing ConfigMap shows as CreateContainerConfigError; the pod runs once it is there."""
+    source = [{"configMapRef": {"name": "settings"}}]
+    containers = [{"name": "main", "image": "nginx", "envFrom": source}]
+    kubectl("apply", "-f", "-", input=manifests.pod("one", node.name, containers=containers))
+    reason = "{.status.containerStatuses[0].state.waiting.reason}=CreateContainerConfigError"
+    kubectl("wait", f"--for=jsonpath={reason}", "pod/one", "--timeout=60s")
+    kubectl("create", "configmap", "settings", "--from-literal=COLOUR=green")
+    kubectl("wait", "--for=condition=Ready", "pod/one", "--timeout=90s")

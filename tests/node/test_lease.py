@@ -1,0 +1,157 @@
+"""The lease: taking it, keeping it, losing it; in simulated time."""
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from vk.errors import TemporaryError
+from vk.models.time import parse_time
+from vk.node.lease import Lease, LeaseLostError
+
+pytestmark = [pytest.mark.looptime, pytest.mark.asyncio]
+
+
+def lease(api: Any, identity: str) -> Lease:
+    return Lease(api, node_name="n", identity=identity, duration=30.0)
+
+
+def spec(api: Any) -> dict[str, Any]:
+    return api.objects["Lease", "n"]["spec"]
+
+
+async def elapsed(wait: Any) -> float:
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    await wait
+    return loop.time() - started
+
+
+async def test_a_missing_lease_is_created_and_held(api: Any) -> None:
+    mine = lease(api, "a")
+    with pytest.raises(TemporaryError):
+        mine.check()
+    assert await elapsed(mine.acquire()) < 1
+    mine.check()
+    assert spec(api)["holderIdentity"] == "a"
+    assert spec(api)["leaseDurationSeconds"] == 30
+
+
+async def test_a_restart_of_the_same_replica_takes_it_at_once(api: Any) -> None:
+    await lease(api, "a").acquire()
+    assert await elapsed(lease(api, "a").acquire()) < 1
+    assert spec(api)["leaseTransitions"] == 0
+
+
+async def test_a_released_lease_is_free_and_keeps_its_renew_time(api: Any) -> None:
+    mine = lease(api, "a")
+    await mine.acquire()
+    renewed = spec(api)["renewTime"]
+    await mine.release()
+    assert (spec(api)["holderIdentity"], spec(api)["renewTime"]) == ("", renewed)
+    with pytest.raises(TemporaryError):
+        mine.check()
+    assert await elapsed(lease(api, "b").acquire()) < 1
+    assert spec(api)["leaseTransitions"] == 1
+
+
+async def test_release_leaves_a_lease_that_somebody_else_took(api: Any) -> None:
+    mine = lease(api, "a")
+    await mine.acquire()
+    api.edit("Lease", "n", {"spec": {"holderIdentity": "b"}})
+    await mine.release()
+    assert spec(api)["holderIdentity"] == "b"
+
+
+async def test_a_standby_waits_for_a_full_duration_without_a_renewal(api: Any) -> None:
+    await lease(api, "a").acquire()
+    api.edit("Lease", "n", {"spec": {"renewTime": "2001-01-01T00:00:00.000000Z"}})
+    assert 30 <= await elapsed(lease(api, "b").acquire()) < 34
+    assert spec(api)["holderIdentity"] == "b"
+
+
+async def test_a_standby_never_takes_a_lease_that_is_renewed(api: Any) -> None:
+    mine = lease(api, "a")
+    await mine.acquire()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(300), asyncio.TaskGroup() as tasks:
+            tasks.create_task(mine.run())
+            tasks.create_task(lease(api, "b").acquire())
+    assert spec(api)["holderIdentity"] == "a"
+    mine.check()
+
+
+async def test_check_fails_after_two_thirds_and_run_ends_after_all_of_the_duration(
+    api: Any,
+) -> None:
+    mine = lease(api, "a")
+    await mine.acquire()
+    api.down = True
+    async with asyncio.TaskGroup() as tasks:
+        ends = tasks.create_task(elapsed(lost(mine)))
+        await asyncio.sleep(19)
+        mine.check()
+        await asyncio.sleep(2)
+        with pytest.raises(TemporaryError):
+            mine.check()
+    assert 29 <= ends.result() <= 30.1
+
+
+async def lost(mine: Lease) -> None:
+    with pytest.raises(LeaseLostError):
+        await mine.run()
+
+
+async def test_run_ends_at_the_next_renewal_when_somebody_else_holds_it(api: Any) -> None:
+    mine = lease(api, "a")
+    await mine.acquire()
+    api.edit("Lease", "n", {"spec": {"holderIdentity": "b"}})
+    assert await elapsed(lost(mine)) < 11
+    with pytest.raises(TemporaryError):
+        mine.check()
+    assert spec(api)["holderIdentity"] == "b"
+
+
+async def test_renewals_whose_answers_are_lost_do_not_count(api: Any) -> None:
+    mine = lease(api, "a")
+    await mine.acquire()
+    api.lose_answers = True
+    assert await elapsed(lost(mine)) <= 30.1
+
+
+async def test_a_short_outage_and_another_writer_do_no_harm(api: Any) -> None:
+    mine = lease(api, "a")
+    await mine.acquire()
+    task = asyncio.create_task(mine.run())
+    api.down = True
+    await asyncio.sleep(15)
+    api.down = False
+    api.edit("Lease", "n", {"metadata": {"labels": {"x": "y"}}})
+    await asyncio.sleep(60)
+    mine.check()
+    assert api.objects["Lease", "n"]["metadata"]["labels"] == {"x": "y"}
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_deleted_lease_is_created_again_with_the_node_as_owner(api: Any) -> None:
+    mine = lease(api, "a")
+    await mine.acquire()
+    mine.owner("node-uid")
+    del api.objects["Lease", "n"]
+    task = asyncio.create_task(mine.run())
+    await asyncio.sleep(11)
+    assert api.objects["Lease", "n"]["metadata"]["ownerReferences"][0]["uid"] == "node-uid"
+    mine.check()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_the_renew_time_moves_forward_even_behind_a_wrong_clock(api: Any) -> None:
+    await lease(api, "a").acquire()
+    ahead = "2999-01-01T00:00:00.000000Z"
+    api.edit("Lease", "n", {"spec": {"renewTime": ahead}})
+    await lease(api, "a").acquire()
+    assert spec(api)["renewTime"] == "2999-01-01T00:00:00.000001Z"
+    assert parse_time(ahead) is not None

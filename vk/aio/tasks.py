@@ -1,0 +1,43 @@
+"""Keeping a part of the process running, whatever happens in it.
+
+`supervise` is what `kubelet.py` puts into its TaskGroup for each part whose end must not end the
+process. A part that ran well for a while starts over with a short wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from vk.aio.backoff import Backoff
+
+__all__ = ["supervise"]
+
+log = logging.getLogger(__name__)
+
+_HEALTHY_AFTER = 60.0
+
+
+async def supervise(name: str, run: Callable[[], Awaitable[None]]) -> None:
+    """Run ``run`` for ever: when it raises or returns, log it and start it again.
+
+    The waits between two starts grow from 0.5 s to 30 s, and start over once a run lasted 60 s.
+    Cancellation passes through and ends it; so do KeyboardInterrupt and SystemExit.
+    """
+    loop = asyncio.get_running_loop()
+    backoff = Backoff()
+    while True:
+        started = loop.time()
+        try:
+            await run()
+            log.error("part ended and is started again", extra={"part": name})
+        except Exception as error:  # one part must not end the others
+            log.error(
+                "part failed and is started again",
+                extra={"part": name, "error": repr(error)},
+                exc_info=True,
+            )
+        if loop.time() - started >= _HEALTHY_AFTER:
+            backoff.reset()
+        await asyncio.sleep(backoff.next())

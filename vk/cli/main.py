@@ -1,0 +1,119 @@
+"""The command `vk`: the group, its flags, and how errors become one line and an exit code.
+
+Exit codes: 0 stopped or answered, 1 failed while running, 2 wrong usage or configuration. Imports
+nothing heavy, so that help and usage errors answer at once; each command imports what it needs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+import click
+
+from vk.cli.arguments import translate
+from vk.cli.options import OPTIONS, build_settings
+from vk.errors import ConfigError, PluginError, VkError
+
+__all__ = ["command", "main"]
+
+_IGNORED = "vk.ignored"
+"""Key of the context's ``meta`` with the ignored flags."""
+
+
+class _Root(click.Group):
+    """A group that takes the Go program's arguments and says every error in one line."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        arguments, ignored = translate(args)
+        ctx.meta[_IGNORED] = ignored
+        return super().parse_args(ctx, arguments)
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = "vk",
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> NoReturn:
+        """Run and exit; ``standalone_mode`` is part of click's signature and has no effect."""
+        try:
+            code = super().main(args, prog_name or "vk", complete_var, False, **extra)
+        except click.ClickException as error:
+            code = _complain(error.format_message(), error.exit_code)
+        except (ConfigError, PluginError) as error:
+            code = _complain(str(error), 2)
+        except VkError as error:
+            code = _complain(str(error), 1)
+        except click.Abort:
+            code = 1
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _complain(message: str, code: int) -> int:
+    click.echo("vk: error: " + " ".join(message.split()), err=True)
+    return code
+
+
+def _with_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give ``function`` every flag of the table; values stay text, `build_settings` parses."""
+    for option in reversed([option for option in OPTIONS if option.flag]):
+        text = option.help + (f" [{option.variable}]" if option.variable else "")
+        form = f"--{option.flag}/--no-{option.flag}" if option.switch else f"--{option.flag}"
+        kind: dict[str, Any] = {"default": None} if option.switch else {"multiple": option.many}
+        function = click.option(form, _parameter(option.flag), help=text, **kind)(function)
+    return function
+
+
+def _parameter(flag: str) -> str:
+    return "flag_" + flag.replace("-", "_")
+
+
+@click.group(
+    cls=_Root,
+    name="vk",
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option("--config", help="File with these settings by the same names: TOML or YAML.")
+@_with_options
+@click.pass_context
+def command(context: click.Context, /, config: str | None, **parameters: Any) -> int:
+    """Join a Kubernetes cluster as a node that runs its pods on a provider."""
+    if context.invoked_subcommand is not None:
+        return 0
+    flags = {option.flag: parameters[_parameter(option.flag)] for option in OPTIONS if option.flag}
+    settings = build_settings({**flags, "config": config}, os.environ)
+    from vk.cli.run import run
+
+    return run(settings, ignored=context.meta[_IGNORED])
+
+
+@command.command()
+@click.argument("name", required=False)
+def providers(name: str | None) -> int:
+    """List the providers, or the configuration of one."""
+    from vk.cli.providers import describe, show
+
+    if name is None:
+        show()
+    else:
+        describe(name)
+    return 0
+
+
+@command.command()
+def version() -> int:
+    """Print the version."""
+    from vk._version import __version__
+
+    click.echo(f"vk {__version__}")
+    return 0
+
+
+def main() -> NoReturn:
+    """Entry point of the console script: runs the command and ends the process."""
+    command.main()

@@ -1,0 +1,52 @@
+"""`vk providers [NAME]`: the installed providers, or the configuration of one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+import click
+
+from vk.cli.provider_config import type_name
+from vk.plugins import Plugins
+
+__all__ = ["describe", "show"]
+
+
+def show() -> None:
+    """Print name and distribution of every provider; broken plugins go to standard error."""
+    plugins = Plugins.load()
+    for registered in sorted(plugins.providers.values(), key=lambda item: item.name):
+        click.echo(f"{registered.name}\t{registered.distribution}")
+    for error in plugins.broken:
+        click.echo("broken: " + " ".join(str(error).split()), err=True)
+
+
+def describe(name: str) -> None:
+    """Print the configuration of provider ``name``; raises ConfigError where there is none."""
+    config_class = Plugins.load().provider_class(name).config_class
+    if config_class is None:
+        click.echo(f"{name} takes no configuration")
+        return
+    rows = [("KEY", "TYPE", "DEFAULT", "VARIABLE"), *_rows(config_class)]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True)]
+        click.echo("  ".join(cells).rstrip())
+
+
+def _rows(config_class: type[Any]) -> Iterator[tuple[str, str, str, str]]:
+    for field in attrs.fields(attrs.resolve_types(config_class)):
+        if field.init:
+            key = field.name
+            variable = str(field.metadata.get("env", ""))
+            yield key, type_name(field.type), _default(field.default), variable
+
+
+def _default(default: Any) -> str:
+    if default is attrs.NOTHING:
+        return "(required)"
+    if isinstance(default, attrs.Factory):  # type: ignore[arg-type] # a class, typed as a function
+        return "(computed)" if default.takes_self else repr(default.factory())
+    return str(default) if isinstance(default, str) and default else repr(default)

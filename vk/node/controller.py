@@ -1,0 +1,281 @@
+"""The Node object: made or adopted, kept as it must be, and put back when somebody changes it.
+
+In: the provider's description and pings, conditions set by other parts, and what the reflector sees
+of our own Node (`NodeController.observe`). Out: patches of the Node, and `NodeController.info`.
+Owned by `kubelet.py`. Every reason to write only wakes one loop, which compares the Node as last
+seen with what it must say (`vk.node.document`): a change that was missed is made good by the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import attrs
+
+from vk.aio.backoff import Backoff
+from vk.aio.tasks import supervise
+from vk.cluster.client import Client
+from vk.cluster.resources import NODES
+from vk.errors import ClusterError, ConflictError, ObjectNotFoundError
+from vk.models.node import NodeInfo
+from vk.models.pod import Json
+from vk.models.status import Condition
+from vk.models.time import now
+from vk.node.document import Wanted, metadata_patch, new_node, status_patch, wanted
+from vk.node.health import Health
+from vk.settings import Settings
+
+__all__ = ["NodeController"]
+
+log = logging.getLogger(__name__)
+
+_DESCRIBE_INTERVAL = 60.0
+_DESCRIBE_TIMEOUT = 60.0
+_STATUS_INTERVAL = 300.0
+_PAUSE = 0.5  # between two writes, so that a fight over a field stays a slow one
+_RETRY_CAP = 5.0  # a deleted Node is to be back within 10 s
+_EXIT_TIMEOUT = 5.0
+_TRIES = 5
+
+
+class Emit(Protocol):
+    """Writes an event about the object that ``reference`` names; never blocks or raises."""
+
+    def __call__(self, reference: Json, type: str, reason: str, message: str, /) -> None: ...
+
+
+@attrs.define(kw_only=True, eq=False)
+class NodeController:
+    """Keeps one Node. Call `register` once, then `run` until cancelled, then `stop`.
+
+    ``on_uid`` is called with the Node's UID whenever that is new: the lease's owner follows it.
+    """
+
+    client: Client
+    settings: Settings
+    provider_name: str
+    describe: Callable[[], Awaitable[NodeInfo]]
+    ping: Callable[[], Awaitable[None]]
+    emit: Emit
+    on_uid: Callable[[str], None] = lambda uid: None
+    node: Json | None = attrs.field(default=None, init=False)
+    """The Node as last seen or written; None while there is none."""
+    written: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
+    """Set once the status was written for the first time."""
+    _info: NodeInfo | None = attrs.field(default=None, init=False)
+    _conditions: dict[str, Condition] = attrs.field(factory=dict, init=False)
+    _health: Health = attrs.field(init=False)
+    _wake: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
+    _again: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
+    _uid: str = attrs.field(default="", init=False)
+    _deleted: str | None = attrs.field(default=None, init=False)
+    _written_at: float = attrs.field(default=float("-inf"), init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._health = Health(
+            ping=self.ping,
+            not_ready_after=self.settings.not_ready_after,
+            on_change=self._reachability,
+        )
+
+    @property
+    def info(self) -> NodeInfo:
+        """The provider's last description; there is one once `register` has returned."""
+        if self._info is None:
+            raise RuntimeError("the node is not registered yet")
+        return self._info
+
+    async def register(self) -> None:
+        """Create the Node, or adopt the one that is there. The status is left to `run`.
+
+        Raises ClusterError, TimeoutError and what the provider raises; may be repeated.
+        """
+        await self._describe()
+        await self._write_metadata()
+
+    async def run(self) -> None:
+        """Keep the Node until cancelled: ask the provider, ping it, write what differs."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(supervise("node status", self._keep))
+            tasks.create_task(supervise("node description", self._redescribe))
+            tasks.create_task(supervise("provider health", self._health.run))
+
+    async def stop(self) -> None:
+        """Say Ready=False where the settings ask for it; call it after `run` has ended.
+
+        Raises nothing but cancellation, and takes 5 s at most.
+        """
+        if not self.settings.not_ready_on_exit or self.node is None:
+            return
+        message = "the virtual kubelet was stopped"
+        self._conditions["Ready"] = Condition(
+            type="Ready", status="False", reason="KubeletStopped", message=message
+        )
+        try:
+            async with asyncio.timeout(_EXIT_TIMEOUT):
+                await self._write_status(force=True)
+        except (ClusterError, TimeoutError) as error:
+            log.warning("cannot mark the node not ready", extra=self._extra(error))
+
+    def observe(self, old: Json | None, new: Json | None) -> None:
+        """Take in what the API server has for our Node; None: it has none. Never blocks."""
+        if new is None:
+            gone = old or self.node
+            self._deleted = _uid(gone) if gone is not None else ""
+            if self.node is not None and _uid(self.node) == self._deleted:
+                self.node = None
+        elif self.node is None or not _outdated(new, self.node):
+            self.node = new
+        else:
+            return
+        self._wake.set()
+
+    def changed(self) -> None:
+        """Ask the provider for its description soon. Never blocks."""
+        self._again.set()
+
+    def set_condition(self, condition: Condition) -> None:
+        """Put a condition on the Node until it is cleared, before the provider's own."""
+        if self._conditions.get(condition.type) != condition:
+            self._conditions[condition.type] = condition
+            self._wake.set()
+
+    def clear_condition(self, type: str) -> None:
+        """Take back what `set_condition` did for this type."""
+        if self._conditions.pop(type, None) is not None:
+            self._wake.set()
+
+    async def _keep(self) -> None:
+        loop = asyncio.get_running_loop()
+        backoff = Backoff(cap=_RETRY_CAP)
+        while True:
+            self._wake.clear()
+            try:
+                await self._write_metadata()
+                await self._write_status(force=loop.time() >= self._written_at + _STATUS_INTERVAL)
+            except (ClusterError, TimeoutError) as error:
+                log.warning("cannot write the node", extra=self._extra(error))
+                await asyncio.sleep(backoff.next())
+                continue
+            backoff.reset()
+            await asyncio.sleep(_PAUSE)
+            due = max(0.0, self._written_at + _STATUS_INTERVAL - loop.time())
+            await _wait(self._wake, due)
+
+    async def _redescribe(self) -> None:
+        while True:
+            await _wait(self._again, _DESCRIBE_INTERVAL)
+            self._again.clear()
+            try:
+                await self._describe()
+            except Exception:
+                self._again.set()  # asked again as soon as the supervisor lets us
+                raise
+            self._wake.set()
+
+    async def _describe(self) -> None:
+        async with asyncio.timeout(_DESCRIBE_TIMEOUT):
+            self._info = await self.describe()
+
+    def _wanted(self) -> Wanted:
+        return wanted(
+            self.settings,
+            self.info,
+            provider_name=self.provider_name,
+            internal_ip=self.settings.internal_ip or self.client.local_address(),
+            taints=self._health.taints(),
+            conditions=(*self._health.conditions(), *self._conditions.values()),
+        )
+
+    async def _write_metadata(self) -> None:
+        for _ in range(_TRIES):
+            try:
+                await self._patch_metadata(await self._current())
+                return
+            except (ConflictError, ObjectNotFoundError):
+                self.node = None  # read again
+        raise ConflictError(f"node {self.settings.node_name} changed {_TRIES} times while writing")
+
+    async def _patch_metadata(self, node: Json) -> None:
+        patch = metadata_patch(node, self._wanted())
+        if patch is not None:
+            name = self.settings.node_name
+            self._take(await self.client.patch(NODES, name, patch, form="merge"))
+
+    async def _write_status(self, *, force: bool) -> None:
+        node = await self._current()
+        patch = status_patch(node, self._wanted(), now(), force=force)
+        if patch is None:
+            return
+        sent = asyncio.get_running_loop().time()
+        try:
+            answer = await self.client.patch(
+                NODES, self.settings.node_name, patch, subresource="status"
+            )
+        except ObjectNotFoundError:
+            self.node = None
+            raise
+        self._take(answer)
+        self._written_at = sent
+        self.written.set()
+
+    async def _current(self) -> Json:
+        """Return the Node as known, read, or made now."""
+        if self.node is None:
+            try:
+                node = await self.client.get(NODES, self.settings.node_name)
+            except ObjectNotFoundError:
+                node = await self.client.create(NODES, new_node(self._wanted()))
+                log.info("created the node", extra={"node": self.settings.node_name})
+                self._tell("Normal", "RegisteredNode", "the virtual kubelet created the node")
+            self._take(node)
+            return node
+        return self.node
+
+    def _take(self, node: Json) -> None:
+        if _uid(node) == self._deleted:
+            return  # the answer to a write came after the news of the deletion
+        if self.node is None or not _outdated(node, self.node):
+            self.node = node
+        if _uid(node) != self._uid:
+            self._uid = _uid(node)
+            self.on_uid(self._uid)
+
+    def _reachability(self) -> None:
+        self._wake.set()
+        if not self._health.unreachable:
+            self._tell("Normal", "ProviderReachable", "the provider answers again")
+        elif not self._health.not_ready:
+            self._tell("Warning", "ProviderUnreachable", "the provider does not answer")
+        else:
+            self._tell("Warning", "NodeNotReady", "the provider has not answered for too long")
+
+    def _tell(self, type: str, reason: str, message: str) -> None:
+        name = self.settings.node_name  # as the UID too, like the kubelet: kubectl looks for that
+        reference = {"apiVersion": "v1", "kind": "Node", "namespace": "", "name": name, "uid": name}
+        self.emit(reference, type, reason, message)
+
+    def _extra(self, error: BaseException) -> dict[str, str]:
+        return {"node": self.settings.node_name, "error": repr(error)}
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+
+
+def _uid(node: Json) -> str:
+    return node["metadata"].get("uid") or ""
+
+
+def _outdated(node: Json, known: Json) -> bool:
+    """Whether ``node`` is no newer state of the same object; the versions are decimal numbers."""
+    one, other = (entry["metadata"].get("resourceVersion") or "" for entry in (node, known))
+    if _uid(node) != _uid(known) or not (one.isdecimal() and other.isdecimal()):
+        return False
+    return int(one) <= int(other)

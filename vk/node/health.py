@@ -1,0 +1,95 @@
+"""Whether the provider answers: three missed pings in a row make it unreachable.
+
+In: the provider's ping. Out: `Health.conditions` and `Health.taints` for the Node, and a call of
+``on_change`` whenever they change. Run by `vk.node.controller`. An unreachable provider keeps new
+pods away at once, but makes the node NotReady only much later, since that evicts pods which may be
+perfectly healthy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+import attrs
+
+from vk.models.node import Taint
+from vk.models.status import Condition
+
+__all__ = ["UNREACHABLE", "Health"]
+
+log = logging.getLogger(__name__)
+
+UNREACHABLE = Taint("virtual-kubelet.io/provider-unreachable")
+_INTERVAL = 10.0
+_TIMEOUT = 10.0
+_MISSES = 3
+
+
+@attrs.define(kw_only=True, eq=False)
+class Health:
+    """The provider's reachability. ``not_ready_after`` counts, in seconds, from the first miss."""
+
+    ping: Callable[[], Awaitable[None]]
+    not_ready_after: float
+    on_change: Callable[[], None]
+    unreachable: bool = attrs.field(default=False, init=False)
+    not_ready: bool = attrs.field(default=False, init=False)
+    _misses: int = attrs.field(default=0, init=False)
+    _since: float = attrs.field(default=0.0, init=False)
+    _error: str = attrs.field(default="", init=False)
+
+    async def run(self) -> None:
+        """Ping every 10 s, for ever; a ping over 10 s is a miss."""
+        loop = asyncio.get_running_loop()
+        while True:
+            started = loop.time()
+            error = await self._ping()
+            self._note(error, started=started, moment=loop.time())
+            await asyncio.sleep(max(0.0, started + _INTERVAL - loop.time()))
+
+    def conditions(self) -> tuple[Condition, ...]:
+        """Return the conditions that the state of the moment puts on the Node."""
+        if not self.unreachable:
+            return ()
+        message = f"the provider missed {_MISSES} pings or more in a row: {self._error}"
+        found = (
+            Condition(
+                type="ProviderUnreachable", status="True", reason="PingFailed", message=message
+            ),
+        )
+        if not self.not_ready:
+            return found
+        ready = Condition(
+            type="Ready", status="False", reason="ProviderUnreachable", message=message
+        )
+        return (*found, ready)
+
+    def taints(self) -> tuple[Taint, ...]:
+        """Return the taint that keeps new pods away while the provider is unreachable."""
+        return (UNREACHABLE,) if self.unreachable else ()
+
+    async def _ping(self) -> str:
+        """Return what went wrong, by its class: a provider's text may hold a secret."""
+        try:
+            async with asyncio.timeout(_TIMEOUT):
+                await self.ping()
+        except Exception as error:  # noqa: BLE001 # any of them is a miss; a traceback each is noise
+            log.warning("provider missed a ping", extra={"error": repr(error)})
+            return type(error).__name__
+        return ""
+
+    def _note(self, error: str, *, started: float, moment: float) -> None:
+        before = (self.unreachable, self.not_ready)
+        if not error:
+            self._misses, self.unreachable, self.not_ready = 0, False, False
+        else:
+            self._since = self._since if self._misses else started
+            self._misses += 1
+            if not self.unreachable:
+                self._error = error  # not later: the message would change with every miss
+            self.unreachable = self._misses >= _MISSES
+            self.not_ready = self.unreachable and moment - self._since >= self.not_ready_after
+        if before != (self.unreachable, self.not_ready):
+            self.on_change()

@@ -1,0 +1,38 @@
+"""``$(NAME)`` references in variables, command and args, by the kubelet's rules.
+
+In: a text and the variables known so far. Out: the text with them filled in, once: what a variable
+holds is never expanded again. ``$$`` is a literal ``$``, unknown and unterminated references stay.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+__all__ = ["expand", "referenced_names"]
+
+_REFERENCE = re.compile(r"\$(?:\$|\(([^)]*)\))")
+
+
+def expand(text: str, variables: Mapping[str, str]) -> str:
+    """Return ``text`` with every reference to one of ``variables`` replaced by its value."""
+    if "$" not in text:
+        return text
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1]
+        return "$" if name is None else variables.get(name, match[0])
+
+    # Behind the last ")" nothing can be a reference; looking for one there would take time that
+    # grows with the square of a hostile text's length.
+    end = text.rfind(")") + 1
+    return _REFERENCE.sub(value, text[:end]) + text[end:].replace("$$", "$")
+
+
+def referenced_names(text: str) -> Iterator[str]:
+    """Yield the name of every reference in ``text``, in order, known or not."""
+    if "$(" not in text:
+        return
+    for match in _REFERENCE.finditer(text[: text.rfind(")") + 1]):
+        if match[1] is not None:
+            yield match[1]

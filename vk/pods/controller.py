@@ -1,0 +1,195 @@
+"""Takes keys from the work queue, decides, acts and reports, until nothing is left to do.
+
+One task works on a name at a time; creates, deletes and reports have limits of their own, so that
+a full create queue never holds back a delete or a status (design 1).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import attrs
+
+from vk.errors import ClusterError, ForbiddenError
+from vk.models.pod import Json
+from vk.pods.act import Act
+from vk.pods.decide import (
+    Create,
+    Decision,
+    Delete,
+    Expire,
+    Forget,
+    Lookup,
+    Lost,
+    Remove,
+    Update,
+    Wait,
+    accepted_of,
+    decide,
+)
+from vk.pods.phase import is_final
+from vk.pods.records import Held, Name, Record, Records, Verdict
+from vk.pods.report import Report
+from vk.workqueue import WorkQueue
+
+__all__ = ["DRAIN", "Controller"]
+
+log = logging.getLogger(__name__)
+
+DRAIN = 25.0
+"""Seconds that calls in flight get when the process stops."""
+IN_FLIGHT = 64
+
+
+@attrs.define(eq=False, kw_only=True)
+class Controller:
+    """Works on pods. `observe` is the reflector's callback; `run` ends when cancelled."""
+
+    queue: WorkQueue[Name]
+    records: Records
+    act: Act
+    report: Report
+    creates: int = IN_FLIGHT
+    enforce_deadline: bool = True
+    listed: bool = False
+    """The provider has been listed once: what it did not name, it does not have."""
+    _limits: dict[type[Decision], asyncio.Semaphore] = attrs.field(init=False)
+    _report_limit: asyncio.Semaphore = attrs.field(init=False)
+    _tasks: set[asyncio.Task[None]] = attrs.field(factory=set, init=False)
+    _stopping: bool = attrs.field(default=False, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        create, delete = asyncio.Semaphore(self.creates), asyncio.Semaphore(IN_FLIGHT)
+        self._report_limit = asyncio.Semaphore(IN_FLIGHT)
+        self._limits = {Create: create, Update: create, Lookup: create, Delete: delete}
+
+    def observe(self, old: Json | None, new: Json | None) -> None:
+        """Note what the API server says of a pod; ``new`` None: it is gone."""
+        if new is not None:
+            record = self.records.observe(new)
+            if record is None:
+                return
+            if record.held is Held.UNKNOWN and self.listed:
+                record.hold(Held.ABSENT, asyncio.get_running_loop().time())
+            accepted = record.accepted
+            if accepted is not None and accepted.spec == (new.get("spec") or {}):
+                current = accepted_of(new)
+                if (current.labels, current.annotations) == (accepted.labels, accepted.annotations):
+                    record.accepted = current  # equal, and the old object can be freed
+            if is_final(new):
+                self.act.prepare.release(record.key)
+            self.queue.add(record.name)
+        elif old is not None:
+            gone = self.records.get(old["metadata"]["uid"])
+            if gone is not None:
+                gone.pod = None
+                self.queue.add(gone.name)
+
+    async def run(self) -> None:
+        """Work until cancelled; calls in flight then get `DRAIN` seconds to end."""
+        try:
+            while True:
+                name = await self.queue.get()
+                task = asyncio.get_running_loop().create_task(self._work(name))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+        finally:
+            self._stopping = True
+            await self._drain()
+
+    async def run_resync(self, period: float) -> None:
+        """Look at every pod again each ``period`` seconds: events are hints."""
+        while True:
+            await asyncio.sleep(period)
+            for record in self.records:
+                self.queue.add(record.name)
+
+    async def _drain(self) -> None:
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=DRAIN)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _work(self, name: Name) -> None:
+        try:
+            for record in self.records.named(name):
+                await self._settle(record)
+        except ClusterError as error:
+            level = logging.ERROR if isinstance(error, ForbiddenError) else logging.INFO
+            log.log(level, "write failed", extra={"pod": "/".join(name), "error": str(error)})
+            self.queue.retry(name)
+        except Exception:  # one bad pod hurts only itself
+            log.exception("pod failed unexpectedly", extra={"pod": "/".join(name)})
+            self.queue.retry(name)
+        else:
+            self.queue.forget(name)
+        finally:
+            self.queue.done(name)
+
+    async def _settle(self, record: Record) -> None:
+        """Take step after step until there is nothing to do now."""
+        while not self._stopping:
+            patch = self.report.patch(record)
+            if patch is not None:
+                async with self._report_limit:
+                    patch = self.report.patch(record)
+                    if patch is not None:
+                        await self.report.write(record, patch)
+                continue
+            decision = self._decide(record)
+            match decision:
+                case Wait(seconds):
+                    if seconds is not None:
+                        self.queue.add(record.name, max(seconds, 0.01))
+                    return
+                case Forget():
+                    self.records.forget(record)
+                    self.act.prepare.release(record.key)
+                    return
+                case _:
+                    await self._step(record, decision)
+
+    def _decide(self, record: Record) -> Decision:
+        return decide(
+            record,
+            now=asyncio.get_running_loop().time(),
+            wall=time.time(),
+            enforce_deadline=self.enforce_deadline,
+        )
+
+    async def _step(self, record: Record, decision: Decision) -> None:
+        async with self._limit(decision):
+            if self._stopping or self._decide(record) != decision:
+                return  # it changed while this task waited for its turn
+            match decision:
+                case Create():
+                    await self.act.create(record)
+                case Update(changed):
+                    await self.act.update(record, changed)
+                case Delete(grace_period):
+                    await self.act.delete(record, grace_period)
+                case Lookup():
+                    await self.act.look(record)
+                    if record.held is Held.UNCERTAIN and record.retry_at == 0.0:
+                        record.retry_at = asyncio.get_running_loop().time() + 5.0
+                case Lost():
+                    record.verdict = Verdict("WorkloadLost", "the workload is gone", ran=True)
+                case Expire():
+                    text = "Pod was active on the node longer than the specified deadline"
+                    record.verdict = Verdict("DeadlineExceeded", text, ran=True)
+                case Remove():
+                    await self.report.remove(record)
+
+    @asynccontextmanager
+    async def _limit(self, decision: Decision) -> AsyncIterator[None]:
+        limit = self._limits.get(type(decision))
+        if limit is None:
+            yield
+            return
+        async with limit:
+            yield

@@ -1,0 +1,67 @@
+"""The strategic merge patch that turns an API pod's status into the desired one. Pure.
+
+None where nothing is to be written. Facts of the API server behind it: containerStatuses are
+replaced whole; conditions merge by type, so only changed ones are sent; podIPs and hostIPs merge by
+ip, so a changed list begins with ``{"$patch": "replace"}``, or both addresses would stand there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from vk.models.pod import Json
+
+__all__ = ["difference"]
+
+
+def difference(
+    pod: Json, desired: Mapping[str, Any], annotations: Mapping[str, str]
+) -> dict[str, Any] | None:
+    """Return the patch for ``pods/status``, with the pod's UID as precondition."""
+    old = pod.get("status") or {}
+    status: dict[str, Any] = {}
+    for field, value in desired.items():
+        before = old.get(field)
+        if field == "conditions":
+            changed = _conditions(before or (), value)
+            if changed:
+                status[field] = changed
+        elif field in ("podIPs", "hostIPs"):
+            if before != value:
+                status[field] = [{"$patch": "replace"}, *value] if before else value
+        elif not _same(before, value):
+            status[field] = value
+    metadata: dict[str, Any] = {"uid": pod["metadata"]["uid"]}
+    present = pod["metadata"].get("annotations") or {}
+    missing = {name: text for name, text in annotations.items() if present.get(name) != text}
+    if missing:
+        metadata["annotations"] = missing
+    if not status and not missing:
+        return None
+    return {"metadata": metadata, "status": status}
+
+
+def _conditions(old: Any, new: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    by_type = {one["type"]: one for one in old}
+    return [one for one in new if _differs(by_type.get(one["type"]), one)]
+
+
+def _differs(old: Json | None, new: Json) -> bool:
+    if old is None:
+        return True
+    return any((old.get(field) or None) != new[field] for field in ("status", "reason", "message"))
+
+
+def _same(old: Any, new: Any) -> bool:
+    return bool(old == new) or _bare(old) == _bare(new)
+
+
+def _bare(value: Any) -> Any:
+    """Drop what JSON writers differ in: nulls, empty objects and empty texts."""
+    if isinstance(value, dict):
+        bare = {name: _bare(part) for name, part in value.items()}
+        return {name: part for name, part in bare.items() if part not in (None, {}, "")}
+    if isinstance(value, list):
+        return [_bare(part) for part in value]
+    return None if value in ("", {}) else value

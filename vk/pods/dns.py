@@ -1,0 +1,83 @@
+"""The resolver settings of a pod after dnsPolicy and dnsConfig, as the kubelet works them out.
+
+In: the PodSpec and what cluster and host offer. Out: a `DNS` value. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from vk.models.pod import DNS, Json
+
+__all__ = ["resolve_dns"]
+
+# Limits of the resolver (nameservers) and of Kubernetes; what is beyond them is left out.
+_MOST_SERVERS = 3
+_MOST_SEARCHES = 32
+_MOST_SEARCH_CHARACTERS = 2048
+
+_CLUSTER_OPTIONS = ("ndots:5",)
+
+
+def resolve_dns(
+    raw_spec: Json,
+    *,
+    namespace: str,
+    cluster_dns: Sequence[str],
+    cluster_domain: str,
+    host_dns: DNS = DNS(),  # noqa: B008 # an immutable value
+) -> DNS:
+    """Return the resolver settings for a pod of ``namespace``.
+
+    Without ``cluster_dns`` the cluster policies fall back to ``host_dns``, as does ClusterFirst in
+    the host's network.
+    """
+    policy = raw_spec.get("dnsPolicy") or "ClusterFirst"
+    in_cluster = policy == "ClusterFirstWithHostNet" or (
+        policy == "ClusterFirst" and not raw_spec.get("hostNetwork")
+    )
+    if policy == "None":
+        base = DNS()
+    elif in_cluster and cluster_dns:
+        searches = (*_cluster_searches(namespace, cluster_domain), *host_dns.searches)
+        base = DNS(tuple(cluster_dns), searches, _CLUSTER_OPTIONS)
+    else:
+        base = host_dns
+    return _with_config(base, raw_spec.get("dnsConfig") or {})
+
+
+def _cluster_searches(namespace: str, domain: str) -> tuple[str, ...]:
+    if not domain:
+        return ()
+    return (f"{namespace}.svc.{domain}", f"svc.{domain}", domain)
+
+
+def _with_config(base: DNS, config: Json) -> DNS:
+    servers = _once((*base.servers, *(config.get("nameservers") or ())))
+    searches = _once((*base.searches, *(config.get("searches") or ())))
+    return DNS(
+        servers[:_MOST_SERVERS],
+        _fitting(searches[:_MOST_SEARCHES]),
+        _options(base.options, config.get("options") or ()),
+    )
+
+
+def _once(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(values))
+
+
+def _fitting(searches: tuple[str, ...]) -> tuple[str, ...]:
+    """Leave out searches at the end until the line is short enough."""
+    while len(" ".join(searches)) > _MOST_SEARCH_CHARACTERS:
+        searches = searches[:-1]
+    return searches
+
+
+def _options(base: Sequence[str], config: Iterable[Json]) -> tuple[str, ...]:
+    merged: dict[str, str] = {}
+    for option in base:
+        name, _, value = option.partition(":")
+        merged[name] = value
+    for entry in config:
+        merged[entry["name"]] = entry.get("value") or ""
+    return tuple(f"{name}:{value}" if value else name for name, value in merged.items())

@@ -1,0 +1,64 @@
+"""The phase and readiness of a pod, from its containers. Pure; the kubelet's rules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vk.models.pod import Json
+from vk.models.status import ContainerStatus, PodStatus, Running, Terminated, Waiting
+
+__all__ = ["FINAL", "RANK", "initialized", "is_final", "phase_of"]
+
+FINAL = frozenset({"Succeeded", "Failed"})
+RANK = {"Pending": 0, "Unknown": 0, "Running": 1, "Succeeded": 2, "Failed": 2}
+
+
+def is_final(pod: Json) -> bool:
+    """Say whether the API object has ended for good."""
+    return ((pod.get("status") or {}).get("phase") or "") in FINAL
+
+
+def initialized(spec: Json, statuses: Sequence[ContainerStatus]) -> bool:
+    """Say whether every init container is done (a sidecar: started)."""
+    states = {status.name: status.state for status in statuses}
+    return all(
+        _init_done(raw, states.get(raw["name"], Waiting()))
+        for raw in spec.get("initContainers") or ()
+    )
+
+
+def _init_done(raw: Json, state: object) -> bool:
+    if raw.get("restartPolicy") == "Always":
+        return isinstance(state, (Running, Terminated))
+    return isinstance(state, Terminated) and state.exit_code == 0
+
+
+def phase_of(spec: Json, status: PodStatus, *, deleting: bool) -> str:
+    """Return the phase. A pod that is being deleted does not restart what has ended."""
+    if status.phase is not None:
+        return status.phase
+    policy = "Never" if deleting else spec.get("restartPolicy") or "Always"
+    if not initialized(spec, status.init_containers):
+        failed = any(
+            isinstance(one.state, Terminated) and one.state.exit_code
+            for one in status.init_containers
+        )
+        return "Failed" if failed and policy == "Never" else "Pending"
+    states = {one.name: one for one in status.containers}
+    running = stopped = succeeded = 0
+    for raw in spec.get("containers") or ():
+        one = states.get(raw["name"])
+        if one is None or (isinstance(one.state, Waiting) and one.last_state is None):
+            return "Pending"
+        if isinstance(one.state, Running):
+            running += 1
+        else:
+            ended = one.state if isinstance(one.state, Terminated) else one.last_state
+            waits = isinstance(one.state, Waiting)
+            stopped += 1
+            succeeded += bool(ended and ended.exit_code == 0 and not waits)
+    if running or policy == "Always":
+        return "Running"
+    if stopped == succeeded:
+        return "Succeeded"
+    return "Failed" if policy == "Never" else "Running"

@@ -1,0 +1,172 @@
+"""What the core remembers of each pod, per UID: the only mutable state of the pod side.
+
+The reflector's callback writes ``pod``; the feed and `vk.pods.act` write what the provider said;
+`vk.pods.decide` only reads. Everything else is looked up where it lives.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Mapping
+
+import attrs
+
+from vk.aio.backoff import Backoff
+from vk.models.keys import PodKey
+from vk.models.pod import Json, Pod, pod_key
+from vk.models.status import PodStatus
+
+__all__ = ["Accepted", "Held", "Name", "PodView", "Record", "Records", "Verdict"]
+
+Name = tuple[str, str]
+"""Namespace and name: what the work queue serialises on."""
+
+
+class Held(enum.Enum):
+    """What the provider holds for a pod, as far as is known."""
+
+    UNKNOWN = "unknown"  # not listed yet since this process started
+    UNCERTAIN = "uncertain"  # a create went out and its outcome did not come back
+    ABSENT = "absent"
+    PRESENT = "present"
+
+
+@attrs.frozen
+class Verdict:
+    """Why a pod is Failed for good. ``ran``: its containers may have run (then exit 137)."""
+
+    reason: str
+    message: str
+    ran: bool = False
+
+
+@attrs.frozen
+class Accepted:
+    """The mutable part of a pod that the provider last accepted or refused."""
+
+    spec: Json
+    labels: Json
+    annotations: Json
+
+
+@attrs.define(eq=False)
+class Record:
+    """Everything remembered about one UID. Times are of the event loop's clock."""
+
+    key: PodKey
+    pod: Json | None = None
+    """The newest API object; None once the API server has no such pod."""
+    held: Held = Held.UNKNOWN
+    held_since: float = 0.0
+    status: PodStatus | None = None
+    accepted: Accepted | None = None
+    observed_generation: int = 0
+    verdict: Verdict | None = None
+    problem: tuple[str, str] | None = None
+    """Reason and message of why a pod waits for its next try."""
+    retry_at: float = 0.0
+    backoff: Backoff = attrs.field(factory=lambda: Backoff(first=1.0, cap=300.0))
+    delete_grace: float | None = None
+    """The grace period that the provider last accepted a delete with."""
+    deleted_at: float = 0.0
+    failed_delete: bool = False
+    """The last delete raised; the next one waits for ``retry_at``."""
+    unplaced: bool = False
+    """The provider says that it never ran: it may be created although it was accepted once."""
+    said_at: float = 0.0
+    """When the provider last said something of this pod."""
+    removed: bool = False
+    """The API server has accepted the final delete."""
+    misses: int = 0
+    missed_at: float = 0.0
+    settled: tuple[object, ...] | None = None
+    """The inputs for which a report was found needless; compared by identity."""
+    annotations: dict[str, str] = attrs.field(factory=dict)
+    """Annotations of ours that the pod must carry."""
+
+    @property
+    def name(self) -> Name:
+        """The key of the work queue."""
+        return self.key.namespace, self.key.name
+
+    def hold(self, held: Held, now: float) -> None:
+        """Note what the provider holds, since when."""
+        if held is not self.held:
+            self.held, self.held_since = held, now
+        self.misses = 0
+
+
+def _version(pod: Json) -> int:
+    text = pod["metadata"].get("resourceVersion") or ""
+    return int(text) if text.isdigit() else -1
+
+
+@attrs.define(eq=False)
+class Records:
+    """All records, by UID and by name."""
+
+    _by_uid: dict[str, Record] = attrs.field(factory=dict, init=False)
+    _by_name: dict[Name, dict[str, Record]] = attrs.field(factory=dict, init=False)
+
+    def __len__(self) -> int:
+        return len(self._by_uid)
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(list(self._by_uid.values()))
+
+    def get(self, uid: str) -> Record | None:
+        """Return the record of ``uid``."""
+        return self._by_uid.get(uid)
+
+    def named(self, name: Name) -> list[Record]:
+        """Return the records under one name, the oldest first."""
+        return list(self._by_name.get(name, {}).values())
+
+    def observe(self, pod: Json) -> Record | None:
+        """Note an API object; None where it is no news (our own write, or an older version)."""
+        key = pod_key(pod)
+        record = self._by_uid.get(key.uid)
+        if record is None:
+            record = self.add(key)
+        elif record.pod is not None:
+            known, version = _version(record.pod), _version(pod)
+            if known == version != -1 or known > version > -1:
+                return None
+        record.pod = pod
+        return record
+
+    def add(self, key: PodKey) -> Record:
+        """Return the record of ``key``, made if there is none."""
+        record = self._by_uid.get(key.uid)
+        if record is None:
+            record = self._by_uid[key.uid] = Record(key)
+            self._by_name.setdefault(record.name, {})[key.uid] = record
+        return record
+
+    def forget(self, record: Record) -> None:
+        """Drop a record."""
+        self._by_uid.pop(record.key.uid, None)
+        named = self._by_name.get(record.name)
+        if named is not None:
+            named.pop(record.key.uid, None)
+            if not named:
+                del self._by_name[record.name]
+
+
+@attrs.define(eq=False)
+class PodView(Mapping[str, Pod]):
+    """The node's pods by UID, live and read-only: what providers see as ``context.pods``."""
+
+    _records: Records
+
+    def __getitem__(self, uid: str) -> Pod:
+        record = self._records.get(uid)
+        if record is None or record.pod is None:
+            raise KeyError(uid)
+        return Pod(record.pod)
+
+    def __iter__(self) -> Iterator[str]:
+        return (record.key.uid for record in self._records if record.pod is not None)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)

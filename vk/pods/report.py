@@ -1,0 +1,139 @@
+"""The only writer of pod status and the only remover of pod objects at the API server.
+
+Skips what is equal, carries the UID as precondition, and says what happened in events afterwards,
+never before.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import attrs
+
+from vk.cluster.client import Client
+from vk.cluster.resources import PODS
+from vk.errors import ConflictError, InvalidObjectError, ObjectNotFoundError
+from vk.models.keys import PodKey
+from vk.models.pod import Json
+from vk.models.time import now
+from vk.pods.difference import difference
+from vk.pods.phase import is_final
+from vk.pods.records import Held, Record
+from vk.pods.status import Facts, desired
+from vk.provider import Emit
+
+__all__ = ["Report"]
+
+log = logging.getLogger(__name__)
+
+
+@attrs.define(eq=False, kw_only=True)
+class Report:
+    """Writes what differs. Counts its writes, for tests and benchmarks."""
+
+    client: Client
+    emit: Emit
+    written: int = 0
+
+    def patch(self, record: Record) -> dict[str, Any] | None:
+        """Return the patch that the record calls for, None where there is nothing to write."""
+        pod = record.pod
+        if pod is None or not _has_news(record, pod):
+            return None
+        inputs = (pod, record.status, record.verdict, record.problem, record.held)
+        if record.settled is not None and all(
+            one is other for one, other in zip(record.settled, inputs, strict=True)
+        ):
+            return None
+        patch = difference(pod, desired(pod, _facts(record, pod), now()), record.annotations)
+        if patch is None:
+            record.settled = inputs
+        return patch
+
+    async def write(self, record: Record, patch: dict[str, Any]) -> None:
+        """Write one patch; raises ClusterError, other than that the pod is gone."""
+        before, key = record.pod, record.key
+        assert before is not None
+        said = (record.status, record.verdict, record.problem, record.held)
+        try:
+            pod = await self.client.patch(
+                PODS, key.name, patch, namespace=key.namespace, subresource="status"
+            )
+        except ObjectNotFoundError:
+            record.pod = None
+            return
+        except (ConflictError, InvalidObjectError) as error:
+            if "uid" not in str(error).lower():
+                raise
+            record.pod = None  # another pod has this name now
+            return
+        self.written += 1
+        pod["metadata"].pop("managedFields", None)
+        newest = record.pod
+        if newest is before:  # else the watch was faster, and has the newer object
+            record.pod = pod
+            record.settled = (pod, *said)
+        self._tell(record, before, patch["status"])
+
+    async def annotate(self, key: PodKey, annotations: Mapping[str, str]) -> None:
+        """Put annotations on the pod; nothing happens where it is gone or another one."""
+        body = {"metadata": {"uid": key.uid, "annotations": dict(annotations)}}
+        with suppress(ObjectNotFoundError, ConflictError, InvalidObjectError):
+            await self.client.patch(
+                PODS, key.name, body, namespace=key.namespace, subresource="status"
+            )
+
+    async def remove(self, record: Record) -> None:
+        """Remove the API object, if it is still this pod."""
+        key = record.key
+        try:
+            await self.client.delete(
+                PODS, key.name, namespace=key.namespace, uid=key.uid, grace_period=0
+            )
+        except (ObjectNotFoundError, ConflictError):
+            record.pod = None
+            return
+        record.removed = True
+        log.info("pod removed", extra={"pod": str(key), "uid": key.uid})
+
+    def _tell(self, record: Record, before: Json, written: Json) -> None:
+        """Emit the kubelet's events for what the write changed."""
+        olds = {
+            one["name"]: one.get("state") or {}
+            for one in (before.get("status") or {}).get("containerStatuses") or ()
+        }
+        for one in written.get("containerStatuses") or ():
+            name, state, old = one["name"], one["state"], olds.get(one["name"], {})
+            if "running" in state and state != old:
+                self.emit(record.key, "Normal", "Created", f"Created container {name}")
+                self.emit(record.key, "Normal", "Started", f"Started container {name}")
+            reason = (state.get("waiting") or {}).get("reason")
+            if reason == "CrashLoopBackOff" and reason != (old.get("waiting") or {}).get("reason"):
+                text = f"Back-off restarting failed container {name}"
+                self.emit(record.key, "Warning", "BackOff", text)
+
+
+def _has_news(record: Record, pod: Json) -> bool:
+    if is_final(pod):
+        return False
+    if record.verdict is not None or record.problem is not None:
+        return True
+    if record.held is Held.PRESENT:
+        return True
+    return record.held is Held.ABSENT and bool(pod["metadata"].get("deletionTimestamp"))
+
+
+def _facts(record: Record, pod: Json) -> Facts:
+    deleting = bool(pod["metadata"].get("deletionTimestamp"))
+    absent = record.held is Held.ABSENT
+    return Facts(
+        status=record.status,
+        verdict=record.verdict,
+        problem=record.problem if absent and not deleting else None,
+        gone=absent and deleting,
+        accepted=record.held is Held.PRESENT,
+        observed_generation=record.observed_generation,
+    )

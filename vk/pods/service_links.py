@@ -1,0 +1,86 @@
+"""The variables that tell a container where the Services are.
+
+In: Service objects and the pod's namespace. Out: the variables, a plain dict that callers keep per
+namespace until a Service changes. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+from vk.models.pod import Json
+
+__all__ = ["api_server_links", "service_links"]
+
+_API_SERVER = re.compile(
+    r"KUBERNETES_(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_[0-9]+_[A-Z]+(_(PROTO|PORT|ADDR))?)?)"
+)
+
+
+def service_links(services: Iterable[Json], namespace: str) -> dict[str, str]:
+    """Return the variables for the Services of ``namespace`` and for default/kubernetes.
+
+    Services without an address of their own (headless, ExternalName) have none. A Service named
+    kubernetes in ``namespace`` hides the one of default; with ``namespace`` empty only
+    default/kubernetes counts.
+    """
+    chosen: dict[str, Json] = {}
+    for service in services:
+        metadata = service["metadata"]
+        name, home = metadata["name"], metadata.get("namespace")
+        if _cluster_ip(service) in ("", "None"):
+            continue
+        if home == namespace:
+            chosen[name] = service
+        elif home == "default" and name == "kubernetes":
+            chosen.setdefault(name, service)
+    return {
+        variable: value
+        for name, service in sorted(chosen.items())
+        for variable, value in _variables(name, service)
+    }
+
+
+def api_server_links(links: Mapping[str, str]) -> dict[str, str]:
+    """Return those of ``links`` that are about the API server: all that enableServiceLinks=false
+    leaves."""
+    return {name: value for name, value in links.items() if _API_SERVER.fullmatch(name)}
+
+
+def _cluster_ip(service: Json) -> str:
+    return (service.get("spec") or {}).get("clusterIP") or ""
+
+
+def _variables(name: str, service: Json) -> Iterator[tuple[str, str]]:
+    prefix = _variable_name(name)
+    address = _cluster_ip(service)
+    ports = service["spec"].get("ports") or ()
+    yield f"{prefix}_SERVICE_HOST", address
+    if not ports:
+        return
+    yield f"{prefix}_SERVICE_PORT", str(ports[0]["port"])
+    for port in ports:
+        if port.get("name"):
+            yield f"{prefix}_SERVICE_PORT_{_variable_name(port['name'])}", str(port["port"])
+    yield f"{prefix}_PORT", _url(address, ports[0])
+    for port in ports:
+        yield from _port_variables(prefix, address, port)
+
+
+def _port_variables(prefix: str, address: str, port: Json) -> Iterator[tuple[str, str]]:
+    protocol = port.get("protocol") or "TCP"
+    stem = f"{prefix}_PORT_{port['port']}_{protocol.upper()}"
+    yield stem, _url(address, port)
+    yield f"{stem}_PROTO", protocol.lower()
+    yield f"{stem}_PORT", str(port["port"])
+    yield f"{stem}_ADDR", address
+
+
+def _url(address: str, port: Json) -> str:
+    host = f"[{address}]" if ":" in address else address
+    return f"{(port.get('protocol') or 'TCP').lower()}://{host}:{port['port']}"
+
+
+def _variable_name(name: str) -> str:
+    return name.upper().replace("-", "_")

@@ -1,0 +1,300 @@
+"""The status of an API pod, worked out from what the provider says. Pure.
+
+`desired` gives the fields that the core owns, judged against the API server's object: status only
+moves forward (design 5.2). `vk.pods.difference` turns it into a patch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import attrs
+
+from vk.models.keys import PodKey
+from vk.models.pod import Json
+from vk.models.status import (
+    Condition,
+    ContainerState,
+    ContainerStatus,
+    PodStatus,
+    Running,
+    Terminated,
+    Waiting,
+)
+from vk.models.time import format_time
+from vk.pods.phase import FINAL, RANK, initialized, phase_of
+from vk.pods.records import Verdict
+
+__all__ = ["LOST", "Facts", "desired"]
+
+_NO_KEY = PodKey("", "", "")
+
+LOST = Terminated(137, "ContainerStatusUnknown", "the outcome of the container is not known")
+
+
+@attrs.frozen(kw_only=True)
+class Facts:
+    """What a pod's status follows from, beside the API object."""
+
+    status: PodStatus | None = None
+    verdict: Verdict | None = None
+    problem: tuple[str, str] | None = None
+    """Reason and message of a pod that is not at the provider yet."""
+    gone: bool = False
+    """The provider holds nothing any more, and the pod is to end."""
+    accepted: bool = False
+    """The provider has the pod, or had it."""
+    observed_generation: int = 0
+
+
+def desired(pod: Json, facts: Facts, now: datetime) -> dict[str, Any]:
+    """Return the status fields that are ours. None as a value means that the field is cleared."""
+    old = pod.get("status") or {}
+    spec = pod.get("spec") or {}
+    deleting = bool(pod["metadata"].get("deletionTimestamp"))
+    if (old.get("phase") or "") in FINAL:
+        return {}  # terminal is sticky, and the API server does not hold that
+    containers = _statuses(spec.get("containers"), old.get("containerStatuses"), facts, spec)
+    inits = _statuses(
+        spec.get("initContainers"), old.get("initContainerStatuses"), facts, spec, init=True
+    )
+    status = attrs.evolve(
+        facts.status or PodStatus(_NO_KEY),
+        containers=tuple(containers),
+        init_containers=tuple(inits),
+    )
+    phase, reason, message = _phase(spec, old, status, facts, deleting=deleting)
+    result: dict[str, Any] = {"phase": phase, "reason": reason or None, "message": message or None}
+    if facts.verdict is None or facts.verdict.ran:
+        result["containerStatuses"] = _render_all(containers, spec.get("containers"), phase)
+        if inits:
+            result["initContainerStatuses"] = _render_all(inits, spec.get("initContainers"), phase)
+    if facts.accepted and not old.get("startTime"):
+        result["startTime"] = format_time(now)
+    _addresses(result, "podIP", status.pod_ips)
+    _addresses(result, "hostIP", status.host_ips)
+    if facts.observed_generation and pod["metadata"].get("generation"):
+        result["observedGeneration"] = facts.observed_generation
+    result["conditions"] = _conditions(pod, spec, status, phase, facts, now)
+    return result
+
+
+def _phase(
+    spec: Json, old: Json, status: PodStatus, facts: Facts, *, deleting: bool
+) -> tuple[str, str, str]:
+    if facts.verdict is not None:
+        return "Failed", facts.verdict.reason, facts.verdict.message
+    before = old.get("phase") or "Pending"
+    if facts.problem is not None:
+        return before, "", ""
+    phase = phase_of(spec, status, deleting=deleting)
+    if facts.gone and phase not in FINAL:
+        phase = "Failed"
+    if RANK.get(phase, 0) < RANK.get(before, 0):
+        phase = before
+    return phase, status.reason, status.message
+
+
+def _statuses(
+    specs: Sequence[Json] | None,
+    olds: Sequence[Json] | None,
+    facts: Facts,
+    spec: Json,
+    *,
+    init: bool = False,
+) -> list[ContainerStatus]:
+    said: tuple[ContainerStatus, ...] = ()
+    if facts.status is not None:
+        said = facts.status.init_containers if init else facts.status.containers
+    by_name = {status.name: status for status in said}
+    before = {one["name"]: one for one in olds or ()}
+    policy = spec.get("restartPolicy") or "Always"
+    return [
+        _one(raw, by_name.get(raw["name"]), before.get(raw["name"]), facts, policy)
+        for raw in specs or ()
+    ]
+
+
+def _one(
+    raw: Json, said: ContainerStatus | None, before: Json | None, facts: Facts, policy: str
+) -> ContainerStatus:
+    """Give one container's status: said now, else as before, else waiting; never backwards."""
+    known = PodStatus.from_json(_NO_KEY, {"containerStatuses": [before]}) if before else None
+    old = known.containers[0] if known else None
+    if facts.problem is not None and (old is None or isinstance(old.state, Waiting)):
+        return ContainerStatus(name=raw["name"], state=Waiting(*facts.problem))
+    status = said or old or ContainerStatus(name=raw["name"], state=Waiting())
+    if old is not None and said is not None:
+        status = _forward(old, said, policy)
+    ended = facts.gone or (facts.verdict is not None and facts.verdict.ran)
+    if ended and not isinstance(status.state, Terminated):
+        started = status.state.started_at if isinstance(status.state, Running) else None
+        status = attrs.evolve(status, state=attrs.evolve(LOST, started_at=started), ready=False)
+    return status
+
+
+def _forward(old: ContainerStatus, new: ContainerStatus, policy: str) -> ContainerStatus:
+    if isinstance(old.state, Terminated) and not isinstance(new.state, Terminated):
+        restarts = policy == "Always" or (policy == "OnFailure" and old.state.exit_code != 0)
+        if not restarts and not (new.restart_count or 0) > (old.restart_count or 0):
+            return old
+    last = new.last_state or old.last_state
+    if new.last_state is None and isinstance(old.state, Terminated) and new.state != old.state:
+        last = old.state
+    count = new.restart_count
+    if count is None:
+        count = (old.restart_count or 0) + _restarted(old, new.state)
+    return attrs.evolve(new, last_state=last, restart_count=max(count, old.restart_count or 0))
+
+
+def _restarted(old: ContainerStatus, state: ContainerState) -> int:
+    if not isinstance(state, Running):
+        return 0
+    match old.state:
+        case Terminated():
+            return 1
+        case Running(started_at):
+            known = started_at is not None and state.started_at is not None
+            return int(known and state.started_at != started_at)
+        case _:
+            return int(old.last_state is not None)
+
+
+def _render_all(
+    statuses: Sequence[ContainerStatus],
+    specs: Sequence[Json] | None,
+    phase: str,
+) -> list[dict[str, Any]]:
+    images = {raw["name"]: raw.get("image") or "" for raw in specs or ()}
+    return [_render(status, images.get(status.name, ""), phase) for status in statuses]
+
+
+def _render(status: ContainerStatus, image: str, phase: str) -> dict[str, Any]:
+    running = isinstance(status.state, Running)
+    ready = running and status.ready is not False and phase not in FINAL
+    if isinstance(status.state, Terminated):
+        ready = bool(status.ready) and status.state.exit_code == 0 and phase not in FINAL
+    result: dict[str, Any] = {
+        "name": status.name,
+        "state": _render_state(status.state),
+        "lastState": _render_state(status.last_state) if status.last_state else {},
+        "ready": ready,
+        "started": running,
+        "restartCount": status.restart_count or 0,
+        "image": image if status.image is None else status.image,
+        "imageID": status.image_id,
+    }
+    if status.container_id:
+        result["containerID"] = status.container_id
+    return result
+
+
+def _render_state(state: ContainerState) -> dict[str, Any]:
+    match state:
+        case Waiting(reason, message):
+            return {"waiting": _present(reason=reason, message=message)}
+        case Running(started_at):
+            return {"running": {"startedAt": _time(started_at)}}
+        case Terminated():
+            ended = _present(
+                reason=state.reason,
+                message=state.message,
+            )
+            ended["exitCode"] = state.exit_code
+            ended["startedAt"] = _time(state.started_at)
+            ended["finishedAt"] = _time(state.finished_at)
+            return {"terminated": ended}
+
+
+def _present(**fields: str) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value}
+
+
+def _time(value: datetime | None) -> str | None:
+    return None if value is None else format_time(value)
+
+
+def _addresses(result: dict[str, Any], field: str, ips: Sequence[str]) -> None:
+    if ips:  # an empty answer never takes an address away
+        result[field] = ips[0]
+        result[field + "s"] = [{"ip": ip} for ip in ips]
+
+
+def _conditions(
+    pod: Json, spec: Json, status: PodStatus, phase: str, facts: Facts, now: datetime
+) -> list[dict[str, Any]]:
+    rejected = facts.verdict is not None and not facts.verdict.ran
+    if rejected:
+        return []
+    old = {one["type"]: one for one in (pod.get("status") or {}).get("conditions") or ()}
+    conditions = _standard(pod, spec, status, phase, facts)
+    given = {one.type: one for one in status.conditions}
+    return [
+        _render_condition(given.get(one.type, one), old.get(one.type), now)
+        for one in {**conditions, **given}.values()
+        if one.type != "PodScheduled" or old.get("PodScheduled") is None
+    ]
+
+
+def _standard(
+    pod: Json, spec: Json, status: PodStatus, phase: str, facts: Facts
+) -> dict[str, Condition]:
+    placed = facts.accepted and phase != "Pending"
+    waits = [one.name for one in status.containers if not _is_ready(one)]
+    reason, message = "", ""
+    if phase == "Succeeded":
+        reason = "PodCompleted"
+    elif phase == "Failed":
+        reason = "PodFailed"
+    elif facts.problem is not None:
+        reason, message = facts.problem
+    elif waits:
+        reason, message = "ContainersNotReady", f"containers with unready status: {waits}"
+    initial = phase == "Succeeded" or initialized(spec, status.init_containers)
+    ready = not reason
+    gates = ready and _gates_open(pod, spec)
+    return {
+        "PodScheduled": Condition(type="PodScheduled", status="True"),
+        "PodReadyToStartContainers": Condition(
+            type="PodReadyToStartContainers", status=str(placed and phase not in FINAL)
+        ),
+        "Initialized": Condition(
+            type="Initialized",
+            status=str(initial),
+            reason="" if initial else "ContainersNotInitialized",
+        ),
+        "ContainersReady": Condition(
+            type="ContainersReady", status=str(ready), reason=reason, message=message
+        ),
+        "Ready": Condition(
+            type="Ready",
+            status=str(gates),
+            reason=reason if gates or not ready else "ReadinessGatesNotReady",
+            message=message,
+        ),
+    }
+
+
+def _is_ready(status: ContainerStatus) -> bool:
+    return isinstance(status.state, Running) and status.ready is not False
+
+
+def _gates_open(pod: Json, spec: Json) -> bool:
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    true = {one["type"] for one in conditions if one.get("status") == "True"}
+    return all(gate["conditionType"] in true for gate in spec.get("readinessGates") or ())
+
+
+def _render_condition(condition: Condition, old: Json | None, now: datetime) -> dict[str, Any]:
+    same = old is not None and old.get("status") == condition.status
+    since = condition.last_transition or now
+    return {
+        "type": condition.type,
+        "status": condition.status,
+        "reason": condition.reason or None,
+        "message": condition.message or None,
+        "lastProbeTime": None,
+        "lastTransitionTime": old.get("lastTransitionTime") if same and old else format_time(since),
+    }

@@ -1,0 +1,326 @@
+"""A real Kubernetes control plane on this machine, for tests: etcd, API server, controllers.
+
+Comes in: a folder with the programs, by default the one that ``KUBEBUILDER_ASSETS`` names, as for
+setup-envtest. Goes out: kubeconfig files, and `ControlPlane.kubectl`. Everything listens on free
+loopback ports and lives in one temporary folder. The API server authorizes with Node and RBAC and
+issues service-account tokens, so a node under test has exactly the rights that it is given.
+
+Surprising: ``/api/v1/nodes/NAME/proxy`` refuses kubelets on loopback; logs and exec do work there.
+Without ``controllers`` no namespace has a default service account, and no node ever loses the taint
+``node.kubernetes.io/not-ready``, so the scheduler binds nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import ssl
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from http.client import HTTPSConnection
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import attrs
+
+from vk.testing.certificates import Authority, KeyPair
+
+__all__ = ["ASSETS", "CommandError", "ControlPlane", "eventually"]
+
+ASSETS = "KUBEBUILDER_ASSETS"
+"""The environment variable that names the folder of etcd, kube-apiserver, kubectl, ..."""
+
+T = TypeVar("T")
+
+
+class CommandError(Exception):
+    """A program of the control plane failed; the text ends with what it wrote last."""
+
+
+def eventually(probe: Callable[[], T], what: str, *, timeout: float = 60.0) -> T:
+    """Call ``probe`` until it returns something true, and return that.
+
+    A CommandError or OSError of it counts as not yet. Raises AssertionError after ``timeout``
+    seconds, which names ``what`` and the last answer.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        last: object
+        try:
+            answer = probe()
+            if answer:
+                return answer
+            last = answer
+        except (CommandError, OSError) as error:
+            last = error
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout:g} s: {what}; last: {last}")
+        time.sleep(0.1)
+
+
+@attrs.define
+class _Program:
+    """One child process with a log file; ended by its id."""
+
+    command: Sequence[str]
+    log: Path
+    _process: subprocess.Popen[bytes] | None = attrs.field(default=None, init=False)
+
+    def start(self) -> None:
+        """Start the program; its output is added to the log."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+
+    def check(self) -> None:
+        """Raise RuntimeError when the program has ended."""
+        code = self._process.poll() if self._process else None
+        if code is not None:
+            tail = self.log.read_text(errors="replace")[-2000:]
+            raise RuntimeError(f"{self.command[0]} ended with {code}; its log:\n{tail}")
+
+    def stop(self) -> None:
+        """End the program and wait for that; repeatable."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.terminate()
+        try:
+            process.wait(3.0)  # an API server waits up to a minute for its watchers to leave
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@attrs.define(eq=False)
+class ControlPlane:
+    """Runs etcd and kube-apiserver, and on request the controllers and the scheduler.
+
+    A context manager: inside it the API server serves and, where asked for, the controllers and the
+    scheduler are healthy. It blocks for some seconds; use it outside of an event loop, or in a
+    thread. At its exit every process has ended, and the folder is gone unless `keep_logs` is set or
+    an exception passes.
+    """
+
+    assets: Path = attrs.field(factory=lambda: Path(os.environ[ASSETS]), converter=Path)
+    controllers: bool = attrs.field(default=False, kw_only=True)
+    scheduler: bool = attrs.field(default=False, kw_only=True)
+    keep_logs: bool = attrs.field(default=False, kw_only=True)
+    """Leave the folder with certificates and logs behind."""
+    folder: Path = attrs.field(init=False)
+    url: str = attrs.field(init=False)
+    """Address of the API server."""
+    _programs: dict[str, _Program] = attrs.field(factory=dict, init=False)
+    _ports: dict[str, int] = attrs.field(init=False)
+    _authority: Authority = attrs.field(init=False)
+
+    def __enter__(self) -> Self:
+        """Start everything; on failure stop what was started and keep the logs."""
+        self.folder = Path(tempfile.mkdtemp(prefix="vk-control-plane-"))
+        self._authority = Authority(self.folder)
+        self._ports = _free_ports("etcd", "peer", "kube-apiserver", *_HEALTH)
+        self.url = f"https://127.0.0.1:{self._ports['kube-apiserver']}"
+        try:
+            self._start()
+        except BaseException:
+            self.keep_logs = True
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop everything, in reverse order."""
+        self.keep_logs = self.keep_logs or error is not None
+        self._stop()
+
+    @property
+    def admin_kubeconfig(self) -> Path:
+        """Kubeconfig of a member of system:masters."""
+        return self.folder / "admin.kubeconfig"
+
+    @property
+    def certificate_authority(self) -> Path:
+        """The certificate that signs everything here."""
+        return self._authority.pair.certificate
+
+    def kubectl(self, *arguments: str, input: str | None = None, timeout: float = 120.0) -> str:
+        """Run kubectl as administrator and return what it printed.
+
+        Raises CommandError, with its standard error, when it fails or takes over ``timeout`` s.
+        """
+        command = [str(self.assets / "kubectl"), f"--kubeconfig={self.admin_kubeconfig}"]
+        command += [f"--cache-dir={self.folder / 'cache'}", *arguments]
+        try:
+            done = subprocess.run(
+                command, input=input, capture_output=True, text=True, timeout=timeout
+            )
+        except subprocess.TimeoutExpired as error:
+            raise CommandError(f"kubectl {' '.join(arguments)}: over {timeout:g} s") from error
+        if done.returncode:
+            raise CommandError(f"kubectl {' '.join(arguments)}: {done.stderr.strip()}")
+        return done.stdout
+
+    def get(self, *arguments: str) -> dict[str, Any]:
+        """Return the parsed answer of ``kubectl get ... -o json``."""
+        answer: dict[str, Any] = json.loads(self.kubectl("get", *arguments, "-o", "json"))
+        return answer
+
+    def kubeconfig_for_service_account(self, namespace: str, name: str) -> Path:
+        """Write a kubeconfig with a new token of that ServiceAccount and return its path."""
+        token = self.kubectl("create", "token", name, f"--namespace={namespace}", "--duration=24h")
+        path = self.folder / f"{namespace}-{name}.kubeconfig"
+        return self._kubeconfig(path, {"token": token.strip()})
+
+    def restart_api_server(self, *, while_down: Callable[[], None] = lambda: None) -> None:
+        """Stop the API server, call ``while_down``, and start it on the same port and data.
+
+        Returns when it serves again.
+        """
+        self._programs["kube-apiserver"].stop()
+        while_down()
+        self._programs["kube-apiserver"].start()
+        self._wait("kube-apiserver", "/readyz")
+
+    def _start(self) -> None:
+        admin = self._authority.client("admin", user="admin", group="system:masters")
+        files = {"client-certificate": str(admin.certificate), "client-key": str(admin.key)}
+        self._kubeconfig(self.admin_kubeconfig, files)
+        serving = self._authority.server("serving", "127.0.0.1", "localhost")
+        tokens = self._authority.client("service-accounts", user="tokens", group="tokens")
+        self._run("etcd", self._etcd_flags())
+        self._run("kube-apiserver", self._api_flags(serving, tokens))
+        self._wait("kube-apiserver", "/readyz")
+        if self.controllers:
+            self._run("kube-controller-manager", self._controller_flags(serving, tokens))
+        if self.scheduler:
+            self._run("kube-scheduler", self._client_flags("kube-scheduler", serving))
+        for name in _HEALTH:
+            if name in self._programs:
+                self._wait(name, "/healthz")
+
+    def _run(self, name: str, flags: Sequence[str]) -> None:
+        program = _Program((str(self.assets / name), *flags), self.folder / f"{name}.log")
+        self._programs[name] = program
+        program.start()
+
+    def _stop(self) -> None:
+        while self._programs:
+            _, program = self._programs.popitem()
+            program.stop()
+        if not self.keep_logs:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _wait(self, name: str, path: str, *, timeout: float = 30.0) -> None:
+        context = ssl.create_default_context(cafile=str(self.certificate_authority))
+        context.load_cert_chain(self.folder / "admin.crt", self.folder / "admin.key")
+
+        def healthy() -> bool:
+            for program in self._programs.values():
+                program.check()
+            port = self._ports[name]
+            connection = HTTPSConnection("127.0.0.1", port, timeout=5.0, context=context)
+            with contextlib.closing(connection):
+                connection.request("GET", path)
+                return connection.getresponse().status == 200
+
+        eventually(healthy, f"{name} is healthy, logs are in {self.folder}", timeout=timeout)
+
+    def _kubeconfig(self, path: Path, user: dict[str, str]) -> Path:
+        cluster = {"server": self.url, "certificate-authority": str(self.certificate_authority)}
+        content = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "test", "cluster": cluster}],
+            "users": [{"name": "test", "user": user}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+            "current-context": "test",
+        }
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(content))  # JSON is YAML
+        return path
+
+    def _etcd_flags(self) -> list[str]:
+        client = f"http://127.0.0.1:{self._ports['etcd']}"
+        peer = f"http://127.0.0.1:{self._ports['peer']}"
+        return [
+            f"--data-dir={self.folder / 'etcd'}",
+            "--unsafe-no-fsync",
+            f"--listen-client-urls={client}",
+            f"--advertise-client-urls={client}",
+            f"--listen-peer-urls={peer}",
+            f"--initial-advertise-peer-urls={peer}",
+            f"--initial-cluster=default={peer}",
+        ]
+
+    def _api_flags(self, serving: KeyPair, tokens: KeyPair) -> list[str]:
+        kubelet = self._authority.client(
+            "kubelet-client", user="kube-apiserver-kubelet-client", group="system:masters"
+        )
+        return [
+            f"--etcd-servers=http://127.0.0.1:{self._ports['etcd']}",
+            *self._serving_flags("kube-apiserver", serving),
+            "--advertise-address=127.0.0.1",
+            "--endpoint-reconciler-type=none",  # a loopback address is no valid endpoint
+            f"--client-ca-file={self.certificate_authority}",
+            "--authorization-mode=Node,RBAC",
+            "--enable-admission-plugins=NodeRestriction",
+            *([] if self.controllers else ["--disable-admission-plugins=ServiceAccount"]),
+            "--service-cluster-ip-range=10.0.0.0/16",
+            "--service-account-issuer=https://kubernetes.default.svc",
+            f"--service-account-key-file={tokens.key}",
+            f"--service-account-signing-key-file={tokens.key}",
+            f"--kubelet-client-certificate={kubelet.certificate}",
+            f"--kubelet-client-key={kubelet.key}",
+            "--kubelet-preferred-address-types=InternalIP,Hostname",
+        ]
+
+    def _controller_flags(self, serving: KeyPair, tokens: KeyPair) -> list[str]:
+        authority = self._authority.pair
+        return [
+            *self._client_flags("kube-controller-manager", serving),
+            "--use-service-account-credentials=true",
+            f"--service-account-private-key-file={tokens.key}",
+            f"--root-ca-file={authority.certificate}",
+            f"--cluster-signing-cert-file={authority.certificate}",
+            f"--cluster-signing-key-file={authority.key}",
+        ]
+
+    def _client_flags(self, name: str, serving: KeyPair) -> list[str]:
+        return [
+            *self._serving_flags(name, serving),
+            f"--kubeconfig={self.admin_kubeconfig}",
+            "--leader-elect=false",
+            "--kube-api-qps=200",
+            "--kube-api-burst=400",
+        ]
+
+    def _serving_flags(self, name: str, serving: KeyPair) -> list[str]:
+        return [
+            "--bind-address=127.0.0.1",
+            f"--secure-port={self._ports[name]}",
+            f"--tls-cert-file={serving.certificate}",
+            f"--tls-private-key-file={serving.key}",
+        ]
+
+
+_HEALTH = ("kube-controller-manager", "kube-scheduler")
+
+
+def _free_ports(*names: str) -> dict[str, int]:
+    with contextlib.ExitStack() as stack:  # all open at once, so that all differ
+        sockets = [stack.enter_context(socket.socket()) for _ in names]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return {name: one.getsockname()[1] for name, one in zip(names, sockets, strict=True)}

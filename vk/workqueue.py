@@ -1,0 +1,109 @@
+"""A queue of keys: each waits once, is worked on by one task at a time, and may be due later.
+
+`vk.pods.controller` takes keys out; the reflector and the feed put them in. A key that is added
+while it is being worked on becomes due again when that work is done, so nothing is missed and no
+key is ever worked on twice at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections import deque
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+import attrs
+
+from vk.aio.backoff import Backoff
+
+__all__ = ["WorkQueue"]
+
+K = TypeVar("K", bound=Hashable)
+
+
+@attrs.define(eq=False)
+class WorkQueue(Generic[K]):
+    """See the module. All methods but `get` are synchronous; one event loop only."""
+
+    _ready: deque[K] = attrs.field(factory=deque, init=False)
+    _due: dict[K, float] = attrs.field(factory=dict, init=False)
+    """When a waiting key is due; 0.0 once it is in ``_ready``."""
+    _heap: list[tuple[float, int, K]] = attrs.field(factory=list, init=False)
+    _count: int = attrs.field(default=0, init=False)
+    _working: set[K] = attrs.field(factory=set, init=False)
+    _again: dict[K, float] = attrs.field(factory=dict, init=False)
+    """Keys added while worked on, with the time at which they are due."""
+    _failures: dict[K, Backoff] = attrs.field(factory=dict, init=False)
+    _waiter: asyncio.Future[None] | None = attrs.field(default=None, init=False)
+    _timer: asyncio.TimerHandle | None = attrs.field(default=None, init=False)
+
+    def __len__(self) -> int:
+        """Count the keys that wait, due or not."""
+        return len(self._due) + len(self._again)
+
+    def add(self, key: K, delay: float = 0.0) -> None:
+        """Make ``key`` due in ``delay`` seconds; a key that waits already only moves earlier."""
+        due = asyncio.get_running_loop().time() + delay if delay > 0 else 0.0
+        if key in self._working:
+            self._again[key] = min(due, self._again.get(key, due))
+            return
+        waiting = self._due.get(key)
+        if waiting is not None and waiting <= due:
+            return
+        self._due[key] = due
+        if due == 0.0:
+            self._ready.append(key)
+            self._wake()
+        else:
+            self._count += 1
+            heapq.heappush(self._heap, (due, self._count, key))
+            if self._heap[0][2] is key:
+                self._arm()
+
+    def retry(self, key: K) -> None:
+        """Make ``key`` due after a delay that grows until `forget`, to 5 min at most."""
+        self.add(key, self._failures.setdefault(key, Backoff(first=0.5, cap=300.0)).next())
+
+    def forget(self, key: K) -> None:
+        """Forget the failures of ``key``."""
+        self._failures.pop(key, None)
+
+    async def get(self) -> K:
+        """Wait for a due key and take it; call `done` when the work on it has ended."""
+        while not self._ready:
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        key = self._ready.popleft()
+        del self._due[key]
+        self._working.add(key)
+        return key
+
+    def done(self, key: K) -> None:
+        """End the work on ``key``; it waits again if it was added meanwhile."""
+        self._working.discard(key)
+        due = self._again.pop(key, None)
+        if due is not None:
+            self.add(key, due - asyncio.get_running_loop().time() if due else 0.0)
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_at(self._heap[0][0], self._ripen)
+
+    def _ripen(self) -> None:
+        now = asyncio.get_running_loop().time()
+        while self._heap and self._heap[0][0] <= now:
+            due, _, key = heapq.heappop(self._heap)
+            if self._due.get(key) == due:  # else it moved earlier and was taken
+                self._due[key] = 0.0
+                self._ready.append(key)
+        self._timer = None
+        if self._heap:
+            self._arm()
+        if self._ready:
+            self._wake()

@@ -1,0 +1,9 @@
+"""The mock provider: pods that run nowhere. The reference for authors of providers."""
+
+import vk
+
+
+@vk.hookimpl
+def vk_register_providers(register: vk.Register) -> None:
+    """Register the provider ``mock``."""
+    register("mock", "vk_providers.mock.provider:MockProvider")

@@ -1,0 +1,222 @@
+"""MockProvider: a node whose pods run nowhere, at once or as their annotations script it.
+
+The reference provider. The core calls it; it keeps one record a pod and one timer for each pod
+that will change, and yields what the timers find. What a pod does when is in `scenario`, and is a
+function of time: creating and deleting are all that must be remembered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Collection, Sequence
+from types import TracebackType
+from typing import ClassVar, Self
+
+import attrs
+
+import vk
+from vk_providers.mock.config import MockConfig
+from vk_providers.mock.scenario import PREFIX, Scenario, Workload
+from vk_providers.mock.state import Addresses, StateFile
+
+__all__ = ["MockProvider"]
+
+
+@attrs.define(eq=False)
+class MockProvider(vk.Provider):
+    """Runs pods in name only."""
+
+    config_class: ClassVar[type[MockConfig]] = MockConfig
+    fields: ClassVar[vk.FieldTable] = vk.FieldTable(
+        honoured=(
+            "spec.containers[].args",
+            "spec.containers[].command",
+            "spec.containers[].env",
+            "spec.containers[].envFrom",
+            "spec.containers[].image",
+            "spec.containers[].name",
+            "spec.containers[].resources",
+            "spec.initContainers[].name",
+            "spec.initContainers[].restartPolicy",
+            "spec.restartPolicy",
+            "spec.terminationGracePeriodSeconds",
+        ),
+        ignored={"spec.volumes": "no process runs that could read a file"},
+        unlisted="ignored",
+    )
+
+    _workloads: dict[str, Workload] = attrs.field(factory=dict, init=False)
+    _failures: dict[str, int] = attrs.field(factory=dict, init=False)
+    _timers: dict[str, asyncio.TimerHandle] = attrs.field(factory=dict, init=False)
+    _changes: vk.Latest[str, vk.PodChange] = attrs.field(factory=vk.Latest, init=False)
+    _addresses: Addresses = attrs.field(init=False)
+    _file: StateFile | None = attrs.field(default=None, init=False)
+    _epoch: float = attrs.field(default=0.0, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._addresses = Addresses(self._config.network)
+
+    @property
+    def durable(self) -> bool:  # type: ignore[override] # the configuration decides it here
+        """Whether a file keeps the pods."""
+        return bool(self._config.state)
+
+    @property
+    def _config(self) -> MockConfig:
+        return self.context.config or MockConfig()
+
+    async def __aenter__(self) -> Self:
+        """Read the pods of an earlier process. Raises ConfigError where the file is wrong."""
+        self._epoch = time.time() - asyncio.get_running_loop().time()
+        context = self.context
+        if self.durable:
+            self._file = StateFile.open(
+                self._config.state, node=context.node_name, cluster=context.cluster_uid
+            )
+            self._workloads = self._file.workloads
+        for workload in list(self._workloads.values()):
+            self._addresses.reserve(workload.ip)
+            self._look(workload.key.uid, self._now())
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Stop the timers and close the file; what a file keeps goes on."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    async def describe_node(self) -> vk.NodeInfo:
+        """Say what the configuration says."""
+        config = self._config
+        return vk.NodeInfo(
+            capacity=config.capacity, allocatable=config.capacity, provider_id=config.provider_id
+        )
+
+    async def create_pod(self, pod: vk.Pod) -> vk.PodStatus:
+        """Note the pod; it runs from now on unless it asks for something else."""
+        if (known := self._workloads.get(pod.key.uid)) is not None:
+            return known.status(self._now())
+        scenario = self._config.scenario.override(pod.annotations)
+        self._fail(pod.key, scenario)
+        now, ip = self._now(), self._addresses.take()
+        workload = Workload.of(pod, ip=ip, created=now, scenario=scenario)
+        if self._file is not None:
+            try:
+                self._file.created(workload)
+            except vk.TemporaryError:
+                self._addresses.release(ip)
+                raise
+        self._workloads[pod.key.uid] = workload
+        self._set_timer(workload, now)
+        return workload.status(now)
+
+    async def update_pod(self, pod: vk.Pod, changed: Collection[str]) -> vk.PodStatus:
+        """Accept any change; the scenario stays the one that the pod was created with."""
+        return self._find(pod.key).status(self._now())
+
+    async def delete_pod(self, key: vk.PodKey, *, grace_period: float) -> vk.PodStatus:
+        """End the pod at once: with exit code 0, or 137 where there is no time to stop."""
+        self._failures.pop(key.uid, None)
+        workload = self._find(key)
+        status = _ended(workload.status(self._now()), 0 if grace_period > 0 else 137)
+        self._forget(workload)
+        return status
+
+    async def list_pods(self) -> Sequence[vk.PodStatus]:
+        """Return the status of every pod."""
+        now = self._now()
+        return [workload.status(now) for workload in self._workloads.values()]
+
+    async def get_pods(self, keys: Sequence[vk.PodKey]) -> Sequence[vk.PodStatus]:
+        """Return the statuses of those of ``keys`` that are here."""
+        now = self._now()
+        found = (self._workloads.get(key.uid) for key in keys)
+        return [workload.status(now) for workload in found if workload is not None]
+
+    async def watch_pods(self) -> AsyncIterator[vk.PodChange]:
+        """Yield what changes by itself; what a call changes, the call returns."""
+        async for change in self._changes:
+            yield change
+
+    def _now(self) -> int:
+        """Return wall-clock milliseconds that no correction of the clock moves while we run."""
+        return int((self._epoch + asyncio.get_running_loop().time()) * 1_000)
+
+    def _find(self, key: vk.PodKey) -> Workload:
+        workload = self._workloads.get(key.uid)
+        if workload is None:
+            raise vk.NotFoundError(f"the mock has no pod {key}")
+        return workload
+
+    def _fail(self, key: vk.PodKey, scenario: Scenario) -> None:
+        """Raise what the scenario wants creating to end with."""
+        failures = self._failures.get(key.uid, 0)
+        if failures < scenario.fail_create_times:
+            self._failures[key.uid] = failures + 1
+            tries = f"{failures + 1} of {scenario.fail_create_times}"
+            raise vk.TemporaryError(f"{PREFIX}fail-create-times: failure {tries}")
+        self._failures.pop(key.uid, None)
+        if scenario.fail_create:
+            text = f"{PREFIX}fail-create: {scenario.fail_create}"
+            raise vk.PermanentError(text, reason=scenario.fail_create)
+
+    def _forget(self, workload: Workload) -> None:
+        uid = workload.key.uid
+        if self._file is not None:
+            self._file.deleted(workload)
+        del self._workloads[uid]
+        self._addresses.release(workload.ip)
+        self._changes.discard(uid)
+        if timer := self._timers.pop(uid, None):
+            timer.cancel()
+
+    def _set_timer(self, workload: Workload, now: int) -> None:
+        due = workload.next_change(now)
+        if due is not None:
+            loop, uid = asyncio.get_running_loop(), workload.key.uid
+            when = due / 1_000 - self._epoch
+            self._timers[uid] = loop.call_at(when, self._look, uid, due)
+
+    def _look(self, uid: str, due: int) -> None:
+        """Say how a pod is now, at ``due`` or later (a timer may be early by a hair)."""
+        workload, now = self._workloads[uid], max(due, self._now())
+        self._timers.pop(uid, None)
+        if workload.lost_at is None or now < workload.lost_at:
+            self._changes.put(uid, workload.status(now))
+            self._set_timer(workload, now)
+            return
+        try:
+            self._forget(workload)
+        except vk.TemporaryError:  # the file could not be written: it is lost a little later
+            loop = asyncio.get_running_loop()
+            self._timers[uid] = loop.call_later(1.0, self._look, uid, due)
+        else:
+            self._changes.put(uid, vk.Gone(workload.key, "Lost"))
+
+
+def _ended(status: vk.PodStatus, exit_code: int) -> vk.PodStatus:
+    """Return ``status`` with every container at its end; one that ended before keeps its own."""
+    return attrs.evolve(
+        status,
+        containers=[_end(container, exit_code) for container in status.containers],
+        init_containers=[_end(container, exit_code) for container in status.init_containers],
+    )
+
+
+def _end(container: vk.ContainerStatus, exit_code: int) -> vk.ContainerStatus:
+    state = container.state
+    if isinstance(state, vk.Waiting):  # in backoff it has ended, else it never started
+        unknown = vk.Terminated(137, "ContainerStatusUnknown", "deleted before it started")
+        state = container.last_state or unknown
+    elif isinstance(state, vk.Running):
+        state = vk.Terminated(exit_code, started_at=state.started_at)
+    return attrs.evolve(container, state=state, ready=False)
