@@ -83,7 +83,7 @@ _HOMES = {
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = [  # noqa: PLE0604, RUF022 # written out for type checkers; a test compares it with _HOMES
+__all__ = [  # noqa: RUF022 # written out for type checkers; a test compares it with _HOMES
     "API_VERSION",
     "DNS",
     "Address",

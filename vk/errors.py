@@ -4,7 +4,7 @@
     |- ConfigError               bad settings or provider configuration (also ValueError)
     |- PluginError               bad plugin; names the plugin and its distribution
     |- ClusterError              the API server said no, or could not be reached
-    |  |- ObjectNotFoundError    404: not the provider's NotFoundError, so one cannot pose as the other
+    |  |- ObjectNotFoundError    404; another class than the provider's NotFoundError
     |  |- ForbiddenError         401, 403
     |  |- ConflictError          409
     |  |- ExpiredError           410: the resource version or the continue token is too old
@@ -16,7 +16,7 @@
        |- UnsupportedError       the backend cannot do this at all (also NotImplementedError)
        |- TemporaryError         try again, after retry_after seconds if given
        `- PermanentError         trying again cannot help; reason goes into the pod's status
-          `- InvalidInputError   the pod or the request asks for something impossible (also ValueError)
+          `- InvalidInputError   what is asked for is impossible (also ValueError)
 
 Any other exception from provider code counts as temporary with an unknown outcome.
 """

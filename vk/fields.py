@@ -16,6 +16,8 @@ from typing import Any, Literal
 
 import attrs
 
+from vk.models.tuples import as_tuple
+
 __all__ = ["FieldTable", "Refusal"]
 
 _Verdict = Literal["honoured", "ignored", "refused"]
@@ -61,7 +63,7 @@ class FieldTable:
     Raises ValueError when a path has two rules or does not start with ``spec.``.
     """
 
-    honoured: tuple[str, ...] = attrs.field(default=(), converter=tuple)
+    honoured: tuple[str, ...] = attrs.field(default=(), converter=as_tuple)
     ignored: Mapping[str, str] = attrs.field(factory=dict)
     refused: Mapping[str, str] = attrs.field(factory=dict)
     unlisted: Literal["ignored", "refused"] = attrs.field(
@@ -73,14 +75,19 @@ class FieldTable:
 
     @_rules.default
     def _all_rules(self) -> dict[str, _Rule]:
+        rules = _with_twins(_listed(self))
+        parents = _parents_of(rules)
         free: dict[str, _Rule] = dict.fromkeys(_NOT_THE_BACKENDS, ("honoured", ""))
-        return _with_twins(free) | _with_twins(_listed(self))
+        for path, rule in _with_twins(free).items():
+            above = next((each for each in reversed(_lineage(path)) if each in rules), None)
+            # Where the backend's own rule says all about what is above, it holds.
+            if above is None or (above in parents and above != path):
+                rules[path] = rule
+        return rules
 
     @_parents.default
     def _all_parents(self) -> frozenset[str]:
-        return frozenset(
-            parent for path in self._rules for parent in _lineage(path) if parent != path
-        )
+        return _parents_of(self._rules)
 
     def honours(self, path: str) -> bool:
         """Whether the backend does what the field at ``path`` asks for."""
@@ -142,6 +149,10 @@ def _with_twins(rules: dict[str, _Rule]) -> dict[str, _Rule]:
             if path.startswith(_CONTAINERS):
                 result.setdefault(twin + "[]" + path.removeprefix(_CONTAINERS), rule)
     return result
+
+
+def _parents_of(rules: Mapping[str, _Rule]) -> frozenset[str]:
+    return frozenset(above for path in rules for above in _lineage(path) if above != path)
 
 
 def _lineage(path: str) -> list[str]:

@@ -110,7 +110,7 @@ class VirtualKubelet:
             namespace = await client.get(NAMESPACES, "kube-system")
             return str(namespace["metadata"]["uid"])
 
-        return await _until_it_works("cannot reach the cluster", read)
+        return str(await _until_it_works("cannot reach the cluster", read))
 
 
 async def _until_it_works(problem: str, attempt: Callable[[], Awaitable[Any]]) -> Any:

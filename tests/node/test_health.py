@@ -2,10 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
+from contextlib import asynccontextmanager
 
 import pytest
-import pytest_asyncio
 
 from vk.node.health import UNREACHABLE, Health
 
@@ -29,46 +28,50 @@ def backend() -> Backend:
     return Backend()
 
 
-@pytest_asyncio.fixture
-async def health(backend: Backend) -> AsyncIterator[Any]:
-    changes: list[bool] = []
-    health = Health(ping=backend.ping, not_ready_after=60.0, on_change=lambda: changes.append(True))
+@asynccontextmanager
+async def watched(backend: Backend) -> AsyncIterator[Health]:
+    health = Health(ping=backend.ping, not_ready_after=60.0, on_change=lambda: None)
     task = asyncio.create_task(health.run())
-    yield health
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    try:
+        yield health
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 @pytest.mark.parametrize("how", ["fails", "hangs"])
 async def test_three_misses_keep_new_pods_away_and_only_time_makes_it_unready(
-    health: Health, backend: Backend, how: str
+    backend: Backend, how: str
 ) -> None:
-    await asyncio.sleep(1)
-    backend.answer = how
-    await asyncio.sleep(18)
-    assert (health.taints(), health.conditions()) == ((), ())
-    await asyncio.sleep(25)
-    assert health.taints() == (UNREACHABLE,)
-    assert [entry.type for entry in health.conditions()] == ["ProviderUnreachable"]
-    assert "hunter2" not in health.conditions()[0].message
-    await asyncio.sleep(45)
-    assert [entry.type for entry in health.conditions()] == ["ProviderUnreachable", "Ready"]
+    async with watched(backend) as health:
+        await asyncio.sleep(1)
+        backend.answer = how
+        await asyncio.sleep(18)
+        assert (health.taints(), health.conditions()) == ((), ())
+        await asyncio.sleep(25)
+        assert health.taints() == (UNREACHABLE,)
+        assert [entry.type for entry in health.conditions()] == ["ProviderUnreachable"]
+        assert "hunter2" not in health.conditions()[0].message
+        await asyncio.sleep(45)
+        assert [entry.type for entry in health.conditions()] == ["ProviderUnreachable", "Ready"]
 
 
-async def test_the_first_answer_ends_it(health: Health, backend: Backend) -> None:
-    backend.answer = "fails"
-    await asyncio.sleep(100)
-    assert health.not_ready
-    backend.answer = "ok"
-    await asyncio.sleep(11)
-    assert (health.taints(), health.conditions()) == ((), ())
+async def test_the_first_answer_ends_it(backend: Backend) -> None:
+    async with watched(backend) as health:
+        backend.answer = "fails"
+        await asyncio.sleep(100)
+        assert health.not_ready
+        backend.answer = "ok"
+        await asyncio.sleep(11)
+        assert (health.taints(), health.conditions()) == ((), ())
 
 
-async def test_two_misses_are_nothing(health: Health, backend: Backend) -> None:
-    backend.answer = "fails"
-    await asyncio.sleep(15)
-    backend.answer = "ok"
-    await asyncio.sleep(10)
-    backend.answer = "fails"
-    await asyncio.sleep(15)
-    assert not health.unreachable
+async def test_two_misses_are_nothing(backend: Backend) -> None:
+    async with watched(backend) as health:
+        backend.answer = "fails"
+        await asyncio.sleep(15)
+        backend.answer = "ok"
+        await asyncio.sleep(10)
+        backend.answer = "fails"
+        await asyncio.sleep(15)
+        assert not health.unreachable

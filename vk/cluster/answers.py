@@ -108,7 +108,7 @@ def _detail(status: int, document: dict[str, Any], causes: list[dict[str, Any]])
 
 
 def retry_after(header: str | None) -> float | None:
-    """Read a Retry-After header in seconds; None for none, and for a date, which no server sends."""
+    """Read a Retry-After header in seconds; None for none, and for a date (nobody sends one)."""
     try:
         return max(0.0, float(header)) if header else None
     except ValueError:

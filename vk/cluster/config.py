@@ -13,7 +13,6 @@ import logging
 import os
 import re
 import ssl
-from pathlib import Path
 from time import monotonic
 from typing import Any, Protocol
 
@@ -161,16 +160,16 @@ async def load_access(kubeconfig: str = "") -> Access:
 
     Raises ConfigError with one line that says what is wrong; nothing is sent to the API server.
     """
-    default = Path.home() / ".kube" / "config"
-    paths = kubeconfig or (str(default) if default.is_file() else "")
+    default = os.path.join("~", ".kube", "config")
+    paths = kubeconfig or (default if _is_file(default) else "")
     try:
-        if paths and not any(Path(p).expanduser().is_file() for p in paths.split(os.pathsep)):
+        if paths and not any(_is_file(path) for path in paths.split(os.pathsep)):
             raise ConfigError(f"kubeconfig {paths} does not exist")
         source: Source = _Kubeconfig(paths) if paths else _InCluster()
         return Access(source, await source.read(force=False))
     except ConfigError:
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 # plugins and parsers raise anything
         where = f"kubeconfig {paths}" if paths else "no kubeconfig, and not in a pod"
         raise ConfigError(f"{where}: {_line(error)}") from None  # the cause may quote a token
 
@@ -184,7 +183,7 @@ class _InCluster:
         from kubernetes_asyncio.config import load_incluster_config
 
         found = Configuration()
-        load_incluster_config(found)
+        load_incluster_config(found)  # type: ignore[no-untyped-call] # the library is half typed
         return _credentials(found)
 
 
@@ -225,6 +224,10 @@ class _Kubeconfig:
         if user is not None and user.safe_get("as"):
             raise ConfigError("impersonation ('as' of the user) is not supported")
         return _credentials(found)
+
+
+def _is_file(path: str) -> bool:
+    return os.path.isfile(os.path.expanduser(path))
 
 
 async def _load(loader: Any, found: Any) -> None:

@@ -1,7 +1,7 @@
-"""Events for `kubectl describe`: handed in from anywhere, written at a bounded rate, never waited for.
+"""Events for `kubectl describe`: handed in from anywhere, written at a bounded rate.
 
-In: `EventRecorder.emit`. Out: core/v1 Events, created, and patched with a higher count when the same
-happens again. RBAC: create and patch of events. Events are a courtesy: where the API server cannot
+In: `EventRecorder.emit`, which never waits. Out: core/v1 Events, created, and patched with a higher
+count when the same happens again. RBAC: create and patch of events. Events are a courtesy: where the API server cannot
 take them they are dropped and counted, Normal ones first.
 """
 
@@ -96,9 +96,9 @@ class EventRecorder:
         *,
         id: str | None = None,
     ) -> None:
-        """Hand in an event about the object in ``reference`` (kind, namespace, name, uid, apiVersion).
+        """Hand in an event about the object that ``reference`` names.
 
-        ``type`` is Normal or Warning. Equal events are folded into one with a count. With ``id``
+        ``reference`` has kind, namespace, name, uid, apiVersion; ``type`` is Normal or Warning. Equal events are folded into one with a count. With ``id``
         the event of that object is written once and never again, also by a later process. Call it
         on the event loop's thread; it never blocks and never raises.
         """

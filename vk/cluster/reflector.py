@@ -105,9 +105,8 @@ class Reflector:
         self._compare_version(listing.resource_version)
         found = {key: raw for raw in listing.items if (key := self._key(raw)) is not None}
         self._gone.clear()
-        for key in self._store.keys():
-            if key not in found:
-                self._set(key, None)
+        for key in set(self._store.keys()) - set(found):
+            self._set(key, None)
         for key, raw in found.items():
             old = self._store.get(*key)
             if old is None or _identity(old) != _identity(raw):

@@ -21,7 +21,7 @@ __all__ = [
 
 @attrs.frozen
 class Resource:
-    """One kind of object: ``group`` is empty for the core group, ``plural`` is its name in paths."""
+    """One kind of object; ``group`` is empty for the core group."""
 
     group: str
     version: str

@@ -153,7 +153,7 @@ class Transport:
                 # The network is near: unpacking gzip would cost more than it saves.
                 "Accept-Encoding": "identity",
                 "Content-Type": content_type,
-                "User-Agent": self.user_agent,
+                "User-Agent": self._user_agent,
             }
         )
         if self._authorization is not None:

@@ -122,7 +122,7 @@ def _skipped(start: bytes, why: str, text: str) -> Event:
 
 
 def _named(metadata: Mapping[str, str]) -> dict[str, str]:
-    return {"object": "/".join(reversed(metadata.values()))} if metadata else {}
+    return {"object": f"{metadata.get('namespace', '')}/{metadata['name']}"} if metadata else {}
 
 
 @attrs.frozen

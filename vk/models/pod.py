@@ -49,7 +49,7 @@ class HostAlias:
 
 @attrs.frozen
 class DNS:
-    """The pod's resolver settings after dnsPolicy and dnsConfig. ``options`` as written in the file."""
+    """The pod's resolver settings; ``options`` as written in the file."""
 
     servers: tuple[str, ...] = ()
     searches: tuple[str, ...] = ()

@@ -13,11 +13,12 @@ from vk.models.pod import Json
 __all__ = ["to_v1_pod"]
 
 
-class _Deserializer(ApiClient):  # type: ignore[misc] # the library is not typed here
+class _Deserializer(ApiClient):
     def __init__(self) -> None:
         """Skip the parent's: it opens a connection pool, and only its parsing is wanted."""
 
 
 def to_v1_pod(raw: Json) -> Any:
     """Return ``raw`` as a V1Pod; raises ValueError where it does not fit the model."""
-    return _Deserializer().deserialize(SimpleNamespace(data=orjson.dumps(raw)), "V1Pod")
+    answer: Any = SimpleNamespace(data=orjson.dumps(raw))  # all that it reads of an answer
+    return _Deserializer().deserialize(answer, "V1Pod")

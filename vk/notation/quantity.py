@@ -8,7 +8,7 @@ billionth is rounded away from zero and what is beyond 2**63 - 1 counts as that.
 from __future__ import annotations
 
 import re
-from decimal import ROUND_CEILING, ROUND_UP, Context, Decimal
+from decimal import MAX_EMAX, MIN_EMIN, ROUND_CEILING, ROUND_UP, Context, Decimal
 from functools import lru_cache
 
 __all__ = ["ceil_divide", "format_quantity", "parse_quantity", "to_integer", "to_milli"]
@@ -28,7 +28,7 @@ _NANO = Decimal("1e-9")
 _LARGEST = Decimal(2**63 - 1)
 # Wide enough that no product or quotient of two capped quantities loses a digit that counts; no
 # traps: an exponent out of range becomes infinity or zero and is capped.
-_CONTEXT = Context(prec=80, traps=[])
+_CONTEXT = Context(prec=80, Emin=MIN_EMIN, Emax=MAX_EMAX, traps=[])
 
 
 @lru_cache(maxsize=4096)
@@ -40,7 +40,7 @@ def parse_quantity(text: str) -> Decimal:
     number, suffix, exponent = match.groups()
     value = _CONTEXT.create_decimal(number + (exponent or ""))
     value = _CONTEXT.multiply(value, _FACTORS[suffix or ""])
-    if abs(value) > _LARGEST:
+    if value.copy_abs() > _LARGEST:
         return _LARGEST.copy_sign(value)
     return value.quantize(_NANO, rounding=ROUND_UP, context=_CONTEXT)
 

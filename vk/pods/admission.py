@@ -13,6 +13,7 @@ import attrs
 from vk.fields import FieldTable
 from vk.models.node import Taint
 from vk.models.pod import Json
+from vk.models.tuples import as_tuple
 from vk.notation.quantity import to_integer, to_milli
 
 __all__ = ["AdmissionNode", "Rejection", "Usage", "admit", "effective_requests"]
@@ -39,7 +40,7 @@ class AdmissionNode:
     labels: Mapping[str, str] = attrs.field(factory=dict)
     os: str = "linux"
     architecture: str = "amd64"
-    taints: tuple[Taint, ...] = attrs.field(default=(), converter=tuple)
+    taints: tuple[Taint, ...] = attrs.field(default=(), converter=as_tuple)
 
 
 @attrs.define
@@ -113,8 +114,8 @@ def effective_requests(raw: Json) -> dict[str, int]:
     total = sidecars
     for container in spec.get("containers") or ():
         total = _sum(total, _requests(container))
-    result = _maximum(total, largest) | _requests(spec)
-    return _sum(result, _amounts(spec.get("overhead") or _EMPTY))
+    own = (spec.get("resources") or _EMPTY).get("requests") or _EMPTY
+    return _sum(_maximum(total, largest) | _amounts(own), _amounts(spec.get("overhead") or _EMPTY))
 
 
 def _check_os(raw: Json, node: AdmissionNode) -> Rejection | None:
@@ -248,9 +249,9 @@ def _importance(resource: str) -> tuple[int, str]:
     return (_FIRST.index(resource) if resource in _FIRST else len(_FIRST), resource)
 
 
-def _requests(owner: Json) -> dict[str, int]:
-    """Return the requests of a container or pod; a limit without request is a request too."""
-    resources = owner.get("resources") or _EMPTY
+def _requests(container: Json) -> dict[str, int]:
+    """Return the requests of a container; a limit without request is a request too."""
+    resources = container.get("resources") or _EMPTY
     return _amounts({**(resources.get("limits") or {}), **(resources.get("requests") or {})})
 
 

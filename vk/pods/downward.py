@@ -35,8 +35,9 @@ _PLAIN = {
 _LIMITED_BY_NODE = ("cpu", "memory", "ephemeral-storage")
 
 
-def waits_for_address(path: str) -> bool:
-    """Whether the field at ``path`` is an address that only a started pod has."""
+def waits_for_address(source: Json) -> bool:
+    """Whether a variable's ``valueFrom`` is an address that only a started pod has."""
+    path = (source.get("fieldRef") or _EMPTY).get("fieldPath")
     return path in _POD_ADDRESSES or path in _HOST_ADDRESSES
 
 
@@ -52,7 +53,7 @@ def field_value(
     version = reference.get("apiVersion") or "v1"
     if version != "v1":
         raise InvalidInputError(f"fieldRef of apiVersion {version!r}, expected v1")
-    if waits_for_address(path):
+    if path in _POD_ADDRESSES or path in _HOST_ADDRESSES:
         addresses = host_ips if path in _HOST_ADDRESSES else _addresses(pod, pod_ips, host_ips)
         if not addresses:
             return None

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import attrs
@@ -22,17 +23,21 @@ from vk.errors import InvalidInputError, VkError
 from vk.models.pod import DNS, Container, Json, Resolution
 from vk.notation.expansion import expand, referenced_names
 from vk.pods.downward import field_value, resource_value, waits_for_address
-from vk.pods.service_links import api_server_links
+from vk.pods.service_links import pod_links
 
 __all__ = ["MissingReference", "Need", "Notice", "References", "references", "resolve"]
 
 _EMPTY: Json = {}
 _NAME = re.compile(r"(?!\.\.)(?!\.\Z)[-._a-zA-Z][-._a-zA-Z0-9]*")
-_SOURCES = {"configMapRef": "ConfigMap", "secretRef": "Secret"}
-_KEY_SOURCES = {"configMapKeyRef": "ConfigMap", "secretKeyRef": "Secret"}
+_KINDS = {
+    "configMapRef": "ConfigMap",
+    "configMapKeyRef": "ConfigMap",
+    "secretRef": "Secret",
+    "secretKeyRef": "Secret",
+}
 
 
-class MissingReference(VkError):  # noqa: N818 # the name of the interface
+class MissingReference(VkError):
     """A config map, a secret or a key in one that the pod requires is not there.
 
     ``kind`` is ConfigMap or Secret, ``key`` empty where the object itself is missing, ``reason``
@@ -41,11 +46,8 @@ class MissingReference(VkError):  # noqa: N818 # the name of the interface
 
     def __init__(self, *, kind: str, name: str, key: str, reason: str, message: str) -> None:
         super().__init__(message)
-        self.kind = kind
-        self.name = name
-        self.key = key
-        self.reason = reason
-        self.message = message
+        self.kind, self.name, self.key = kind, name, key
+        self.reason, self.message = reason, message
 
 
 @attrs.frozen
@@ -80,7 +82,9 @@ class Notice:
 def references(raw: Json) -> References:
     """Return what the environment of ``raw`` needs; required anywhere means required."""
     found: dict[str, dict[str, Need]] = {"ConfigMap": {}, "Secret": {}}
-    for kind, reference in _referenced(raw):
+    for kind, reference in chain.from_iterable(
+        map(_objects, chain(_entries(raw, "envFrom"), _sources(raw)))
+    ):
         name = reference.get("name") or ""
         earlier = found[kind].get(name)
         optional = bool(reference.get("optional")) and (earlier is None or earlier.optional)
@@ -109,7 +113,7 @@ def resolve(
     resolver = _Resolver(
         raw=raw,
         objects={"ConfigMap": config_maps, "Secret": secrets},
-        links=_links(raw, links, api_server),
+        links=pod_links(raw, links, api_server),
         allocatable=allocatable,
         dns=dns,
     )
@@ -140,14 +144,16 @@ class _Resolver:
         resolution = Resolution(
             containers=build("containers"), init_containers=init_containers, dns=self.dns
         )
-        if any(waits_for_address(path) for path in _field_paths(self.raw)):
+        if any(waits_for_address(source) for source in _sources(self.raw)):
             resolution = attrs.evolve(resolution, reopen=self._reopener(host_ips))
         return resolution, list(dict.fromkeys(notices))
 
     def _reopener(self, known_host_ips: Sequence[str]) -> Any:
         # The caller's maps may be live: keep the objects that this resolution saw.
         frozen = attrs.evolve(
-            self, objects={kind: dict(objects) for kind, objects in self.objects.items()}
+            self,
+            objects={kind: dict(objects) for kind, objects in self.objects.items()},
+            links=dict(self.links),
         )
 
         def reopen(pod_ips: Sequence[str], host_ips: Sequence[str]) -> Resolution:
@@ -186,16 +192,17 @@ class _Environment:
 
     def _add_all(self, source: Json) -> None:
         prefix = source.get("prefix") or ""
-        for field, kind in _SOURCES.items():
-            if not (reference := source.get(field)):
-                continue
+        for kind, reference in _objects(source):
             values = self._data(kind, reference)
             named = {prefix + key: key for key in values or ()}
             invalid = sorted(name for name in named if not _NAME.fullmatch(name))
             if invalid:
-                self._notify("InvalidEnvironmentVariableNames", _invalid(invalid, kind, reference))
-            for name in named.keys() - set(invalid):
-                self.env[name] = _value(kind, values or _EMPTY, named[name], reference)
+                keys = f"keys [{', '.join(invalid)}] of {kind} {reference.get('name')!r}"
+                message = f"{keys} left out: not valid as names of environment variables"
+                self._notify("InvalidEnvironmentVariableNames", message)
+            for name, key in named.items():
+                if name not in invalid:
+                    self.env[name] = _value(kind, values or _EMPTY, key, reference)
 
     def _add(self, variable: Json) -> None:
         name, source = variable["name"], variable.get("valueFrom")
@@ -203,52 +210,41 @@ class _Environment:
         if not text and source:
             self._add_from(name, source)
         elif any(used in self.open for used in referenced_names(text)):
-            self._leave_open(name)
+            self._set(name, None)
         else:
             self._set(name, expand(text, self.env))
 
     def _add_from(self, name: str, source: Json) -> None:
-        for field, kind in _KEY_SOURCES.items():
-            if reference := source.get(field):
-                self._add_key(name, kind, reference)
-                return
-        if reference := source.get("fieldRef"):
-            value = field_value(
-                self.pod.raw, reference, pod_ips=self.pod_ips, host_ips=self.host_ips
-            )
-            if value is None:
-                self._leave_open(name)
-            else:
-                self._set(name, value)
-        elif reference := source.get("resourceFieldRef"):
-            here, allocatable = self.raw["name"], self.pod.allocatable
-            self._set(
-                name,
-                resource_value(self.pod.raw, reference, container=here, allocatable=allocatable),
-            )
+        for kind, reference in _objects(source):
+            self._add_key(name, kind, reference)
+            return
+        if field := source.get("fieldRef"):
+            ips, hosts = self.pod_ips, self.host_ips
+            self._set(name, field_value(self.pod.raw, field, pod_ips=ips, host_ips=hosts))
+        elif resource := source.get("resourceFieldRef"):
+            here, room = self.raw["name"], self.pod.allocatable
+            value = resource_value(self.pod.raw, resource, container=here, allocatable=room)
+            self._set(name, value)
         else:
-            kinds = ", ".join(sorted(source))
-            self._notify(
-                "UnsupportedEnvironmentSource", f"variable {name} left out: no support for {kinds}"
-            )
+            message = f"variable {name} left out: no support for {', '.join(sorted(source))}"
+            self._notify("UnsupportedEnvironmentSource", message)
 
     def _add_key(self, name: str, kind: str, reference: Json) -> None:
         values = self._data(kind, reference)
         key = reference.get("key") or ""
-        if values is None:
-            return
-        if key in values:
-            self._set(name, _value(kind, values, key, reference))
-        else:
+        if values is not None and key not in values:
             self._miss(kind, reference, key)
+        elif values is not None:
+            self._set(name, _value(kind, values, key, reference))
 
-    def _set(self, name: str, value: str) -> None:
-        self.env[name] = value
-        self.open.pop(name, None)
-
-    def _leave_open(self, name: str) -> None:
-        self.env.pop(name, None)
-        self.open[name] = None
+    def _set(self, name: str, value: str | None) -> None:
+        """Give the variable its value; None leaves it open."""
+        if value is None:
+            self.env.pop(name, None)
+            self.open[name] = None
+        else:
+            self.env[name] = value
+            self.open.pop(name, None)
 
     def _data(self, kind: str, reference: Json) -> Json | None:
         """Return the object's data, None where it is missing and may be."""
@@ -272,54 +268,23 @@ class _Environment:
         self.notices.append(Notice(reason=reason, message=message))
 
 
-def _containers(raw: Json) -> Iterator[Json]:
+def _entries(raw: Json, field: str) -> Iterator[Json]:
+    """Yield the entries of ``env`` or ``envFrom`` of all containers."""
     spec = raw.get("spec") or _EMPTY
-    yield from spec.get("initContainers") or ()
-    yield from spec.get("containers") or ()
+    for group in ("initContainers", "containers"):
+        for container in spec.get(group) or ():
+            yield from container.get(field) or ()
 
 
 def _sources(raw: Json) -> Iterator[Json]:
-    for container in _containers(raw):
-        for variable in container.get("env") or ():
-            if source := variable.get("valueFrom"):
-                yield source
+    return (entry["valueFrom"] for entry in _entries(raw, "env") if entry.get("valueFrom"))
 
 
-def _field_paths(raw: Json) -> Iterator[str]:
-    for source in _sources(raw):
-        if reference := source.get("fieldRef"):
-            yield reference.get("fieldPath") or ""
-
-
-def _referenced(raw: Json) -> Iterator[tuple[str, Json]]:
-    for container in _containers(raw):
-        for source in container.get("envFrom") or ():
-            yield from _present(source, _SOURCES)
-    for source in _sources(raw):
-        yield from _present(source, _KEY_SOURCES)
-
-
-def _present(source: Json, kinds: Mapping[str, str]) -> Iterator[tuple[str, Json]]:
-    for field, kind in kinds.items():
+def _objects(source: Json) -> Iterator[tuple[str, Json]]:
+    """Yield kind and reference of the objects that an envFrom or a valueFrom names."""
+    for field, kind in _KINDS.items():
         if reference := source.get(field):
             yield kind, reference
-
-
-def _links(raw: Json, links: Mapping[str, str], api_server: str) -> Mapping[str, str]:
-    if (raw.get("spec") or _EMPTY).get("enableServiceLinks") is False:
-        links = api_server_links(links)
-    if not api_server:
-        return links
-    host, _, port = api_server.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    return {**links, "KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port}
-
-
-def _invalid(names: Sequence[str], kind: str, reference: Json) -> str:
-    return (
-        f"keys [{', '.join(names)}] of {kind} {reference.get('name')!r} left out: "
-        "not valid as names of environment variables"
-    )
 
 
 def _value(kind: str, values: Json, key: str, reference: Json) -> str:

@@ -68,7 +68,7 @@ class Preparation:
                 raw, fields=self.provider.fields, node=self._admission_node(), used=self._used
             )
             if rejection is not None:
-                raise RefusedError(rejection.message, reason=rejection.reason)
+                raise RefusedError(f"Pod was rejected: {rejection.message}", reason=rejection.reason)
         pod = await self.changed(key, raw)
         self.occupy(raw)
         return pod
@@ -83,7 +83,7 @@ class Preparation:
         try:
             resolution, notices = self._resolve(key, raw, maps, secrets)
         except MissingReference as missing:
-            self.emit(key, "Warning", missing.event_reason, str(missing))
+            self.emit(key, "Warning", missing.reason, str(missing))
             raise NotReadyError(
                 str(missing), reason="CreateContainerConfigError", retry_after=RETRY_MISSING
             ) from None

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from vk.models.pod import Json
 
-__all__ = ["api_server_links", "service_links"]
+__all__ = ["pod_links", "service_links"]
 
 _API_SERVER = re.compile(
     r"KUBERNETES_(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT(_[0-9]+_[A-Z]+(_(PROTO|PORT|ADDR))?)?)"
@@ -42,10 +42,19 @@ def service_links(services: Iterable[Json], namespace: str) -> dict[str, str]:
     }
 
 
-def api_server_links(links: Mapping[str, str]) -> dict[str, str]:
-    """Return those of ``links`` that are about the API server: all that enableServiceLinks=false
-    leaves."""
-    return {name: value for name, value in links.items() if _API_SERVER.fullmatch(name)}
+def pod_links(raw: Json, links: Mapping[str, str], api_server: str) -> Mapping[str, str]:
+    """Return those of its namespace's ``links`` that the pod ``raw`` gets.
+
+    enableServiceLinks=false leaves the API server's; ``api_server`` (HOST:PORT, empty for none)
+    takes the place of their address.
+    """
+    if (raw.get("spec") or {}).get("enableServiceLinks") is False:
+        links = {name: value for name, value in links.items() if _API_SERVER.fullmatch(name)}
+    if not api_server:
+        return links
+    host, _, port = api_server.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    return {**links, "KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": port}
 
 
 def _cluster_ip(service: Json) -> str:

@@ -22,8 +22,8 @@ class World:
     """One node's surroundings: provider, API server and what was told to whom."""
 
     api: Any
-    settings: Settings = Settings(provider="p", node_name="n", taints=(Taint("ours", "p"),))
-    info: NodeInfo = NodeInfo(capacity={"cpu": "4"})
+    settings: Settings
+    info: NodeInfo
     broken: bool = False
     events: list[str] = attrs.field(factory=list)
     uids: list[str] = attrs.field(factory=list)
@@ -64,7 +64,8 @@ class World:
 
 @pytest.fixture
 def world(api: Any) -> World:
-    return World(api)
+    settings = Settings(provider="p", node_name="n", taints=(Taint("ours", "p"),))
+    return World(api, settings, NodeInfo(capacity={"cpu": "4"}))
 
 
 @asynccontextmanager

@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 import pytest
+from node_api import merge
 
 from vk.models.node import Address, NodeInfo, Taint
 from vk.models.status import Condition
@@ -18,8 +19,6 @@ from vk.node.document import (
     wanted,
 )
 from vk.settings import Settings
-
-from .conftest import merge
 
 MOMENT = datetime(2026, 1, 31, 12, tzinfo=UTC)
 LATER = datetime(2026, 1, 31, 13, tzinfo=UTC)

@@ -1,0 +1,227 @@
+"""The client against a scripted server: paths, bodies, errors, retries."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import orjson
+import pytest
+from aiohttp import web
+
+from tests.cluster.scripted import answer, client_of, listing, pod, status
+from vk import errors
+from vk.cluster.client import Client
+from vk.cluster.config import Access, Credentials
+from vk.cluster.resources import LEASES, NODES, PODS
+from tests.cluster.scripted import Tokens
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        (PODS.path(), "/api/v1/pods"),
+        (PODS.path("a", "b", "status"), "/api/v1/namespaces/b/pods/a/status"),
+        (NODES.path("n", "ignored"), "/api/v1/nodes/n"),
+        (LEASES.path("l", "x"), "/apis/coordination.k8s.io/v1/namespaces/x/leases/l"),
+        (PODS.path("a/../b", "c"), "/api/v1/namespaces/c/pods/a%2F..%2Fb"),
+    ],
+)
+def test_paths(path: str, expected: str) -> None:
+    assert path == expected
+
+
+@pytest.mark.parametrize(("name", "subresource"), [("..", ""), (".", ""), ("", "status")])
+def test_paths_that_name_something_else_are_refused(name: str, subresource: str) -> None:
+    with pytest.raises(ValueError, match=r"name"):
+        PODS.path(name, "x", subresource)
+
+
+async def test_patch_sends_form_body_and_credentials() -> None:
+    async def handle(request: web.Request) -> web.Response:
+        assert request.method == "PATCH"
+        assert request.path == "/api/v1/namespaces/default/pods/a/status"
+        assert request.headers["Content-Type"] == "application/strategic-merge-patch+json"
+        assert request.headers["Authorization"] == "Bearer first"
+        assert request.headers["User-Agent"] == "vk-test/1"
+        return answer({"kind": "Pod", "got": await request.json()})
+
+    async with client_of(handle) as client:
+        body = {"status": {"phase": "Running"}}
+        got = await client.patch(PODS, "a", body, namespace="default", subresource="status")
+        assert got["got"] == body
+        assert client.local_address() == "127.0.0.1"
+
+
+async def test_delete_carries_uid_and_grace_period() -> None:
+    seen = {}
+
+    async def handle(request: web.Request) -> web.Response:
+        seen.update(orjson.loads(await request.read()))
+        return answer({"kind": "Status", "status": "Success"})
+
+    async with client_of(handle) as client:
+        await client.delete(PODS, "a", namespace="default", uid="u", grace_period=0)
+    assert seen["preconditions"] == {"uid": "u"}
+    assert seen["gracePeriodSeconds"] == 0
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (400, errors.ClusterError),
+        (403, errors.ForbiddenError),
+        (404, errors.ObjectNotFoundError),
+        (409, errors.ConflictError),
+        (410, errors.ExpiredError),
+        (422, errors.InvalidObjectError),
+        (500, errors.UnavailableError),
+        (503, errors.UnavailableError),
+    ],
+)
+async def test_status_codes(code: int, kind: type[errors.ClusterError]) -> None:
+    async def handle(request: web.Request) -> web.Response:
+        return answer(status(code, "Why", "because"), code)
+
+    async with client_of(handle) as client:
+        with pytest.raises(kind) as caught:
+            await client.get(PODS, "a", namespace="default")
+    assert type(caught.value) is kind
+    assert caught.value.status == code
+    assert caught.value.reason == "Why"
+    assert str(caught.value).startswith(f"get pods a: {code} Why")
+
+
+async def test_html_errors_are_not_quoted() -> None:
+    async def handle(request: web.Request) -> web.Response:
+        return web.Response(status=502, body=b"<html>secret</html>")
+
+    async with client_of(handle) as client:
+        with pytest.raises(errors.UnavailableError) as caught:
+            await client.get(PODS, "a", namespace="x")
+    assert str(caught.value) == "get pods a: 502"
+
+
+async def test_validation_errors_name_fields_and_no_values() -> None:
+    causes = [{"field": "spec.env", "message": "Invalid value: s3cret"}]
+
+    async def handle(request: web.Request) -> web.Response:
+        return answer(status(422, "Invalid", "Invalid value: s3cret", causes=causes), 422)
+
+    async with client_of(handle) as client:
+        with pytest.raises(errors.InvalidObjectError, match=r"spec\.env") as caught:
+            await client.create(PODS, {}, namespace="x")
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"<html>"])
+async def test_a_success_that_is_no_object_is_an_unknown_outcome(body: bytes) -> None:
+    async def handle(request: web.Request) -> web.Response:
+        return web.Response(body=body)
+
+    async with client_of(handle) as client:
+        with pytest.raises(errors.UnavailableError):
+            await client.create(PODS, {}, namespace="x")
+
+
+async def test_401_reads_the_token_again_once() -> None:
+    async def handle(request: web.Request) -> web.Response:
+        good = request.headers["Authorization"] == "Bearer second"
+        return answer(pod("a", 1)) if good else answer(status(401, "Unauthorized"), 401)
+
+    async with client_of(handle, "first", "second") as client:
+        assert (await client.get(PODS, "a", namespace="default"))["kind"] == "Pod"
+    async with client_of(handle, "first", "other") as client:
+        with pytest.raises(errors.ForbiddenError):
+            await client.get(PODS, "a", namespace="default")
+
+
+async def test_429_waits_and_tries_again_within_the_timeout() -> None:
+    answers = [answer(status(429), 429, Retry_After="0"), answer(pod("a", 1))]
+
+    async def handle(request: web.Request) -> web.Response:
+        return answers.pop(0)
+
+    async with client_of(handle) as client:
+        assert (await client.get(PODS, "a", namespace="x"))["kind"] == "Pod"
+
+
+async def test_429_without_time_left_is_raised_with_its_hint() -> None:
+    async def handle(request: web.Request) -> web.Response:
+        return answer(status(429), 429, Retry_After="50")
+
+    async with client_of(handle) as client:
+        with pytest.raises(errors.ThrottledError) as caught:
+            await client.get(PODS, "a", namespace="x", timeout=5)
+    assert caught.value.retry_after == 50
+
+
+async def test_list_takes_all_pages_and_starts_over_when_the_token_expires() -> None:
+    expired = []
+
+    async def handle(request: web.Request) -> web.Response:
+        assert request.query["limit"] == "500"
+        assert request.query["fieldSelector"] == "spec.nodeName=n"
+        if "continue" not in request.query:
+            return listing(7, {"metadata": {"name": "a"}}, token="more")
+        if not expired:
+            expired.append(True)
+            return answer(status(410, "Expired"), 410)
+        return listing(7, {"metadata": {"name": "b"}})
+
+    async with client_of(handle) as client:
+        got = await client.list(PODS, field_selector="spec.nodeName=n")
+    assert [item["metadata"]["name"] for item in got.items] == ["a", "b"]
+    assert got.items[0]["kind"] == "Pod"
+    assert got.resource_version == "7"
+
+
+async def test_a_null_list_is_empty() -> None:
+    async def handle(request: web.Request) -> web.Response:
+        return answer({"kind": "PodList", "metadata": {"resourceVersion": "3"}, "items": None})
+
+    async with client_of(handle) as client:
+        assert (await client.list(PODS)).items == []
+
+
+async def test_a_silent_server_is_unavailable_at_the_timeout() -> None:
+    async def handle(request: web.Request) -> web.Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async with client_of(handle) as client:
+        with pytest.raises(errors.UnavailableError, match="no answer within"):
+            await client.get(PODS, "a", namespace="x", timeout=0.05)
+
+
+async def test_an_unreachable_server_is_unavailable() -> None:
+    with socket.socket() as taken:  # bound, not listening: nothing else gets the port
+        taken.bind(("127.0.0.1", 0))
+        server = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        access = Access(Tokens(["t"], server=server), Credentials(server=server))
+        async with Client(access, user_agent="x") as client:
+            with pytest.raises(errors.UnavailableError, match="list pods: Cannot connect"):
+                await client.list(PODS)
+            assert client.local_address() == "127.0.0.1"
+
+
+async def test_redirects_are_not_followed() -> None:
+    async def handle(request: web.Request) -> web.Response:
+        return web.Response(status=302, headers={"Location": "/elsewhere"})
+
+    async with client_of(handle) as client:
+        with pytest.raises(errors.ClusterError) as caught:
+            await client.get(PODS, "a", namespace="x")
+    assert caught.value.status == 302
+
+
+async def test_qps_paces_requests() -> None:
+    async def handle(request: web.Request) -> web.Response:
+        return answer(pod("a", 1))
+
+    async with client_of(handle, qps=100.0, burst=1) as client:
+        clock = asyncio.get_running_loop().time
+        started = clock()
+        for _ in range(6):
+            await client.get(PODS, "a", namespace="x")
+        assert clock() - started >= 0.045
