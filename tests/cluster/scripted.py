@@ -1,4 +1,4 @@
-"""A scripted API server on loopback: each test says what it answers, then looks at what was kept."""
+"""A scripted API server on loopback: each test says what it answers."""
 
 from __future__ import annotations
 

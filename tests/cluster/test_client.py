@@ -8,13 +8,12 @@ import socket
 import orjson
 import pytest
 from aiohttp import web
+from scripted import Tokens, answer, client_of, listing, pod, status
 
-from tests.cluster.scripted import answer, client_of, listing, pod, status
 from vk import errors
 from vk.cluster.client import Client
 from vk.cluster.config import Access, Credentials
 from vk.cluster.resources import LEASES, NODES, PODS
-from tests.cluster.scripted import Tokens
 
 
 @pytest.mark.parametrize(

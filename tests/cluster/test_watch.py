@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import orjson
 import pytest
 from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
+from scripted import answer, client_of, event, pod, status, stream
 
-from tests.cluster.scripted import answer, client_of, event, pod, status, stream
 from vk import errors
 from vk.cluster.resources import PODS
 from vk.cluster.watch import SKIPPED, Event, Lines, Long
@@ -21,7 +23,7 @@ def test_lines_do_not_depend_on_where_the_stream_is_cut(cuts: list[int]) -> None
     places = [0, *sorted(cuts), len(RECORDED)]
     lines = Lines()
     found = []
-    for start, end in zip(places, places[1:], strict=False):
+    for start, end in pairwise(places):
         found += lines.feed(RECORDED[start:end])
     assert found == RECORDED.splitlines()
     assert lines.rest() == b""

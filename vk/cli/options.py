@@ -104,6 +104,18 @@ OPTIONS = (
         "Provider unreachable for this long: the node says Ready=False.",
     ),
     Option(
+        "node-lease-duration",
+        "node_lease_duration",
+        values.positive_duration,
+        "How long the node's lease holds without renewal.",
+    ),
+    Option(
+        "state-folder",
+        "state_folder",
+        values.path,
+        "Where the lock file of this replica lives.",
+    ),
+    Option(
         "max-creates-per-minute",
         "max_creates_per_minute",
         values.number,

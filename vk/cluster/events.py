@@ -1,8 +1,8 @@
 """Events for `kubectl describe`: handed in from anywhere, written at a bounded rate.
 
 In: `EventRecorder.emit`, which never waits. Out: core/v1 Events, created, and patched with a higher
-count when the same happens again. RBAC: create and patch of events. Events are a courtesy: where the API server cannot
-take them they are dropped and counted, Normal ones first.
+count when the same happens again. RBAC: create and patch of events. Events are a courtesy: where
+the API server cannot take them they are dropped and counted, Normal ones first.
 """
 
 from __future__ import annotations
@@ -98,9 +98,10 @@ class EventRecorder:
     ) -> None:
         """Hand in an event about the object that ``reference`` names.
 
-        ``reference`` has kind, namespace, name, uid, apiVersion; ``type`` is Normal or Warning. Equal events are folded into one with a count. With ``id``
-        the event of that object is written once and never again, also by a later process. Call it
-        on the event loop's thread; it never blocks and never raises.
+        ``reference`` has kind, namespace, name, uid, apiVersion; ``type`` is Normal or Warning.
+        Equal events are folded into one with a count. With ``id`` the event of that object is
+        written once and never again, also by a later process. Call it on the event loop's thread;
+        it never blocks and never raises.
         """
         try:
             self._add(_pending(reference, type, reason, message, id))

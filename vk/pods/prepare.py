@@ -68,7 +68,9 @@ class Preparation:
                 raw, fields=self.provider.fields, node=self._admission_node(), used=self._used
             )
             if rejection is not None:
-                raise RefusedError(f"Pod was rejected: {rejection.message}", reason=rejection.reason)
+                raise RefusedError(
+                    f"Pod was rejected: {rejection.message}", reason=rejection.reason
+                )
         pod = await self.changed(key, raw)
         self.occupy(raw)
         return pod

@@ -1,4 +1,4 @@
-"""A certificate authority for one test run: key pairs as files, gone with the folder.
+"""A certificate authority for one test run: key pairs and kubeconfigs as files of a folder.
 
 `Authority(folder)` makes a new authority; `server` and `client` write key pairs that it signed.
 `vk.testing.control_plane` uses it; so may any test that needs TLS. Needs trustme, which the
@@ -7,6 +7,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import attrs
@@ -47,6 +49,21 @@ class Authority:
         # Without any host trustme writes an empty list of names, marked critical: Go refuses that.
         leaf = self._root.issue_cert("client.test", common_name=user, organization_name=group)
         return self._leaf(name, leaf)
+
+    def kubeconfig(self, path: Path, *, server: str, user: Mapping[str, str]) -> Path:
+        """Write a kubeconfig for ``server`` with the credentials ``user``; return its path."""
+        cluster = {"server": server, "certificate-authority": str(self.pair.certificate)}
+        content = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "test", "cluster": cluster}],
+            "users": [{"name": "test", "user": dict(user)}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+            "current-context": "test",
+        }
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(content))  # JSON is YAML
+        return path
 
     def _leaf(self, name: str, leaf: trustme.LeafCert) -> KeyPair:
         chain = b"".join(blob.bytes() for blob in leaf.cert_chain_pems)

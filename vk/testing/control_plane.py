@@ -24,7 +24,6 @@ import time
 from collections.abc import Callable, Sequence
 from http.client import HTTPSConnection
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import attrs
@@ -135,12 +134,7 @@ class ControlPlane:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
         """Stop everything, in reverse order."""
         self.keep_logs = self.keep_logs or error is not None
         self._stop()
@@ -181,22 +175,19 @@ class ControlPlane:
         """Write a kubeconfig with a new token of that ServiceAccount and return its path."""
         token = self.kubectl("create", "token", name, f"--namespace={namespace}", "--duration=24h")
         path = self.folder / f"{namespace}-{name}.kubeconfig"
-        return self._kubeconfig(path, {"token": token.strip()})
+        user = {"token": token.strip()}
+        return self._authority.kubeconfig(path, server=self.url, user=user)
 
-    def restart_api_server(self, *, while_down: Callable[[], None] = lambda: None) -> None:
-        """Stop the API server, call ``while_down``, and start it on the same port and data.
-
-        Returns when it serves again.
-        """
+    def restart_api_server(self) -> None:
+        """Stop the API server and start it on the same port and data; returns when it serves."""
         self._programs["kube-apiserver"].stop()
-        while_down()
         self._programs["kube-apiserver"].start()
         self._wait("kube-apiserver", "/readyz")
 
     def _start(self) -> None:
         admin = self._authority.client("admin", user="admin", group="system:masters")
         files = {"client-certificate": str(admin.certificate), "client-key": str(admin.key)}
-        self._kubeconfig(self.admin_kubeconfig, files)
+        self._authority.kubeconfig(self.admin_kubeconfig, server=self.url, user=files)
         serving = self._authority.server("serving", "127.0.0.1", "localhost")
         tokens = self._authority.client("service-accounts", user="tokens", group="tokens")
         self._run("etcd", self._etcd_flags())
@@ -237,20 +228,6 @@ class ControlPlane:
 
         eventually(healthy, f"{name} is healthy, logs are in {self.folder}", timeout=timeout)
 
-    def _kubeconfig(self, path: Path, user: dict[str, str]) -> Path:
-        cluster = {"server": self.url, "certificate-authority": str(self.certificate_authority)}
-        content = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "test", "cluster": cluster}],
-            "users": [{"name": "test", "user": user}],
-            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
-            "current-context": "test",
-        }
-        path.touch(mode=0o600)
-        path.write_text(json.dumps(content))  # JSON is YAML
-        return path
-
     def _etcd_flags(self) -> list[str]:
         client = f"http://127.0.0.1:{self._ports['etcd']}"
         peer = f"http://127.0.0.1:{self._ports['peer']}"
@@ -265,9 +242,7 @@ class ControlPlane:
         ]
 
     def _api_flags(self, serving: KeyPair, tokens: KeyPair) -> list[str]:
-        kubelet = self._authority.client(
-            "kubelet-client", user="kube-apiserver-kubelet-client", group="system:masters"
-        )
+        kubelet = self._authority.client("kubelet-client", user="kubelet", group="system:masters")
         return [
             f"--etcd-servers=http://127.0.0.1:{self._ports['etcd']}",
             *self._serving_flags("kube-apiserver", serving),

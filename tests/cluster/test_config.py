@@ -1,0 +1,165 @@
+"""Where the server is and who we are: files that change, plugins that fail, TLS."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+import trustme
+from aiohttp import web
+from scripted import Tokens, answer, pod, serve
+
+from vk import errors
+from vk.cluster.client import Client
+from vk.cluster.config import Access, load_access
+from vk.cluster.resources import PODS
+
+
+def kubeconfig(folder: Path, user: dict[str, Any], **cluster: Any) -> str:
+    path = folder / "config"
+    document = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": {"server": "http://127.0.0.1:1/", **cluster}}],
+        "users": [{"name": "u", "user": user}],
+    }
+    path.write_bytes(orjson.dumps(document))  # JSON is YAML
+    return str(path)
+
+
+def plugin(folder: Path, **status: str) -> dict[str, Any]:
+    document = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential"}
+    (folder / "answer").write_bytes(orjson.dumps({**document, "status": status}))
+    return {
+        "exec": {
+            "apiVersion": "client.authentication.k8s.io/v1",
+            "command": "cat",
+            "args": [str(folder / "answer")],
+        }
+    }
+
+
+@pytest.mark.slow  # the first import of kubernetes_asyncio takes seconds
+async def test_a_token_file_is_stripped_and_read_again(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("one\n")
+    access = await load_access(kubeconfig(tmp_path, {"tokenFile": "token"}))
+    assert access.server == "http://127.0.0.1:1"
+    assert await access.token() == "one"
+    token.write_text("two\n")
+    assert await access.token() == "one"
+    await access.refresh()
+    assert await access.token() == "two"
+    assert await access.authorization() == "Bearer two"
+
+
+async def test_a_plugin_that_fails_leaves_the_former_token(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    access = await load_access(kubeconfig(tmp_path, plugin(tmp_path, token="one")))
+    assert await access.token() == "one"
+    plugin(tmp_path, token="two")
+    await access.refresh()
+    assert await access.token() == "two"
+    (tmp_path / "answer").unlink()
+    await access.refresh()
+    assert await access.token() == "two"
+    assert any(record.message == "credentials not refreshed" for record in caplog.records)
+
+
+async def test_the_server_never_changes_under_a_running_node(tmp_path: Path) -> None:
+    access = await load_access(kubeconfig(tmp_path, {"token": "one"}))
+    kubeconfig(tmp_path, {"token": "two"}, server="http://127.0.0.1:2")
+    await access.refresh()
+    assert access.server == "http://127.0.0.1:1"
+    assert await access.token() == "one"
+
+
+@pytest.mark.parametrize(
+    "user",
+    [
+        {"token": "s3cret", "auth-provider": {"name": "oidc", "config": {}}},
+        {"token": "s3cret", "exec": {"command": "cat"}},
+        {"token": "s3cret", "as": "admin"},
+        {"token": "s3cret\nInjected: yes"},
+    ],
+)
+async def test_a_bad_user_is_one_line_without_secrets(tmp_path: Path, user: Any) -> None:
+    with pytest.raises(errors.ConfigError) as caught:
+        await load_access(kubeconfig(tmp_path, user))
+    assert "\n" not in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", [None, "", "[", "a: b", "null"])
+async def test_a_bad_file_is_one_line(tmp_path: Path, text: str | None) -> None:
+    path = tmp_path / "config"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(errors.ConfigError, match="config") as caught:
+        await load_access(str(path))
+    assert "\n" not in str(caught.value)
+
+
+async def test_without_any_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    with pytest.raises(errors.ConfigError, match="not in a pod"):
+        await load_access("")
+
+
+async def test_a_refresh_that_is_due_happens_and_its_failure_is_not_raised() -> None:
+    source = Tokens(["one", "two", ValueError("s"), "three"], interval=0.0, server="http://x")
+    access = Access(source, await source.read(False))
+    assert await access.token() == "two"
+    assert await access.token() == "two"  # failed: the former one, and no new try for a while
+    assert await access.token() == "two"
+
+
+def _ca(folder: Path) -> tuple[trustme.CA, ssl.SSLContext]:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    return authority, context
+
+
+async def test_a_rotated_ca_is_picked_up(tmp_path: Path) -> None:
+    async def handle(request: web.Request) -> web.Response:
+        return answer(pod("a", 1))
+
+    _, context = _ca(tmp_path)
+    async with serve(handle, ssl=context) as server:
+        user = {"token": "t"}
+        path = kubeconfig(tmp_path, user, **{"server": server, "certificate-authority": "ca.pem"})
+        async with Client(await load_access(path), user_agent="x") as client:
+            await client.get(PODS, "a", namespace="x")
+
+    _ca(tmp_path)
+    async with serve(handle, ssl=context) as server:  # its certificate is of the former CA
+        path = kubeconfig(tmp_path, user, **{"server": server, "certificate-authority": "ca.pem"})
+        access = await load_access(path)
+        async with Client(access, user_agent="x") as client:
+            with pytest.raises(errors.UnavailableError, match=r"(?i)certificate"):
+                await client.get(PODS, "a", namespace="x")
+
+
+async def test_a_new_ca_file_makes_a_new_context(tmp_path: Path) -> None:
+    _ca(tmp_path)
+    cluster = {"server": "https://127.0.0.1:1", "certificate-authority": "ca.pem"}
+    access = await load_access(kubeconfig(tmp_path, {"token": "t"}, **cluster))
+    before = access.ssl_context
+    await access.refresh()
+    assert access.ssl_context is before
+    _ca(tmp_path)
+    await access.refresh()
+    assert access.ssl_context is not before
+    (tmp_path / "ca.pem").write_text("half a certifi")
+    last = access.ssl_context
+    await access.refresh()
+    assert access.ssl_context is last

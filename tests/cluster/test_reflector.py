@@ -1,0 +1,245 @@
+"""The reflector against a scripted server: what the store holds after each kind of trouble."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import attrs
+import pytest
+from aiohttp import web
+from scripted import (
+    Handler,
+    answer,
+    client_of,
+    event,
+    listing,
+    pod,
+    status,
+    stream,
+)
+
+from vk.cluster.reflector import Reflector
+from vk.cluster.resources import PODS
+from vk.cluster.store import Store
+
+
+@attrs.define
+class Server:
+    """Answers lists and watches from two scripts; the last entry of each answers for ever."""
+
+    lists: list[Any]
+    watches: list[Handler]
+    listed: int = 0
+    watched: list[str] = attrs.field(factory=list)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        if "watch" in request.query:
+            self.watched.append(request.query["resourceVersion"])
+            return await _next(self.watches)(request)
+        selector = request.query.get("fieldSelector", "")
+        self.listed += 1
+        made = _next(self.lists)
+        return listing(*made) if isinstance(made, tuple) else await made(request, selector)
+
+
+def _next(script: list[Any]) -> Any:
+    return script.pop(0) if len(script) > 1 else script[0]
+
+
+def sends(*chunks: bytes, hold: bool = False, cut: bool = False) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return await stream(request, *chunks, hold=hold, cut=cut)
+
+    return handle
+
+
+def refuses(code: int) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return answer(status(code), code)
+
+    return handle
+
+
+async def gone_in_body(request: web.Request) -> web.StreamResponse:
+    return answer(status(410, "Gone"))
+
+
+silent = sends(hold=True)
+
+
+@attrs.define
+class Mirror:
+    store: Store
+    changes: list[tuple[str, str]] = attrs.field(factory=list)
+    changed: asyncio.Event = attrs.field(factory=asyncio.Event)
+    synced: asyncio.Event = attrs.field(factory=asyncio.Event)
+
+    def take(self, old: dict[str, Any] | None, new: dict[str, Any] | None) -> None:
+        kind = "added" if old is None else "deleted" if new is None else "changed"
+        self.changes.append((kind, (new or old or {})["metadata"]["uid"]))
+        self.changed.set()
+
+    async def until(self, *changes: tuple[str, str]) -> None:
+        async with asyncio.timeout(10):
+            while len(self.changes) < len(changes):
+                self.changed.clear()
+                await self.changed.wait()
+        assert self.changes == list(changes)
+
+
+@asynccontextmanager
+async def mirror(server: Server, **options: Any) -> AsyncIterator[Mirror]:
+    found = Mirror(Store())
+    async with client_of(server.handle) as client:
+        reflector = Reflector(client, PODS, found.store, found.take, **options)
+        found.synced = reflector.synced
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(reflector.run())
+            yield found
+            running.cancel()
+
+
+async def test_a_list_then_events_fill_the_store() -> None:
+    events = (
+        event("ADDED", pod("b", 6)),
+        event("MODIFIED", pod("a", 7, managedFields=[{}])),
+        event("DELETED", pod("b", 8)),
+    )
+    server = Server([(5, pod("a", 3))], [sends(*events, hold=True)])
+    async with mirror(server) as found:
+        await found.until(
+            ("added", "uid-a"), ("added", "uid-b"), ("changed", "uid-a"), ("deleted", "uid-b")
+        )
+        assert found.synced.is_set()
+        assert found.store.values() == [pod("a", 7)]
+    assert server.watched == ["5"]
+
+
+@pytest.mark.parametrize(
+    "gone",
+    [refuses(410), sends(event("ERROR", status(410, "Expired"))), gone_in_body],
+    ids=["status", "event", "body"],
+)
+async def test_an_expired_version_lists_again_and_finds_what_was_missed(gone: Handler) -> None:
+    server = Server(
+        [(5, pod("a", 3), pod("b", 4), pod("c", 5)), (9, pod("a", 3), pod("b", 8), pod("d", 9))],
+        [gone, silent],
+    )
+    async with mirror(server) as found:
+        await found.until(
+            ("added", "uid-a"),
+            ("added", "uid-b"),
+            ("added", "uid-c"),
+            ("deleted", "uid-c"),
+            ("changed", "uid-b"),
+            ("added", "uid-d"),
+        )
+    assert server.listed == 2
+
+
+@pytest.mark.parametrize("code", [429, 500, 503, 403])
+async def test_a_refused_watch_goes_on_from_its_version_without_a_list(code: int) -> None:
+    server = Server([(5,)], [refuses(code), sends(event("ADDED", pod("a", 6)), hold=True)])
+    async with mirror(server) as found:
+        await found.until(("added", "uid-a"))
+    assert server.listed == 1
+    assert server.watched == ["5", "5"]
+
+
+async def test_a_break_resumes_after_the_last_event() -> None:
+    server = Server(
+        [(5,)],
+        [
+            sends(event("ADDED", pod("a", 6)), event("ADDED", pod("b", 7))[:30], cut=True),
+            sends(event("ADDED", pod("b", 7)), hold=True),
+        ],
+    )
+    async with mirror(server) as found:
+        await found.until(("added", "uid-a"), ("added", "uid-b"))
+    assert server.watched == ["5", "6"]
+    assert server.listed == 1
+
+
+async def test_a_bookmark_moves_the_version() -> None:
+    mark = event("BOOKMARK", {"kind": "Pod", "metadata": {"resourceVersion": "50"}})
+    server = Server([(5,)], [sends(mark), sends(event("ADDED", pod("a", 51)), hold=True)])
+    async with mirror(server) as found:
+        await found.until(("added", "uid-a"))
+    assert server.watched == ["5", "50"]
+
+
+async def test_watches_that_end_at_once_do_not_spin() -> None:
+    server = Server([(5,)], [sends()])
+    async with mirror(server) as found:
+        await found.synced.wait()
+        await asyncio.sleep(1.0)  # the promise is about time: fewer than 3 requests in it
+    assert len(server.watched) < 3
+
+
+async def test_a_lower_version_of_an_object_is_ignored() -> None:
+    events = (
+        event("MODIFIED", pod("a", 8)),
+        event("MODIFIED", pod("a", 7)),
+        event("DELETED", pod("a", 7)),
+        event("ADDED", pod("b", 9)),
+    )
+    server = Server([(5, pod("a", 3))], [sends(*events, hold=True)])
+    async with mirror(server) as found:
+        await found.until(("added", "uid-a"), ("changed", "uid-a"), ("added", "uid-b"))
+        assert found.store.get("default", "a") == pod("a", 8)
+
+
+@pytest.mark.parametrize("missed", [True, False])
+async def test_a_recreated_object_is_deleted_then_added(missed: bool) -> None:
+    new = pod("a", 8, uid="new")
+    server = (
+        Server([(5, pod("a", 3)), (8, new)], [refuses(410), silent])
+        if missed
+        else Server([(5, pod("a", 3))], [sends(event("MODIFIED", new), hold=True)])
+    )
+    async with mirror(server) as found:
+        await found.until(("added", "uid-a"), ("deleted", "uid-a"), ("added", "new"))
+        assert found.store.get("default", "a") == new
+
+
+@pytest.mark.parametrize("there", [True, False])
+async def test_an_unreadable_line_looks_that_object_up(there: bool) -> None:
+    broken = event("MODIFIED", pod("a", 7)).replace(b'"resourceVersion":', b"\x00")
+
+    async def look(request: web.Request, selector: str) -> web.StreamResponse:
+        assert selector == "spec.nodeName=n,metadata.name=a"
+        assert request.path == "/api/v1/namespaces/default/pods"
+        return listing(8, *([pod("a", 7)] if there else []))
+
+    late = event("ADDED", pod("a", 6))  # older than the look: no news
+    server = Server(
+        [(5, pod("a", 3)), look],
+        [sends(broken, late, event("ADDED", pod("b", 9)), hold=True)],
+    )
+    async with mirror(server, field_selector="spec.nodeName=n") as found:
+        second = ("changed" if there else "deleted", "uid-a")
+        await found.until(("added", "uid-a"), second, ("added", "uid-b"))
+    assert len(server.watched) == 1
+
+
+async def test_an_unreadable_line_without_a_name_lists_again() -> None:
+    server = Server([(5,), (6, pod("a", 6))], [sends(b"?\n", hold=True), silent])
+    async with mirror(server) as found:
+        await found.until(("added", "uid-a"))
+
+
+async def test_objects_without_names_and_failing_receivers_hurt_nobody_else() -> None:
+    def transform(raw: dict[str, Any]) -> dict[str, Any]:
+        if raw["metadata"]["name"] == "a":
+            raise ValueError
+        return {**raw, "seen": True}
+
+    odd = event("ADDED", {"metadata": None}) + event("ADDED", {})
+    server = Server([(5, pod("a", 3))], [sends(odd, event("ADDED", pod("b", 6)), hold=True)])
+    async with mirror(server, transform=transform) as found:
+        await found.until(("added", "uid-a"), ("added", "uid-b"))
+        assert found.store.get("default", "a") == pod("a", 3)
+        assert found.store.get("default", "b") == {**pod("b", 6), "seen": True}

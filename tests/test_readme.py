@@ -1,0 +1,57 @@
+"""README's code is run, so that it stays true."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import vk
+from vk.models.pod import Json
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+
+
+def _context() -> vk.ProviderContext:
+    async def nothing(*_: Any) -> None:
+        return None
+
+    def quiet(*_: Any, **__: Any) -> None:
+        return None
+
+    return vk.ProviderContext(
+        node_name="node",
+        cluster_uid="cluster",
+        pods={},
+        secret=nothing,
+        config_map=nothing,
+        annotate=nothing,
+        check_lease=quiet,
+        emit=quiet,
+        node_changed=quiet,
+    )
+
+
+async def test_the_provider_of_the_readme_runs_a_pod() -> None:
+    (source,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(source, names)
+    raw: Json = {
+        "metadata": {"namespace": "default", "name": "one", "uid": "u"},
+        "spec": {"containers": [{"name": "c", "image": "i"}]},
+    }
+    pod = vk.Pod(raw)
+    async with names["TimerProvider"](_context()) as provider:
+        status = await provider.create_pod(pod)
+        assert await provider.create_pod(pod) is status
+        assert [one.key for one in await provider.list_pods()] == [pod.key]
+        await provider.delete_pod(pod.key, grace_period=30.0)
+        with pytest.raises(vk.NotFoundError):
+            await provider.delete_pod(pod.key, grace_period=30.0)
+
+
+def test_the_readme_names_the_commands_that_ci_runs() -> None:
+    ci = (Path(__file__).parent.parent / ".ci" / "run").read_text()
+    assert "python -m pytest -q" in README and "python -m pytest -q" in ci
