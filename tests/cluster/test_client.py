@@ -156,7 +156,7 @@ async def test_429_without_time_left_is_raised_with_its_hint() -> None:
 
 
 async def test_list_takes_all_pages_and_starts_over_when_the_token_expires() -> None:
-    expired = []
+    expired: list[bool] = []
 
     async def handle(request: web.Request) -> web.Response:
         assert request.query["limit"] == "500"

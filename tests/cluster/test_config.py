@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import ssl
 from pathlib import Path
 from typing import Any
@@ -163,3 +164,41 @@ async def test_a_new_ca_file_makes_a_new_context(tmp_path: Path) -> None:
     last = access.ssl_context
     await access.refresh()
     assert access.ssl_context is last
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the library is behind aiohttp
+async def test_oidc_refreshes_without_writing_the_file(tmp_path: Path) -> None:
+    """An issuer that gives no new refresh token is one of the library's crashes."""
+    asked: list[str] = []
+
+    async def handle(request: web.Request) -> web.Response:
+        if request.path.endswith("openid-configuration"):
+            return answer({"token_endpoint": f"http://{request.host}/token"})
+        form = await request.post()
+        asked.append(str(form["refresh_token"]))
+        return answer({"id_token": _jwt(len(asked))})
+
+    async with serve(handle) as issuer:
+        config = {
+            "client-id": "c",
+            "client-secret": "s",
+            "idp-issuer-url": issuer,
+            "refresh-token": "r",
+        }
+        path = kubeconfig(tmp_path, {"auth-provider": {"name": "oidc", "config": config}})
+        before = _content(path)
+        access = await load_access(path)
+        assert await access.token() == _jwt(1)
+        await access.refresh()
+        assert await access.token() == _jwt(2)
+    assert asked == ["r", "r"]
+    assert _content(path) == before
+
+
+def _jwt(number: int) -> str:
+    part = base64.b64encode(orjson.dumps({"exp": 4_000_000_000 + number})).decode().rstrip("=")
+    return f"x.{part}.x"
+
+
+def _content(path: str) -> bytes:
+    return Path(path).read_bytes()

@@ -142,6 +142,7 @@ async def test_a_full_queue_drops_normal_events_first_and_counts() -> None:
     assert [event["message"] for event in found][:3] == ["matters", "1", "2"]
 
 
+@pytest.mark.slow
 async def test_an_outage_delays_events() -> None:
     server = Events([answer(status(503), 503)])
     async with recorder(server) as made:

@@ -38,11 +38,15 @@ class Server:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         if "watch" in request.query:
             self.watched.append(request.query["resourceVersion"])
-            return await _next(self.watches)(request)
+            watch: Handler = _next(self.watches)
+            return await watch(request)
         selector = request.query.get("fieldSelector", "")
         self.listed += 1
         made = _next(self.lists)
-        return listing(*made) if isinstance(made, tuple) else await made(request, selector)
+        if isinstance(made, tuple):
+            return listing(*made)
+        look: web.StreamResponse = await made(request, selector)
+        return look
 
 
 def _next(script: list[Any]) -> Any:
@@ -118,6 +122,7 @@ async def test_a_list_then_events_fill_the_store() -> None:
     assert server.watched == ["5"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "gone",
     [refuses(410), sends(event("ERROR", status(410, "Expired"))), gone_in_body],
@@ -140,6 +145,7 @@ async def test_an_expired_version_lists_again_and_finds_what_was_missed(gone: Ha
     assert server.listed == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [429, 500, 503, 403])
 async def test_a_refused_watch_goes_on_from_its_version_without_a_list(code: int) -> None:
     server = Server([(5,)], [refuses(code), sends(event("ADDED", pod("a", 6)), hold=True)])
@@ -149,6 +155,7 @@ async def test_a_refused_watch_goes_on_from_its_version_without_a_list(code: int
     assert server.watched == ["5", "5"]
 
 
+@pytest.mark.slow
 async def test_a_break_resumes_after_the_last_event() -> None:
     server = Server(
         [(5,)],
@@ -163,6 +170,7 @@ async def test_a_break_resumes_after_the_last_event() -> None:
     assert server.listed == 1
 
 
+@pytest.mark.slow
 async def test_a_bookmark_moves_the_version() -> None:
     mark = event("BOOKMARK", {"kind": "Pod", "metadata": {"resourceVersion": "50"}})
     server = Server([(5,)], [sends(mark), sends(event("ADDED", pod("a", 51)), hold=True)])
@@ -171,6 +179,7 @@ async def test_a_bookmark_moves_the_version() -> None:
     assert server.watched == ["5", "50"]
 
 
+@pytest.mark.slow
 async def test_watches_that_end_at_once_do_not_spin() -> None:
     server = Server([(5,)], [sends()])
     async with mirror(server) as found:
@@ -192,6 +201,7 @@ async def test_a_lower_version_of_an_object_is_ignored() -> None:
         assert found.store.get("default", "a") == pod("a", 8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("missed", [True, False])
 async def test_a_recreated_object_is_deleted_then_added(missed: bool) -> None:
     new = pod("a", 8, uid="new")
@@ -225,6 +235,7 @@ async def test_an_unreadable_line_looks_that_object_up(there: bool) -> None:
     assert len(server.watched) == 1
 
 
+@pytest.mark.slow
 async def test_an_unreadable_line_without_a_name_lists_again() -> None:
     server = Server([(5,), (6, pod("a", 6))], [sends(b"?\n", hold=True), silent])
     async with mirror(server) as found:

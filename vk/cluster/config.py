@@ -202,7 +202,7 @@ class _Kubeconfig:
     async def read(self, force: bool) -> Credentials:
         """Let the library's loader load once more: it keeps what has not expired."""
         from kubernetes_asyncio.client import Configuration
-        from kubernetes_asyncio.config import load_kube_config
+        from kubernetes_asyncio.config.kube_config import KubeConfigLoader, KubeConfigMerger
 
         found = Configuration()
         user = _user(self._loader)
@@ -211,13 +211,11 @@ class _Kubeconfig:
             user["auth-provider"]["config"].value.pop("id-token", None)
         if self._loader is not None and (oidc or not force):
             await _load(self._loader, found)
-        else:  # persist_config=True would crash on OIDC, and vk writes no configuration
-            self._loader = await load_kube_config(
-                self.paths,
-                context=self._context,
-                client_configuration=found,
-                persist_config=False,
-            )
+        else:  # without a persister: that would crash on OIDC, and vk writes no configuration
+            files = KubeConfigMerger(self.paths)
+            loader = KubeConfigLoader(files.config, self._context, config_base_path=None)
+            await _load(loader, found)
+            self._loader = loader
             # From now on another current-context in the file is not followed.
             self._context = self._loader.current_context["name"]
             user = _user(self._loader)

@@ -85,6 +85,7 @@ class EventRecorder:
     )
     _sent: OrderedDict[Identity, _Sent] = attrs.field(factory=OrderedDict, init=False, repr=False)
     _wake: asyncio.Event = attrs.field(factory=asyncio.Event, init=False, repr=False)
+    _flying: Identity | None = attrs.field(default=None, init=False, repr=False)
     _logged: float = attrs.field(default=float("-inf"), init=False)
 
     def emit(
@@ -120,12 +121,13 @@ class EventRecorder:
                 continue
             await bucket.take()
             queue = self._warnings or self._normals  # others may have come in while we waited
-            _, event = queue.popitem(last=False)
+            self._flying, event = queue.popitem(last=False)
             pause = await self._deliver(event, backoff)
+            self._flying = None
             await asyncio.sleep(pause)
 
     def _add(self, event: _Pending) -> None:
-        if event.once and event.identity in self._sent:
+        if event.once and (event.identity in self._sent or event.identity == self._flying):
             return
         queue = self._queue(event)
         waiting = queue.get(event.identity)
@@ -152,6 +154,7 @@ class EventRecorder:
         except (UnavailableError, ThrottledError) as error:
             self._log(error)
             event.attempts += 1
+            self._flying = None
             if event.attempts < _ATTEMPTS:
                 self._add(event)  # under the same name: if it was written after all, 409 says so
             else:

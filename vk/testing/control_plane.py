@@ -220,8 +220,7 @@ class ControlPlane:
         def healthy() -> bool:
             for program in self._programs.values():
                 program.check()
-            port = self._ports[name]
-            connection = HTTPSConnection("127.0.0.1", port, timeout=5.0, context=context)
+            connection = HTTPSConnection("127.0.0.1", self._ports[name], timeout=5, context=context)
             with contextlib.closing(connection):
                 connection.request("GET", path)
                 return connection.getresponse().status == 200
