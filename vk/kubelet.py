@@ -16,15 +16,13 @@ from typing import Any
 import attrs
 
 from vk._version import __version__
-from vk.aio.backoff import Backoff
-from vk.aio.tasks import supervise
+from vk.aio.tasks import supervise, until_it_works
 from vk.cluster.client import Client
 from vk.cluster.config import load_access
 from vk.cluster.events import EventRecorder
 from vk.cluster.reflector import Reflector
 from vk.cluster.resources import NAMESPACES, NODES, PODS, SERVICES
 from vk.cluster.store import Store
-from vk.errors import VkError
 from vk.models.keys import PodKey
 from vk.models.status import Condition
 from vk.node.controller import NodeController
@@ -48,9 +46,6 @@ from vk.workqueue import WorkQueue
 __all__ = ["VirtualKubelet"]
 
 log = logging.getLogger(__name__)
-
-SAY_EVERY = 60.0
-"""Seconds between two log lines about an API server that cannot be reached."""
 
 
 @attrs.define(eq=False)
@@ -110,21 +105,7 @@ class VirtualKubelet:
             namespace = await client.get(NAMESPACES, "kube-system")
             return str(namespace["metadata"]["uid"])
 
-        return str(await _until_it_works("cannot reach the cluster", read))
-
-
-async def _until_it_works(problem: str, attempt: Callable[[], Awaitable[Any]]) -> Any:
-    """Try for ever, and say once a minute why it does not work yet."""
-    backoff, said = Backoff(first=0.5, cap=15.0), float("-inf")
-    clock = asyncio.get_running_loop().time
-    while True:
-        try:
-            return await attempt()
-        except (VkError, TimeoutError, OSError) as error:
-            if clock() - said >= SAY_EVERY:
-                said = clock()
-                log.warning(problem, extra={"error": str(error) or type(error).__name__})
-        await asyncio.sleep(backoff.next())
+        return str(await until_it_works("cannot reach the cluster", read))
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
@@ -246,7 +227,7 @@ class _Parts:
         for reflector in (self.pods, self.service_cache):
             await reflector.synced.wait()
         async with self.provider:
-            await _until_it_works("cannot register the node", self.node.register)
+            await until_it_works("cannot register the node", self.node.register)
             await self.feed.first_list()
             async with self._stopping_node(), asyncio.TaskGroup() as tasks:
                 tasks.create_task(self.controller.run())

@@ -35,6 +35,7 @@ class NodeProcess:
     folder: Path
     flags: tuple[str, ...] = ()
     replica: str = "first"
+    address: str = "127.0.0.1"
     _process: subprocess.Popen[bytes] | None = attrs.field(default=None, init=False)
 
     @property
@@ -49,6 +50,7 @@ class NodeProcess:
         environment = os.environ | {
             "KUBELET_PORT": str(free_port()),
             "POD_UID": self.replica,
+            "VKUBELET_POD_IP": self.address,
             "HOME": str(self.folder),  # state and caches of each replica apart
             "XDG_STATE_HOME": str(self.folder / f"state-{self.replica}"),
             "PYTHONUNBUFFERED": "1",

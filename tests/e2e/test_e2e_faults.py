@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -96,23 +97,66 @@ def test_killed_process_recreates_nothing(
     assert len(later) == 51
 
 
-def test_standby_takes_over_from_a_killed_holder(
+def test_clean_stop_leaves_pods_alone_and_gives_the_lease_free(
+    control_plane: ControlPlane, make_node: StartNode, namespace: str, tmp_path: Path
+) -> None:
+    """SIGTERM ends the process with 0; pods and the node's Ready stay, the lease has no holder."""
+    node = make_node("", "--set", f"state={tmp_path / 'mock-state'}")
+    node.start()
+    node.wait_ready()
+    apply(control_plane, namespace, manifests.pod("stays", node.name))
+    wait_for_pod(control_plane, namespace, "stays")
+    earlier = identities(control_plane, namespace)
+    assert node.stop() == 0
+    assert holder(control_plane, node.name) == ""
+    assert identities(control_plane, namespace) == earlier
+    conditions = control_plane.get("node", node.name)["status"]["conditions"]
+    assert [one["status"] for one in conditions if one["type"] == "Ready"] == ["True"]
+
+
+def test_refused_pod_says_why(
+    control_plane: ControlPlane, node: NodeProcess, namespace: str
+) -> None:
+    """A pod that asks for more than the node has is Failed with the kubelet's reason."""
+    pod = json.loads(manifests.pod("huge", node.name))
+    pod["spec"]["containers"][0]["resources"] = {"requests": {"cpu": "1000"}}
+    pod["spec"]["nodeName"] = node.name  # past the scheduler
+    apply(control_plane, namespace, json.dumps(pod))
+
+    def failed() -> bool:
+        return bool(
+            control_plane.get("pod", "huge", f"-n={namespace}")["status"]["phase"] == "Failed"
+        )
+
+    eventually(failed, "the pod is refused", timeout=30.0)
+    status = control_plane.get("pod", "huge", f"-n={namespace}")["status"]
+    assert status["reason"] == "OutOfcpu"
+    assert "cpu" in status["message"]
+
+
+def test_standby_waits_and_takes_over_from_a_killed_holder(
     control_plane: ControlPlane, make_node: StartNode, namespace: str
 ) -> None:
-    """Only one of two replicas holds the lease; when it dies the other one runs new pods."""
-    first = make_node(replica="first")
+    """Only one of two replicas acts; when it dies the other one, at another address, takes over."""
+    lease = ("--node-lease-duration", "5s")
+    first = make_node("", *lease, replica="first")
     first.start()
     first.wait_ready()
-    second = make_node(first.name, replica="second")
+    second = make_node(first.name, *lease, replica="second")
+    second.address = "127.0.0.2"
     second.start()
+    eventually(
+        lambda: "waiting for the node's lease" in second.log.read_text(), "the standby waits"
+    )
     assert "first" in holder(control_plane, first.name)
     first.kill()
-    taken = 90.0  # the lease's 30 s, and the standby's start, which may still be going on
 
     def second_holds() -> bool:
         second.check()
         return "second" in holder(control_plane, first.name)
 
-    eventually(second_holds, "the standby holds the lease", timeout=taken)
+    eventually(second_holds, "the standby holds the lease", timeout=20.0)
     apply(control_plane, namespace, manifests.pod("one", first.name))
     wait_for_pod(control_plane, namespace, "one")
+    addresses = control_plane.get("node", first.name)["status"]["addresses"]
+    assert [one["address"] for one in addresses if one["type"] == "InternalIP"] == ["127.0.0.2"]

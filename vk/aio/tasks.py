@@ -9,14 +9,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from vk.aio.backoff import Backoff
 
-__all__ = ["supervise"]
+__all__ = ["SAY_EVERY", "supervise", "until_it_works"]
 
 log = logging.getLogger(__name__)
 
 _HEALTHY_AFTER = 60.0
+
+SAY_EVERY = 60.0
+"""Seconds between two log lines of `until_it_works`."""
+
+T = TypeVar("T")
 
 
 async def supervise(name: str, run: Callable[[], Awaitable[None]]) -> None:
@@ -40,4 +46,21 @@ async def supervise(name: str, run: Callable[[], Awaitable[None]]) -> None:
             )
         if loop.time() - started >= _HEALTHY_AFTER:
             backoff.reset()
+        await asyncio.sleep(backoff.next())
+
+
+async def until_it_works(problem: str, attempt: Callable[[], Awaitable[T]]) -> T:
+    """Return what ``attempt`` gives, tried for ever: any Exception is said and means once more.
+
+    The waits grow to 15 s; the log says ``problem`` at once and then once a minute.
+    """
+    loop = asyncio.get_running_loop()
+    backoff, said = Backoff(first=0.5, cap=15.0), float("-inf")
+    while True:
+        try:
+            return await attempt()
+        except Exception as error:  # noqa: BLE001 # the caller's code decides what is fatal: nothing
+            if loop.time() - said >= SAY_EVERY:
+                said = loop.time()
+                log.warning(problem, extra={"error": str(error) or type(error).__name__})
         await asyncio.sleep(backoff.next())

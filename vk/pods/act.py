@@ -36,6 +36,10 @@ __all__ = ["Act"]
 log = logging.getLogger(__name__)
 
 
+LIST_WAIT = 10.0
+"""Seconds until a list that settles an unknown outcome is asked for again."""
+
+
 def _clock() -> float:
     return asyncio.get_running_loop().time()
 
@@ -100,6 +104,8 @@ class Act:
         record.problem, record.unplaced, record.retry_at = None, False, 0.0
         record.backoff.reset()
         self._heard(record, status, before)
+        if status is None:
+            self.ask_list()
         log.info("pod created", extra={"pod": str(record.key), "uid": record.key.uid})
 
     async def update(self, record: Record, changed: Collection[str]) -> None:
@@ -182,6 +188,8 @@ class Act:
                 statuses = await self.provider.get_pods((record.key,))
         except UnsupportedError:
             self.ask_list()
+            if record.held is Held.UNCERTAIN:
+                record.retry_at = _clock() + LIST_WAIT
         except Exception as error:  # noqa: BLE001 # a failed look means unknown, never absent
             log.info("look-up failed", extra={"pod": str(record.key), "error": repr(error)})
             self._later(record, None)

@@ -175,8 +175,6 @@ class Controller:
                     await self.act.delete(record, grace_period)
                 case Lookup():
                     await self.act.look(record)
-                    if record.held is Held.UNCERTAIN and record.retry_at == 0.0:
-                        record.retry_at = asyncio.get_running_loop().time() + 5.0
                 case Lost():
                     record.verdict = Verdict("WorkloadLost", "the workload is gone", ran=True)
                 case Expire():
