@@ -78,6 +78,7 @@ def path(value: Any) -> Path:
 
 
 def boolean(value: Any) -> bool:
+    """True or false, also as the words that Go programs take."""
     if isinstance(value, bool):
         return value
     word = _WORDS.get(value.lower()) if isinstance(value, str) else None
@@ -135,6 +136,7 @@ def duration(value: Any) -> float:
 
 
 def positive_duration(value: Any) -> float:
+    """Seconds as `duration` reads them, more than 0."""
     seconds = duration(value)
     if seconds == 0:
         raise ValueError("a duration above 0, such as 30s or 1m")
@@ -142,6 +144,7 @@ def positive_duration(value: Any) -> float:
 
 
 def port(value: Any) -> int:
+    """A TCP port, 1 to 65535."""
     try:
         found = count(1)(value)
     except ValueError:

@@ -43,6 +43,7 @@ log = logging.getLogger(__name__)
 DRAIN = 25.0
 """Seconds that calls in flight get when the process stops."""
 IN_FLIGHT = 64
+_MIRROR = "kubernetes.io/config.mirror"
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -70,6 +71,8 @@ class Controller:
     def observe(self, old: Json | None, new: Json | None) -> None:
         """Note what the API server says of a pod; ``new`` None: it is gone."""
         if new is not None:
+            if _MIRROR in (new["metadata"].get("annotations") or {}):
+                return  # it shows what a kubelet runs from a file
             record = self.records.observe(new)
             if record is None:
                 return
