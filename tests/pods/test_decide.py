@@ -20,10 +20,9 @@ from vk.pods.decide import (
     Remove,
     Update,
     Wait,
-    accepted_of,
     decide,
 )
-from vk.pods.records import Held, Record, Verdict
+from vk.pods.records import Accepted, Held, Record, Verdict
 
 NOW = 1000.0
 KEY = pod_key(raw())
@@ -173,19 +172,19 @@ def test_an_update_is_what_differs_from_what_was_accepted(
     pod: dict[str, Any], expected: Decision | set[str]
 ) -> None:
     """Never with a deletionTimestamp; annotations that we wrote are no change."""
-    one = record(pod, Held.PRESENT, accepted=accepted_of(raw()), annotations={"ours": "b"})
+    one = record(pod, Held.PRESENT, accepted=Accepted.of(raw()), annotations={"ours": "b"})
     wanted = Update(frozenset(expected)) if isinstance(expected, set) else expected
     assert step(one) == wanted
 
 
 def test_a_failed_update_waits_for_its_next_try() -> None:
     pod = raw(activeDeadlineSeconds=9)
-    one = record(pod, Held.PRESENT, accepted=accepted_of(raw()), retry_at=NOW + 5)
+    one = record(pod, Held.PRESENT, accepted=Accepted.of(raw()), retry_at=NOW + 5)
     assert step(one) == Wait(5.0)
 
 
 def test_deciding_changes_nothing() -> None:
     pod = raw(activeDeadlineSeconds=9)
-    one = record(pod, Held.PRESENT, accepted=accepted_of(raw()))
+    one = record(pod, Held.PRESENT, accepted=Accepted.of(raw()))
     assert step(one) == step(one)
     assert pod == raw(activeDeadlineSeconds=9)

@@ -81,6 +81,10 @@ class Client:
         """
         return self._transport.sockets.local_address()
 
+    async def quiet(self) -> None:
+        """Return at a moment when no call is in flight: the time for what is less urgent."""
+        await self._transport.quiet()
+
     async def get(
         self,
         resource: Resource,

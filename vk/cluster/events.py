@@ -120,6 +120,7 @@ class EventRecorder:
                 self._wake.clear()
                 continue
             await bucket.take()
+            await self._client.quiet()  # status writes go first
             queue = self._warnings or self._normals  # others may have come in while we waited
             self._flying, event = queue.popitem(last=False)
             pause = await self._deliver(event, backoff)

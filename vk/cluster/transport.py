@@ -48,6 +48,8 @@ class Transport:
     _bucket: Bucket | None = attrs.field(init=False, repr=False)
     _headers: dict[str, CIMultiDict[str]] = attrs.field(factory=dict, init=False, repr=False)
     _authorization: str | None = attrs.field(default=None, init=False, repr=False)
+    _in_flight: int = attrs.field(default=0, init=False)
+    _quiet: asyncio.Event = attrs.field(factory=asyncio.Event, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         self.sockets = Sockets(self._access.proxy or self._access.server)
@@ -55,6 +57,7 @@ class Transport:
 
     def open(self) -> None:
         """Make the sessions; nothing is sent."""
+        self._quiet.set()
         self._calls = self._session(self._connections)
         self._watches = self._session(0)
 
@@ -91,6 +94,8 @@ class Transport:
         data = None if body is None else orjson.dumps(body)
         deadline = asyncio.get_running_loop().time() + timeout
         fresh = False
+        self._in_flight += 1
+        self._quiet.clear()
         try:
             async with asyncio.timeout_at(deadline):
                 while True:
@@ -105,6 +110,15 @@ class Transport:
                         await self._access.refresh()
         except TimeoutError as error:
             raise UnavailableError(f"{text}: no answer within {timeout:g} s") from error
+        finally:
+            self._in_flight -= 1
+            if not self._in_flight:
+                self._quiet.set()
+
+    async def quiet(self) -> None:
+        """Return at a moment when no call is in flight or waits for its turn."""
+        while self._in_flight:
+            await self._quiet.wait()
 
     async def _once(
         self, method: str, path: str, text: str, data: bytes | None, content_type: str

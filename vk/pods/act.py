@@ -25,9 +25,8 @@ from vk.models.pod import Pod
 from vk.models.status import PodStatus
 from vk.models.time import format_time, now
 from vk.pods.budget import CreateBudget
-from vk.pods.decide import accepted_of
 from vk.pods.prepare import NotReadyError, Preparation, RefusedError
-from vk.pods.records import Held, Record, Verdict
+from vk.pods.records import Accepted, Held, Record, Verdict
 from vk.pods.refusals import Refusals
 from vk.provider import Emit, Provider
 
@@ -99,7 +98,7 @@ class Act:
 
     def _created(self, record: Record, pod: Pod, status: PodStatus | None, before: float) -> None:
         record.hold(Held.PRESENT, _clock())
-        record.accepted = accepted_of(pod.raw)
+        record.accepted = Accepted.of(pod.raw)
         record.observed_generation = int(pod.metadata.get("generation") or 0)
         record.problem, record.unplaced, record.retry_at = None, False, 0.0
         record.backoff.reset()
@@ -137,7 +136,7 @@ class Act:
 
     def _settle(self, record: Record, raw: object) -> None:
         assert isinstance(raw, dict)
-        record.accepted = accepted_of(raw)
+        record.accepted = Accepted.of(raw)
         record.observed_generation = int(raw["metadata"].get("generation") or 0)
         record.retry_at = 0.0
         record.backoff.reset()

@@ -28,7 +28,6 @@ from vk.pods.decide import (
     Remove,
     Update,
     Wait,
-    accepted_of,
     decide,
 )
 from vk.pods.phase import is_final
@@ -78,11 +77,6 @@ class Controller:
                 return
             if record.held is Held.UNKNOWN and self.listed:
                 record.hold(Held.ABSENT, asyncio.get_running_loop().time())
-            accepted = record.accepted
-            if accepted is not None and accepted.spec == (new.get("spec") or {}):
-                current = accepted_of(new)
-                if (current.labels, current.annotations) == (accepted.labels, accepted.annotations):
-                    record.accepted = current  # equal, and the old object can be freed
             if is_final(new):
                 self.act.prepare.release(record.key)
             self.queue.add(record.name)
@@ -137,10 +131,9 @@ class Controller:
     async def _settle(self, record: Record) -> None:
         """Take step after step until there is nothing to do now."""
         while not self._stopping:
-            patch = self.report.patch(record)
-            if patch is not None:
+            if self.report.patch(record) is not None:
                 async with self._report_limit:
-                    patch = self.report.patch(record)
+                    patch = self.report.patch(record)  # it may have changed while this waited
                     if patch is not None:
                         await self.report.write(record, patch)
                 continue

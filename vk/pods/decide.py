@@ -25,7 +25,6 @@ __all__ = [
     "Remove",
     "Update",
     "Wait",
-    "accepted_of",
     "decide",
 ]
 
@@ -116,14 +115,6 @@ def decide(record: Record, *, now: float, wall: float, enforce_deadline: bool) -
     return Wait(left)
 
 
-def accepted_of(pod: Json) -> Accepted:
-    """Return the part of a pod that may change while it runs."""
-    metadata = pod["metadata"]
-    return Accepted(
-        pod.get("spec") or {}, metadata.get("labels") or {}, metadata.get("annotations") or {}
-    )
-
-
 def _paused(record: Record, now: float) -> Wait | None:
     return Wait(record.retry_at - now) if record.retry_at > now else None
 
@@ -199,7 +190,7 @@ def _changed(record: Record, pod: Json) -> frozenset[str]:
         return frozenset()
     if accepted.spec is (pod.get("spec") or {}):
         return frozenset()
-    current = accepted_of(pod)
+    current = Accepted.of(pod)
     changed = set()
     if current.spec != accepted.spec:
         names = {*current.spec, *accepted.spec}

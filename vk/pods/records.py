@@ -48,6 +48,14 @@ class Accepted:
     labels: Json
     annotations: Json
 
+    @classmethod
+    def of(cls, pod: Json) -> Accepted:
+        """Return that part of a pod; it shares the pod's memory."""
+        metadata = pod["metadata"]
+        return cls(
+            pod.get("spec") or {}, metadata.get("labels") or {}, metadata.get("annotations") or {}
+        )
+
 
 @attrs.define(eq=False)
 class Record:
@@ -79,8 +87,8 @@ class Record:
     """The API server has accepted the final delete."""
     misses: int = 0
     missed_at: float = 0.0
-    settled: tuple[object, ...] | None = None
-    """The inputs for which a report was found needless; compared by identity."""
+    judged: tuple[tuple[object, ...], Json | None] | None = None
+    """The inputs of the last report, compared by identity, and the patch that they called for."""
     annotations: dict[str, str] = attrs.field(factory=dict)
     """Annotations of ours that the pod must carry."""
 
@@ -88,6 +96,15 @@ class Record:
     def name(self) -> Name:
         """The key of the work queue."""
         return self.key.namespace, self.key.name
+
+    def share(self, pod: Json) -> None:
+        """Keep ``pod`` in place of the equal objects held so far, so that memory has it once."""
+        if self.judged is not None and self.judged[0][0] is self.pod:
+            self.judged = ((pod, *self.judged[0][1:]), self.judged[1])
+        self.pod = pod
+        accepted, current = self.accepted, Accepted.of(pod)
+        if accepted is not None and accepted == current:
+            self.accepted = current
 
     def hold(self, held: Held, now: float) -> None:
         """Note what the provider holds, since when."""
@@ -125,14 +142,15 @@ class Records:
     def observe(self, pod: Json) -> Record | None:
         """Note an API object; None where it is no news (our own write, or an older version)."""
         key = pod_key(pod)
-        record = self._by_uid.get(key.uid)
-        if record is None:
-            record = self.add(key)
-        elif record.pod is not None:
+        record = self._by_uid.get(key.uid) or self.add(key)
+        if record.pod is not None:
             known, version = _version(record.pod), _version(pod)
-            if known == version != -1 or known > version > -1:
+            if known > version > -1:
                 return None
-        record.pod = pod
+            if known == version != -1:
+                record.share(pod)
+                return None
+        record.share(pod)
         return record
 
     def add(self, key: PodKey) -> Record:

@@ -7,6 +7,7 @@ never before.
 from __future__ import annotations
 
 import logging
+import operator
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -44,13 +45,10 @@ class Report:
         if pod is None or not _has_news(record, pod):
             return None
         inputs = (pod, record.status, record.verdict, record.problem, record.held)
-        if record.settled is not None and all(
-            one is other for one, other in zip(record.settled, inputs, strict=True)
-        ):
-            return None
+        if record.judged is not None and all(map(operator.is_, record.judged[0], inputs)):
+            return record.judged[1]
         patch = difference(pod, desired(pod, _facts(record, pod), now()), record.annotations)
-        if patch is None:
-            record.settled = inputs
+        record.judged = (inputs, patch)
         return patch
 
     async def write(self, record: Record, patch: dict[str, Any]) -> None:
@@ -75,7 +73,7 @@ class Report:
         newest = record.pod
         if newest is before:  # else the watch was faster, and has the newer object
             record.pod = pod
-            record.settled = (pod, *said)
+            record.judged = ((pod, *said), None)
         self._tell(record, before, patch["status"])
 
     async def annotate(self, key: PodKey, annotations: Mapping[str, str]) -> None:
