@@ -98,6 +98,8 @@ class Api:
         self.failures: list[Exception] = []
         """Raised by the next calls, one each."""
         self.phases: dict[str, list[str]] = {}
+        self.answers_after = 0.0
+        """Seconds until a patch is answered; the watch tells of it at once."""
         self._versions = itertools.count(1)
 
     async def get(self, resource: Any, name: str, **_: Any) -> dict[str, Any]:
@@ -111,7 +113,9 @@ class Api:
         changed = merge(have, copy.deepcopy(body))
         if len(changed["status"].get("podIPs") or ()) > 1:  # they are of one family here
             raise InvalidObjectError("patch pods: 422 Invalid: status.podIPs", status=422)
-        return self._keep(changed)
+        kept = self._keep(changed)
+        await asyncio.sleep(self.answers_after)
+        return kept
 
     async def delete(self, resource: Any, name: str, *, uid: str = "", **_: Any) -> None:
         self._fail()

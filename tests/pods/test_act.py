@@ -46,6 +46,16 @@ async def test_nothing_is_written_while_nothing_changes(api: Api) -> None:
         assert world.controller.report.written == 1
 
 
+async def test_one_change_is_one_write_also_where_the_watch_is_faster_than_the_answer(
+    api: Api,
+) -> None:
+    api.answers_after = 0.5
+    async with running(api, Backend()) as world:
+        api.add(raw())
+        await asyncio.sleep(600)
+        assert world.controller.report.written == 1
+
+
 async def test_deletion_ends_when_the_provider_says_so_and_not_before(api: Api) -> None:
     """B2: not when the grace period is over, and not later than the end either."""
     provider = Backend()

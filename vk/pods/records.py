@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import attrs
 
@@ -87,7 +88,7 @@ class Record:
     """The API server has accepted the final delete."""
     misses: int = 0
     missed_at: float = 0.0
-    judged: tuple[tuple[object, ...], Json | None] | None = None
+    judged: tuple[tuple[object, ...], dict[str, Any] | None] | None = None
     """The inputs of the last report, compared by identity, and the patch that they called for."""
     annotations: dict[str, str] = attrs.field(factory=dict)
     """Annotations of ours that the pod must carry."""
@@ -97,14 +98,19 @@ class Record:
         """The key of the work queue."""
         return self.key.namespace, self.key.name
 
-    def share(self, pod: Json) -> None:
-        """Keep ``pod`` in place of the equal objects held so far, so that memory has it once."""
+    def swap(self, pod: Json) -> None:
+        """Hold ``pod`` instead of an equal object, which can then be freed."""
         if self.judged is not None and self.judged[0][0] is self.pod:
             self.judged = ((pod, *self.judged[0][1:]), self.judged[1])
         self.pod = pod
-        accepted, current = self.accepted, Accepted.of(pod)
-        if accepted is not None and accepted == current:
-            self.accepted = current
+        self.share()
+
+    def share(self) -> None:
+        """Let what was accepted live in the pod itself where the two are equal."""
+        if self.accepted is not None and self.pod is not None:
+            current = Accepted.of(self.pod)
+            if self.accepted == current:
+                self.accepted = current
 
     def hold(self, held: Held, now: float) -> None:
         """Note what the provider holds, since when."""
@@ -148,9 +154,10 @@ class Records:
             if known > version > -1:
                 return None
             if known == version != -1:
-                record.share(pod)
+                record.swap(pod)
                 return None
-        record.share(pod)
+        record.pod = pod
+        record.share()
         return record
 
     def add(self, key: PodKey) -> Record:
