@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from vk.hookspecs import Register, hookimpl
     from vk.kubelet import VirtualKubelet
     from vk.models.keys import ContainerKey, PodKey
+    from vk.models.logs import LogOptions
     from vk.models.node import Address, NodeInfo, Taint
     from vk.models.pod import DNS, Container, HostAlias, Pod
+    from vk.models.stats import NodeStats, PodStats, Usage
     from vk.models.status import (
         Condition,
         ContainerState,
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     )
     from vk.provider import API_VERSION, Provider, ProviderContext
     from vk.settings import Settings
+    from vk.streams import ByteStream, ExecIO, TerminalSize
 
 _HOMES = {
     "vk._version": ("__version__",),
@@ -64,8 +67,10 @@ _HOMES = {
     "vk.hookspecs": ("Register", "hookimpl"),
     "vk.kubelet": ("VirtualKubelet",),
     "vk.models.keys": ("ContainerKey", "PodKey"),
+    "vk.models.logs": ("LogOptions",),
     "vk.models.node": ("Address", "NodeInfo", "Taint"),
     "vk.models.pod": ("DNS", "Container", "HostAlias", "Pod"),
+    "vk.models.stats": ("NodeStats", "PodStats", "Usage"),
     "vk.models.status": (
         "Condition",
         "ContainerState",
@@ -80,6 +85,7 @@ _HOMES = {
     ),
     "vk.provider": ("API_VERSION", "Provider", "ProviderContext"),
     "vk.settings": ("Settings",),
+    "vk.streams": ("ByteStream", "ExecIO", "TerminalSize"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -87,6 +93,7 @@ __all__ = [  # noqa: RUF022 # written out for type checkers; a test compares it 
     "API_VERSION",
     "DNS",
     "Address",
+    "ByteStream",
     "ClusterError",
     "Condition",
     "ConfigError",
@@ -94,18 +101,22 @@ __all__ = [  # noqa: RUF022 # written out for type checkers; a test compares it 
     "ContainerKey",
     "ContainerState",
     "ContainerStatus",
+    "ExecIO",
     "FieldTable",
     "Gone",
     "HostAlias",
     "InvalidInputError",
     "Latest",
+    "LogOptions",
     "NodeInfo",
+    "NodeStats",
     "NotFoundError",
     "PermanentError",
     "PluginError",
     "Pod",
     "PodChange",
     "PodKey",
+    "PodStats",
     "PodStatus",
     "Provider",
     "ProviderContext",
@@ -115,9 +126,11 @@ __all__ = [  # noqa: RUF022 # written out for type checkers; a test compares it 
     "Settings",
     "Taint",
     "TemporaryError",
+    "TerminalSize",
     "Terminated",
     "UnsupportedError",
     "Unplaced",
+    "Usage",
     "VirtualKubelet",
     "VkError",
     "Waiting",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, ClassVar, Protocol, Self
 
@@ -16,10 +17,13 @@ import attrs
 
 from vk.errors import UnsupportedError
 from vk.fields import FieldTable
-from vk.models.keys import PodKey
+from vk.models.keys import ContainerKey, PodKey
+from vk.models.logs import LogOptions
 from vk.models.node import NodeInfo
 from vk.models.pod import Json, Pod
+from vk.models.stats import NodeStats
 from vk.models.status import PodChange, PodStatus
+from vk.streams import ByteStream, ExecIO
 
 __all__ = ["API_VERSION", "Emit", "Provider", "ProviderContext"]
 
@@ -92,6 +96,15 @@ class Provider(ABC):
 
     context: ProviderContext
 
+    @classmethod
+    @asynccontextmanager
+    async def development(cls) -> AsyncIterator[Mapping[str, str]]:
+        """Give `vk dev` a configuration that needs no account: keys and values as of ``--set``.
+
+        What it starts, such as an emulator, runs until it is left. The default gives nothing.
+        """
+        yield {}
+
     async def __aenter__(self) -> Self:
         """Open connections; called once, while this process holds the node's lease."""
         return self
@@ -160,3 +173,35 @@ class Provider(ABC):
     async def ping(self) -> None:
         """Raise when the backend cannot be reached; taking over 10 s counts as that too."""
         return
+
+    async def logs(self, container: ContainerKey, options: LogOptions) -> AsyncIterator[bytes]:
+        """Return an iterator over the container's log, in pieces of any size.
+
+        What must be refused is raised here, before the first piece: NotFoundError for a log that is
+        not there. The core has checked that pod and container exist. With ``follow`` the iterator
+        ends when the container does. May be cancelled at any await; the iterator is closed.
+        """
+        raise UnsupportedError("this provider has no logs")
+
+    async def exec(self, container: ContainerKey, command: Sequence[str], io: ExecIO) -> int | None:
+        """Run ``command`` in the container and return its exit code, None if nobody can say.
+
+        A code other than 0 is a result, no error. May be cancelled at any await: then the client
+        has gone, and the command shall end too.
+        """
+        raise UnsupportedError("this provider cannot run commands in a container")
+
+    async def attach(self, container: ContainerKey, io: ExecIO) -> None:
+        """Connect ``io`` to the container's main process until that ends or the client leaves."""
+        raise UnsupportedError("this provider cannot attach to a container")
+
+    async def port_forward(self, key: PodKey, port: int, stream: ByteStream) -> None:
+        """Connect ``stream`` to ``port`` of the pod; return once both sides have ended.
+
+        One call a connection. Raises TemporaryError where nothing listens.
+        """
+        raise UnsupportedError("this provider cannot forward ports")
+
+    async def stats(self) -> NodeStats:
+        """Say what the pods use now. Asked at most every 10 s."""
+        raise UnsupportedError("this provider has no statistics")

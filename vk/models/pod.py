@@ -62,6 +62,7 @@ class Resolution:
 
     containers: tuple[Container, ...]
     init_containers: tuple[Container, ...] = ()
+    ephemeral_containers: tuple[Container, ...] = ()
     dns: DNS = DNS()
     reopen: Callable[[Sequence[str], Sequence[str]], Resolution] | None = attrs.field(
         default=None, repr=False, eq=False
@@ -134,6 +135,13 @@ class Pod:
         if self.resolution is not None:
             return self.resolution.init_containers
         return tuple(_plain(raw) for raw in self.spec.get("initContainers") or ())
+
+    @cached_property
+    def ephemeral_containers(self) -> tuple[Container, ...]:
+        """The containers that `kubectl debug` added, in order; they come by way of an update."""
+        if self.resolution is not None:
+            return self.resolution.ephemeral_containers
+        return tuple(_plain(raw) for raw in self.spec.get("ephemeralContainers") or ())
 
     @property
     def dns(self) -> DNS:

@@ -1,0 +1,51 @@
+"""How much the node, its pods and their containers use, as a provider measured it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+import attrs
+
+from vk.models.keys import PodKey
+
+__all__ = ["NodeStats", "PodStats", "Usage"]
+
+
+@attrs.frozen(kw_only=True)
+class Usage:
+    """One measurement. None: not known, and left out of what the node serves."""
+
+    time: datetime
+    """When it was measured (with a time zone)."""
+    cpu_seconds: float | None = None
+    """Processor time used since the start, in core seconds: what rates are made of."""
+    cpu_cores: float | None = None
+    """Cores in use about now, for backends that measure rates."""
+    memory_bytes: int | None = None
+    """Memory in use, with caches."""
+    working_set_bytes: int | None = None
+    """Memory that cannot be taken back: what `kubectl top` shows."""
+    started_at: datetime | None = None
+    """Start of what is measured."""
+
+
+@attrs.frozen(kw_only=True)
+class PodStats:
+    """One pod: its containers by name, and what is only known of the whole."""
+
+    key: PodKey = attrs.field(kw_only=False)
+    containers: Mapping[str, Usage] = attrs.field(factory=dict)
+    total: Usage | None = None
+    """The whole pod; None: the sum of its containers."""
+    received_bytes: int | None = None
+    """Bytes that came in over the pod's network."""
+    sent_bytes: int | None = None
+
+
+@attrs.frozen(kw_only=True)
+class NodeStats:
+    """The node and its pods. ``total`` None: the sum of the pods."""
+
+    pods: tuple[PodStats, ...] = attrs.field(default=(), converter=tuple)
+    total: Usage | None = None

@@ -1,0 +1,1 @@
+"""The kubelet's HTTPS API: what `kubectl` and the API server ask a node."""

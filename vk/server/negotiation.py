@@ -1,0 +1,176 @@
+"""Which protocol a streaming request gets. Pure: header values in, a choice or a refusal out.
+
+Called by exec, attach and port-forward before anything is answered; the answers are those of the
+kubelet: 400 for what asks for no protocol, 403 with the list of what there is for what asks for
+others. The first of the client's protocols that is known here wins.
+
+Surprising: over SPDY the protocols stand in ``X-Stream-Protocol-Version``, one a line or with
+commas; a WebSocket without any gets the oldest one. Port-forward may ask for SPDY frames inside
+WebSocket messages, which is what kubectl does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import Enum
+
+import attrs
+
+from vk.errors import VkError
+
+__all__ = [
+    "EXEC_SPDY",
+    "EXEC_WEBSOCKET",
+    "PORT_FORWARD_SPDY",
+    "PORT_FORWARD_WEBSOCKET",
+    "NegotiationError",
+    "Protocol",
+    "Transport",
+    "choose_spdy",
+    "choose_websocket",
+    "requested_transport",
+    "stream_types",
+]
+
+_REQUESTED = "X-Stream-Protocol-Version"
+_ACCEPTED = "X-Accepted-Stream-Protocol-Versions"
+
+
+class Transport(Enum):
+    """What a connection is upgraded to."""
+
+    SPDY = "SPDY/3.1"
+    WEBSOCKET = "websocket"
+
+
+@attrs.frozen
+class Protocol:
+    """A negotiated protocol. ``name`` goes into the answer; empty: the client named none."""
+
+    name: str
+    version: int
+    base64: bool = False
+    tunnel: bool = False
+    """SPDY frames inside binary WebSocket messages."""
+
+    @property
+    def closes_channels(self) -> bool:
+        """Whether a WebSocket message can end one channel."""
+        return self.version >= 5
+
+    @property
+    def resizes(self) -> bool:
+        """Whether a client that asks for a terminal also opens a SPDY stream for its size."""
+        return self.version >= 3
+
+
+def _versions(*versions: int) -> tuple[Protocol, ...]:
+    names = {version: f"v{version}.channel.k8s.io" for version in versions} | {1: "channel.k8s.io"}
+    return tuple(Protocol(names[version], version) for version in versions)
+
+
+EXEC_SPDY = _versions(5, 4, 3, 2, 1)
+"""Exec and attach over SPDY."""
+EXEC_WEBSOCKET = (
+    *_versions(5, 4, 1),
+    Protocol("v4.base64.channel.k8s.io", 4, base64=True),
+    Protocol("base64.channel.k8s.io", 1, base64=True),
+    Protocol("", 1),
+)
+"""Exec and attach over WebSocket. Kubernetes has no base64 form of v5."""
+PORT_FORWARD_SPDY = (Protocol("portforward.k8s.io", 1),)
+PORT_FORWARD_WEBSOCKET = (
+    Protocol("SPDY/3.1+portforward.k8s.io", 1, tunnel=True),
+    Protocol("v4.channel.k8s.io", 4),
+    Protocol("v4.base64.channel.k8s.io", 4, base64=True),
+    Protocol("", 4),
+)
+
+
+class NegotiationError(VkError):
+    """The request is to be refused with ``status``, this text and these headers."""
+
+    def __init__(
+        self, message: str, *, status: int, headers: Sequence[tuple[str, str]] = ()
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = tuple(headers)
+
+
+def requested_transport(connection: Sequence[str], upgrade: Sequence[str]) -> Transport:
+    """Return what the values of the headers Connection and Upgrade ask for.
+
+    Raises NegotiationError (400) when that is not an upgrade to SPDY/3.1 or to WebSocket.
+    """
+    asked = {value.strip().lower() for value in upgrade}
+    if any("upgrade" in value.lower() for value in connection):
+        for transport in Transport:
+            if transport.value.lower() in asked:
+                return transport
+    raise NegotiationError(
+        "unable to upgrade: expected an upgrade to SPDY/3.1 or to websocket", status=400
+    )
+
+
+def choose_spdy(values: Sequence[str], offered: Sequence[Protocol]) -> Protocol:
+    """Return the protocol for the values of ``X-Stream-Protocol-Version``.
+
+    Its name goes back in the same header. Raises NegotiationError: 400 without any, 403 with none
+    that is offered.
+    """
+    asked = _listed(values)
+    if not asked:
+        raise NegotiationError(
+            f"unable to upgrade: header {_REQUESTED} names no protocol", status=400
+        )
+    chosen = _first(asked, offered)
+    if chosen is None:
+        headers = [(_ACCEPTED, protocol.name) for protocol in offered]
+        raise NegotiationError(_refusal(asked, offered), status=403, headers=headers)
+    return chosen
+
+
+def choose_websocket(values: Sequence[str], offered: Sequence[Protocol]) -> Protocol:
+    """Return the protocol for the values of ``Sec-WebSocket-Protocol``.
+
+    Its name goes back in the same header, unless it is empty. Raises NegotiationError (403) when
+    none is offered.
+    """
+    asked = _listed(values) or [""]
+    chosen = _first(asked, offered)
+    if chosen is None:
+        raise NegotiationError(_refusal(asked, offered), status=403)
+    return chosen
+
+
+def _listed(values: Sequence[str]) -> list[str]:
+    return [name for value in values for part in value.split(",") if (name := part.strip())]
+
+
+def _first(asked: Sequence[str], offered: Sequence[Protocol]) -> Protocol | None:
+    by_name = {protocol.name: protocol for protocol in offered}
+    return next((by_name[name] for name in asked if name in by_name), None)
+
+
+def _refusal(asked: Sequence[str], offered: Sequence[Protocol]) -> str:
+    accepted = ", ".join(protocol.name for protocol in offered if protocol.name)
+    shown = ", ".join(asked)[:200]
+    return f"unable to upgrade: client supports {shown}, server accepts {accepted}"
+
+
+def stream_types(
+    protocol: Protocol, *, stdin: bool, stdout: bool, stderr: bool, tty: bool
+) -> frozenset[str]:
+    """Return the ``streamtype`` of each SPDY stream that a client of exec or attach opens.
+
+    The command starts when all of them are there. With a terminal there is no stderr of its own.
+    """
+    wanted = {
+        "error": True,
+        "stdin": stdin,
+        "stdout": stdout,
+        "stderr": stderr and not tty,
+        "resize": tty and protocol.resizes,
+    }
+    return frozenset(name for name, there in wanted.items() if there)
