@@ -44,14 +44,13 @@ def configure(level: str, stream: IO[str]) -> None:
 
 
 def _json_formatter() -> logging.Formatter:
-    from pythonjsonlogger.json import JsonFormatter  # only where lines are JSON
+    from pythonjsonlogger.orjson import OrjsonFormatter  # only where lines are JSON
 
-    return JsonFormatter(
+    return OrjsonFormatter(
         "%(asctime)s %(levelname)s %(name)s %(message)s",
         datefmt=_TIME + "%z",
         rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
         json_default=str,
-        json_ensure_ascii=False,
     )
 
 

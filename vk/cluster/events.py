@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import secrets
 from collections import OrderedDict
 from collections.abc import Mapping
 from time import monotonic
 from typing import Any
-from uuid import uuid4
 
 import attrs
 
@@ -234,8 +234,6 @@ def _pending(
     message = message[:_LONGEST_MESSAGE]
     reason = reason[:_LONGEST_REASON]
     identity = (*object_, type, reason, message) if id is None else (*object_, "id", id)
-    digest = hashlib.sha256("\0".join(identity).encode()).hexdigest()
-    suffix = uuid4().hex[:16] if id is None else digest[:32]
     moment = format_time(now())
     return _Pending(
         identity=identity,
@@ -243,11 +241,18 @@ def _pending(
         type=type,
         reason=reason,
         message=message,
-        name=f"{reference['name'][:200]}.{suffix}",
+        name=f"{reference['name'][:200]}.{_suffix(identity, once=id is not None)}",
         once=id is not None,
         first=moment,
         last=moment,
     )
+
+
+def _suffix(identity: Identity, *, once: bool) -> str:
+    """Return what makes an event's name its own; the same for the same, where it is for once."""
+    if once:
+        return hashlib.sha256("\0".join(identity).encode()).hexdigest()[:32]
+    return secrets.token_hex(8)
 
 
 def _namespace(reference: Mapping[str, str]) -> str:
