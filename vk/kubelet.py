@@ -18,7 +18,7 @@ import attrs
 from vk._version import __version__
 from vk.aio.tasks import supervise, until_it_works
 from vk.cluster.client import Client
-from vk.cluster.config import load_access
+from vk.cluster.config import Access, load_access
 from vk.cluster.events import EventRecorder
 from vk.cluster.reflector import Reflector
 from vk.cluster.resources import NAMESPACES, NODES, PODS, SERVICES
@@ -59,12 +59,13 @@ class VirtualKubelet:
     settings: Settings
     provider_class: type[Provider]
     provider_config: Any = None
+    access: Access | None = None  # else found by ``settings.kubeconfig``
     ready: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
     """Set once the node is Ready and acts on pods."""
 
     async def run(self) -> None:
         """Join the cluster and act as a node until cancelled."""
-        access = await load_access(self.settings.kubeconfig)
+        access = self.access or await load_access(self.settings.kubeconfig)
         agent = f"vk/{__version__}"
         settings = self.settings
         client = Client(
@@ -198,19 +199,30 @@ class _Parts:
         )
 
     def _build_reflectors(self, settings: Settings) -> None:
-        name = settings.node_name
+        name, compare_every = settings.node_name, 10 * settings.full_resync_period
         self.pods = Reflector(
             self.client,
             PODS,
             Store(),
             self.controller.observe,
             field_selector=f"spec.nodeName={name}",
+            compare_every=compare_every,
         )
         self.service_cache = Reflector(
-            self.client, SERVICES, self.services.store, self.services.changed, transform=slim
+            self.client,
+            SERVICES,
+            self.services.store,
+            self.services.changed,
+            transform=slim,
+            compare_every=compare_every,
         )
         self.own_node = Reflector(
-            self.client, NODES, Store(), self.node.observe, field_selector=f"metadata.name={name}"
+            self.client,
+            NODES,
+            Store(),
+            self.node.observe,
+            field_selector=f"metadata.name={name}",
+            compare_every=compare_every,
         )
 
     def caches(self) -> list[Coroutine[Any, Any, None]]:

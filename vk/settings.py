@@ -41,7 +41,8 @@ class Settings:
     pod_sync_workers: int = 64
     """Creates in flight at once."""
     full_resync_period: float = 60.0
-    """Every pod is looked at again this often, changed or not."""
+    """Every pod is looked at again this often, changed or not; ten times as long, and what is known
+    of the API server's objects is compared with a fresh list."""
     startup_timeout: float = 0.0
     """Give up when the node is not ready by then; 0: never."""
     not_ready_on_exit: bool = False

@@ -48,6 +48,9 @@ def test_set_adds_key_by_key(tmp_path: Path) -> None:
     [
         ({"taint": "a/b"}, {}, (Taint("a/b", "mock", "NoSchedule"),)),
         ({"disable-taint": True}, {"VKUBELET_TAINT_KEY": "k"}, ()),
+        ({"taint": "a/b"}, {"VKUBELET_TAINT_KEY": "k"}, (Taint("k", "mock", "NoSchedule"),)),
+        ({"taint": "a/b"}, {"VKUBELET_TAINT_KEY": ""}, (Taint("a/b", "mock", "NoSchedule"),)),
+        ({"taint": "a/b"}, {"VKUBELET_TAINT_VALUE": "v"}, (Taint("a/b", "v", "NoSchedule"),)),
         (
             {},
             {
@@ -60,6 +63,7 @@ def test_set_adds_key_by_key(tmp_path: Path) -> None:
     ],
 )
 def test_the_taint(flags: dict[str, object], environment: dict[str, str], taints: object) -> None:
+    """A manifest of the Go program may set both: there the environment's key counts."""
     assert build_settings({"provider": "mock", **flags}, environment).taints == taints
 
 

@@ -34,10 +34,16 @@ class Server:
     watches: list[Handler]
     listed: int = 0
     watched: list[str] = attrs.field(factory=list)
+    times: list[float] = attrs.field(factory=list)
+    """When each watch came."""
+    second_watch: asyncio.Event = attrs.field(factory=asyncio.Event)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         if "watch" in request.query:
             self.watched.append(request.query["resourceVersion"])
+            self.times.append(asyncio.get_running_loop().time())
+            if len(self.watched) > 1:
+                self.second_watch.set()
             watch: Handler = _next(self.watches)
             return await watch(request)
         selector = request.query.get("fieldSelector", "")
@@ -182,10 +188,55 @@ async def test_a_bookmark_moves_the_version() -> None:
 @pytest.mark.slow
 async def test_watches_that_end_at_once_do_not_spin() -> None:
     server = Server([(5,)], [sends()])
-    async with mirror(server) as found:
-        await found.synced.wait()
-        await asyncio.sleep(1.0)  # the promise is about time: fewer than 3 requests in it
-    assert len(server.watched) < 3
+    async with mirror(server), asyncio.timeout(10):
+        await server.second_watch.wait()
+    assert server.times[1] - server.times[0] >= 0.8
+    assert server.listed == 1
+
+
+@pytest.mark.slow
+async def test_a_list_beside_the_watch_makes_good_what_the_watch_never_told() -> None:
+    """It is a quorum read: resourceVersion=0 would come from the cache that feeds the watch."""
+
+    async def compare(request: web.Request, selector: str) -> web.StreamResponse:
+        assert "resourceVersion" not in request.query
+        return listing(9, pod("b", 8), pod("c", 5), pod("d", 9))
+
+    server = Server([(5, pod("a", 3), pod("b", 4), pod("c", 5)), compare], [sends(), silent])
+    async with mirror(server, compare_every=0.0) as found:
+        await found.until(
+            ("added", "uid-a"),
+            ("added", "uid-b"),
+            ("added", "uid-c"),
+            ("deleted", "uid-a"),
+            ("changed", "uid-b"),
+            ("added", "uid-d"),
+        )
+        async with asyncio.timeout(10):
+            await server.second_watch.wait()
+        assert found.store.values() == [pod("b", 8), pod("c", 5), pod("d", 9)]
+    assert server.watched == ["5", "9"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("code", [403, 410, 429, 500])
+async def test_a_list_beside_the_watch_that_fails_does_not_end_the_watch(code: int) -> None:
+    async def compare(request: web.Request, selector: str) -> web.StreamResponse:
+        return answer(status(code), code, Retry_After="30")
+
+    resumed = sends(event("ADDED", pod("a", 6)), hold=True)
+    server = Server([(5,), compare], [sends(), resumed])
+    async with mirror(server, compare_every=0.0) as found:
+        await found.until(("added", "uid-a"))
+    assert server.watched == ["5", "5"]
+
+
+@pytest.mark.slow
+async def test_a_watch_is_resumed_until_the_next_list_is_due() -> None:
+    server = Server([(5,)], [sends(), sends(event("ADDED", pod("a", 6)), hold=True)])
+    async with mirror(server, compare_every=600.0) as found:
+        await found.until(("added", "uid-a"))
+    assert server.listed == 1
 
 
 async def test_a_lower_version_of_an_object_is_ignored() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from node_process import DEPLOY, NodeProcess, StartNode
@@ -21,24 +23,42 @@ def kubeconfig(control_plane: ControlPlane) -> Path:
     return control_plane.kubeconfig_for_service_account("kube-system", "vk")
 
 
-@pytest.fixture
-def make_node(control_plane: ControlPlane, kubeconfig: Path, tmp_path: Path) -> Iterator[StartNode]:
-    """Return a function that makes a NodeProcess; all end with the test, their Nodes go too."""
+@contextmanager
+def nodes(control_plane: ControlPlane, kubeconfig: Path, folder: Path) -> Iterator[StartNode]:
+    """Give a function that makes a NodeProcess; at the end all end, their Nodes go too."""
     made: list[NodeProcess] = []
 
-    def make(name: str = "", *flags: str, replica: str = "first") -> NodeProcess:
-        name = name or f"vk-{next(_numbers)}"
-        node = NodeProcess(control_plane, name, kubeconfig, tmp_path, flags=flags, replica=replica)
+    def make(name: str = "", *flags: str, **more: Any) -> NodeProcess:
+        name, account = name or f"vk-{next(_numbers)}", more.pop("kubeconfig", kubeconfig)
+        node = NodeProcess(control_plane, name, account, folder, flags=flags, **more)
         made.append(node)
         return node
 
-    yield make
-    for node in made:
-        node.kill()
-        print(f"--- log of {node.name}, replica {node.replica}:")
-        print(node.log.read_text(errors="replace")[-6000:] if node.log.exists() else "not started")
-    for name in {node.name for node in made}:
-        control_plane.kubectl("delete", "node", name, "--ignore-not-found")
+    try:
+        yield make
+    finally:
+        for node in made:
+            node.kill()
+            print(f"--- log of {node.name}, replica {node.replica}:")
+            print("\n".join(node.lines())[-6000:] or "not started")
+        for name in {node.name for node in made}:
+            control_plane.kubectl("delete", "node", name, "--ignore-not-found")
+
+
+@pytest.fixture
+def make_node(control_plane: ControlPlane, kubeconfig: Path, tmp_path: Path) -> Iterator[StartNode]:
+    """Return a function that makes a NodeProcess; all end with the test, their Nodes go too."""
+    with nodes(control_plane, kubeconfig, tmp_path) as make:
+        yield make
+
+
+@pytest.fixture(scope="module")
+def make_lasting_node(
+    control_plane: ControlPlane, kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[StartNode]:
+    """As `make_node`, for nodes that live through all tests of a module."""
+    with nodes(control_plane, kubeconfig, tmp_path_factory.mktemp("nodes")) as make:
+        yield make
 
 
 @pytest.fixture
@@ -50,9 +70,9 @@ def node(make_node: StartNode) -> NodeProcess:
     return one
 
 
-@pytest.fixture
-def namespace(control_plane: ControlPlane, kubeconfig: Path) -> Iterator[str]:
-    """A namespace whose pods may refer to ConfigMaps and Secrets; deleted without a wait."""
+@contextmanager
+def temporary_namespace(control_plane: ControlPlane) -> Iterator[str]:
+    """Make a namespace whose pods may refer to ConfigMaps and Secrets; delete it without a wait."""
     name = f"test-{next(_numbers)}"
     control_plane.kubectl("create", "namespace", name)
     control_plane.kubectl(
@@ -60,9 +80,25 @@ def namespace(control_plane: ControlPlane, kubeconfig: Path) -> Iterator[str]:
         "--serviceaccount=kube-system:vk", f"--namespace={name}",
     )  # fmt: skip
     control_plane.kubectl("wait", "--for=create", "serviceaccount/default", f"-n={name}")
-    yield name
-    control_plane.kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
-    # A node that has ended can confirm no deletion; force removes what is left at once.
-    control_plane.kubectl(
-        "delete", "pods", "--all", "--force", "--grace-period=0", "--wait=false", f"-n={name}"
-    )
+    try:
+        yield name
+    finally:
+        delete = ("delete", "namespace", name, "--wait=false", "--ignore-not-found")
+        control_plane.kubectl(*delete)
+        # A node that has ended can confirm no deletion; force removes what is left at once.
+        force = ("--all", "--force", "--grace-period=0", "--wait=false")
+        control_plane.kubectl("delete", "pods", *force, f"-n={name}")
+
+
+@pytest.fixture
+def namespace(control_plane: ControlPlane, kubeconfig: Path) -> Iterator[str]:
+    """A namespace whose pods may refer to ConfigMaps and Secrets; deleted without a wait."""
+    with temporary_namespace(control_plane) as name:
+        yield name
+
+
+@pytest.fixture(scope="module")
+def lasting_namespace(control_plane: ControlPlane, kubeconfig: Path) -> Iterator[str]:
+    """As `namespace`, for all tests of a module."""
+    with temporary_namespace(control_plane) as name:
+        yield name

@@ -6,7 +6,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import attrs
@@ -27,7 +27,10 @@ def free_port() -> int:
 
 @attrs.define(eq=False)
 class NodeProcess:
-    """One replica of a node. ``replica`` is its POD_UID: who it says it is to the lease."""
+    """One replica of a node. ``replica`` is its POD_UID: who it says it is to the lease.
+
+    ``environment`` comes over ours.
+    """
 
     plane: ControlPlane
     name: str
@@ -36,6 +39,8 @@ class NodeProcess:
     flags: tuple[str, ...] = ()
     replica: str = "first"
     address: str = "127.0.0.1"
+    provider: str = "mock"
+    environment: Mapping[str, str] = attrs.field(factory=dict)
     _process: subprocess.Popen[bytes] | None = attrs.field(default=None, init=False)
 
     @property
@@ -45,7 +50,7 @@ class NodeProcess:
 
     def start(self) -> None:
         """Start the process; it need not be ready when this returns."""
-        command = [sys.executable, "-m", "vk", "--provider", "mock", "--nodename", self.name]
+        command = [sys.executable, "-m", "vk", "--provider", self.provider, "--nodename", self.name]
         command += ["--kubeconfig", str(self.kubeconfig), *self.flags]
         environment = os.environ | {
             "KUBELET_PORT": str(free_port()),
@@ -54,6 +59,7 @@ class NodeProcess:
             "HOME": str(self.folder),  # state and caches of each replica apart
             "XDG_STATE_HOME": str(self.folder / f"state-{self.replica}"),
             "PYTHONUNBUFFERED": "1",
+            **self.environment,
         }
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -80,6 +86,22 @@ class NodeProcess:
             text = self.log.read_text(errors="replace")[-3000:]
             raise RuntimeError(f"node {self.name} ended with {code}:\n{text}")
 
+    def said(self, text: str) -> list[str]:
+        """Return the lines of its log that hold ``text``; raise when the process has ended."""
+        self.check()
+        return [line for line in self.lines() if text in line]
+
+    def lines(self) -> list[str]:
+        """Return the lines of its log."""
+        return self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+
+    def wait_end(self, *, timeout: float = 60.0) -> int:
+        """Wait until the process has ended by itself and return its exit code."""
+        assert self._process is not None
+        code = self._process.wait(timeout)
+        self._process = None
+        return code
+
     def kill(self) -> None:
         """End the process with SIGKILL; repeatable."""
         self._end(subprocess.Popen.kill)
@@ -97,4 +119,7 @@ class NodeProcess:
 
 
 StartNode = Callable[..., NodeProcess]
-"""``make(name="", *flags, replica="first")``: makes a node, with a new name by default."""
+"""``make(name="", *flags, **more)``: makes a node, with a new name by default.
+
+``more`` are fields of NodeProcess.
+"""

@@ -72,14 +72,6 @@ def test_job_completes(node: NodeProcess, kubectl: Kubectl) -> None:
     kubectl("wait", "--for=condition=Complete", "job/once", "--timeout=60s")
 
 
-def test_job_of_a_cron_job_completes(node: NodeProcess, kubectl: Kubectl) -> None:
-    """A Job made from a CronJob is complete; the minute itself is not waited for."""
-    spec = {"schedule": "0 0 1 1 *", "jobTemplate": {"spec": manifests.job_spec(node.name)}}
-    kubectl("apply", "-f", "-", input=manifests.thing("batch/v1", "CronJob", "cron", spec=spec))
-    kubectl("create", "job", "--from=cronjob/cron", "from-cron")
-    kubectl("wait", "--for=condition=Complete", "job/from-cron", "--timeout=60s")
-
-
 def test_stateful_set_replaces_a_deleted_pod_of_the_same_name(
     node: NodeProcess, kubectl: Kubectl
 ) -> None:

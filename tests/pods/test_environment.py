@@ -9,7 +9,8 @@ import pytest
 
 from vk.errors import InvalidInputError
 from vk.models.pod import DNS, Pod, Resolution
-from vk.pods.environment import MissingReference, Need, Notice, references, resolve
+from vk.pods.environment import MissingReference, Notice, resolve
+from vk.pods.needs import Need, needs
 from vk.pods.service_links import service_links
 
 
@@ -239,17 +240,53 @@ def test_reopening_uses_the_objects_of_the_first_time() -> None:
     assert resolution.reopen(["10.0.0.1"], []).containers[0].env == {"IP": "10.0.0.1", "A": "1"}
 
 
-def test_references_are_required_where_one_of_them_is() -> None:
+def test_needs_are_required_where_one_of_them_is() -> None:
     raw = pod(
         key("A", "configMap", "one", "a", optional=True),
         key("B", "configMap", "one", "b"),
         key("C", "secret", "hush", "b", optional=True),
         envFrom=[all_of("secret", "other", optional=None), all_of("secret", "hush", optional=True)],
     )
-    found = references(raw)
+    found = needs(raw)
     assert found.config_maps == {"one": Need(optional=False)}
     assert found.secrets == {"other": Need(optional=False), "hush": Need(optional=True)}
-    assert references({"spec": None}).secrets == {}
+    assert needs({"spec": None}).secrets == {}
+
+
+def test_ephemeral_containers_are_resolved_like_the_others() -> None:
+    """And may refer to resources of the pod's containers, having none of their own."""
+    raw = pod(resources={"limits": {"cpu": "2"}})
+    limit = {"resource": "limits.cpu", "containerName": "main"}
+    debug = {
+        "name": "debug",
+        "image": "busybox",
+        "targetContainerName": "main",
+        "command": ["sh", "-c", "echo $(A) $(IP)"],
+        "env": [
+            key("A", "configMap", "one", "a"),
+            key("B", "secret", "hush", "password", optional=True),
+            {"name": "CPU", "valueFrom": {"resourceFieldRef": limit}},
+            field("IP", "status.podIP"),
+        ],
+        "envFrom": [all_of("configMap", "two", prefix="P_")],
+    }
+    raw["spec"]["ephemeralContainers"] = [debug]
+    assert needs(raw).config_maps == {"one": Need(optional=False), "two": Need(optional=False)}
+    assert needs(raw).secrets == {"hush": Need(optional=True)}
+    resolution, _ = run(raw)
+    (found,) = Pod(raw, resolution=resolution).ephemeral_containers
+    assert found.env == {"A": "1", "B": "geheim", "CPU": "2", "P_b": "2", "P_9": "bad"}
+    assert (found.open_env, found.command[-1]) == (("IP",), "echo 1 $(IP)")
+    (opened,) = Pod(raw, resolution=resolution).with_ips(["10.0.0.1"]).ephemeral_containers
+    assert opened.command[-1] == "echo 1 10.0.0.1"
+
+
+def test_what_an_ephemeral_container_misses_is_an_error() -> None:
+    raw = pod()
+    entry = key("A", "configMap", "none", "a")
+    raw["spec"]["ephemeralContainers"] = [{"name": "debug", "env": [entry]}]
+    with pytest.raises(MissingReference, match="none"):
+        run(raw)
 
 
 def service(name: str, namespace: str, ip: str | None, *ports: dict[str, Any]) -> dict[str, Any]:

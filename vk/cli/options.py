@@ -2,7 +2,8 @@
 
 A flag comes before the environment, that before the file of ``--config``, that before the default
 in `vk.settings`. Flags arrive as text and are parsed here, so that every complaint names the place
-that the value came from. The surprising part: the names are the Go program's, warts included.
+that the value came from. The surprising part: the names are the Go program's, warts included, and
+so is the one exception: the environment's taint comes before ``--taint``.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ class Option:
     help: str
     variable: str = ""
     many: bool = False
+    variable_first: bool = False
+    """The variable comes before the flag."""
 
     @property
     def switch(self) -> bool:
@@ -71,7 +74,14 @@ OPTIONS = (
         values.host_port,
         "HOST:PORT of the API server for pods outside the cluster network.",
     ),
-    Option("taint", "taint_key", values.taint_key, "Key of the taint.", "VKUBELET_TAINT_KEY"),
+    Option(
+        "taint",
+        "taint_key",
+        values.taint_key,
+        "Key of the taint; the variable comes first.",
+        "VKUBELET_TAINT_KEY",
+        variable_first=True,
+    ),
     Option("disable-taint", "disable_taint", values.boolean, "Register the node without a taint."),
     Option(
         "pod-sync-workers", "pod_sync_workers", values.count(1), "Pods worked on at the same time."
@@ -179,7 +189,8 @@ def _places(
     if given is not None and given != ():
         places.append((f"--{option.flag}", given))
     if environment.get(option.variable):  # an empty variable counts as unset
-        places.append((option.variable, environment[option.variable]))
+        place = 0 if option.variable_first else len(places)
+        places.insert(place, (option.variable, environment[option.variable]))
     if option.flag and option.flag in content:
         places.append((f"--config: {file}: {option.flag}", content[option.flag]))
     return places

@@ -3,6 +3,10 @@
 In: one kind of object, perhaps narrowed by namespace and field selector. Out: the store and one
 call of ``on_change`` for each difference, in the order of the cluster. Starting, ending and errors
 of watches are no concern of anybody else; `vk.aio.tasks.supervise` runs it.
+
+Surprising: a watch that works is not believed for ever. Now and then a list takes the place of
+resuming it and makes good what it missed. That is a quorum read: a list at resourceVersion=0 comes
+from the cache that feeds the watch too, and would miss the same.
 """
 
 from __future__ import annotations
@@ -32,12 +36,15 @@ OnChange = Callable[[Object | None, Object | None], None]
 _SHORT = 1.0  # s: a watch that ends sooner is a failure, whatever it says
 _HEALTHY = 10.0  # s: after that the waits start over
 _LONGEST_PAUSE = 60.0
+_COMPARE_TIMEOUT = 10.0  # s a page: nothing is watched meanwhile
 
 
 @attrs.define(eq=False)
 class Reflector:
     """Mirrors one kind of object into ``store``.
 
+    A watch that ends ``compare_every`` seconds or more after the last list is not resumed: the
+    objects are listed and compared. Watches last 4 to 8 minutes, so that costs no connection more.
     ``on_change(old, new)`` is called after the store changed: old None = added, new None = deleted;
     an object recreated under its name is deleted, then added. It must not block; what it raises is
     logged. ``transform`` gives what is stored of an object. ``synced`` is set after the first
@@ -53,11 +60,14 @@ class Reflector:
     _transform: Callable[[Object], Object] | None = attrs.field(
         default=None, kw_only=True, repr=False
     )
+    _compare_every: float = attrs.field(default=600.0, kw_only=True)
     synced: asyncio.Event = attrs.field(factory=asyncio.Event, init=False, repr=False)
     _version: str = attrs.field(default="", init=False)
     """Where to watch from; empty: list first."""
     _listed: int = attrs.field(default=0, init=False)
     """The highest resource version of a list so far."""
+    _compared: float = attrs.field(default=0.0, init=False)
+    """When a list was last tried, by the loop's clock."""
     _gone: dict[ObjectKey, int] = attrs.field(factory=dict, init=False, repr=False)
     """Up to which version events of an object are old news, after a look showed it gone."""
 
@@ -76,6 +86,8 @@ class Reflector:
         try:
             if not self._version:
                 await self._list()
+            elif clock() - self._compared >= self._compare_every:
+                await self._compare()
             started = clock()
             await self._watch()
         except ClusterError as caught:
@@ -95,11 +107,21 @@ class Reflector:
             extra={"resource": self._resource.plural, "error": str(error)},
         )
 
-    async def _list(self) -> None:
+    async def _compare(self) -> None:
+        """List although the watch could go on; where that is impossible, it does go on."""
+        try:
+            await self._list(timeout=_COMPARE_TIMEOUT)
+        except ClusterError as error:
+            extra = {"resource": self._resource.plural, "error": str(error)}
+            log.warning("not compared with the API server", extra=extra)
+
+    async def _list(self, *, timeout: float = 60.0) -> None:
+        self._compared = asyncio.get_running_loop().time()
         listing = await self._client.list(
             self._resource,
             namespace=self._namespace,
             field_selector=self._field_selector,
+            timeout=timeout,
             each=self._trim,
         )
         self._compare_version(listing.resource_version)

@@ -1,8 +1,8 @@
 """The environment of a pod's containers, from the API object to what a process gets.
 
-In: the raw pod, the config maps and secrets it names (`references` lists them), the Services'
+In: the raw pod, the config maps and secrets it names (`vk.pods.needs` lists them), the Services'
 variables, the addresses as far as they are known. Out: a `Resolution`, and notices to write as
-events. Called by the controller before a pod is created. Pure.
+events. Called before a pod is created and before it is updated. Pure.
 
 The surprising part: variables that need the pod's or the host's address stay *open* until it is
 known, and so does each that is built from an open one with ``$(NAME)``. `Resolution.reopen`
@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -23,18 +22,13 @@ from vk.errors import InvalidInputError, VkError
 from vk.models.pod import DNS, Container, Json, Resolution
 from vk.notation.expansion import expand, referenced_names
 from vk.pods.downward import field_value, resource_value, waits_for_address
+from vk.pods.needs import objects, sources
 from vk.pods.service_links import pod_links
 
-__all__ = ["MissingReference", "Need", "Notice", "References", "references", "resolve"]
+__all__ = ["MissingReference", "Notice", "resolve"]
 
 _EMPTY: Json = {}
 _NAME = re.compile(r"(?!\.\.)(?!\.\Z)[-._a-zA-Z][-._a-zA-Z0-9]*")
-_KINDS = {
-    "configMapRef": "ConfigMap",
-    "configMapKeyRef": "ConfigMap",
-    "secretRef": "Secret",
-    "secretKeyRef": "Secret",
-}
 
 
 class MissingReference(VkError):
@@ -50,26 +44,6 @@ class MissingReference(VkError):
         self.reason, self.message = reason, message
 
 
-@attrs.frozen
-class Need:
-    """How badly a pod needs an object."""
-
-    optional: bool
-
-    @property
-    def required(self) -> bool:
-        """Whether the pod cannot start without it."""
-        return not self.optional
-
-
-@attrs.frozen
-class References:
-    """The config maps and secrets that a pod's environment names."""
-
-    config_maps: Mapping[str, Need]
-    secrets: Mapping[str, Need]
-
-
 @attrs.frozen(kw_only=True)
 class Notice:
     """An event to write about the pod."""
@@ -77,19 +51,6 @@ class Notice:
     type: str = "Warning"
     reason: str
     message: str
-
-
-def references(raw: Json) -> References:
-    """Return what the environment of ``raw`` needs; required anywhere means required."""
-    found: dict[str, dict[str, Need]] = {"ConfigMap": {}, "Secret": {}}
-    for kind, reference in chain.from_iterable(
-        map(_objects, chain(_entries(raw, "envFrom"), _sources(raw)))
-    ):
-        name = reference.get("name") or ""
-        earlier = found[kind].get(name)
-        optional = bool(reference.get("optional")) and (earlier is None or earlier.optional)
-        found[kind][name] = Need(optional)
-    return References(found["ConfigMap"], found["Secret"])
 
 
 def resolve(
@@ -104,7 +65,7 @@ def resolve(
     pod_ips: Sequence[str] = (),
     api_server: str = "",
 ) -> tuple[Resolution, list[Notice]]:
-    """Resolve the containers and init containers of ``raw``.
+    """Resolve the containers of ``raw``, init and ephemeral ones too.
 
     ``links`` is `service_links` of the pod's namespace; ``api_server`` (HOST:PORT) takes the place
     of the API server's address in it; ``allocatable`` is the node's. Raises MissingReference, and
@@ -140,11 +101,14 @@ class _Resolver:
                 for container in spec.get(group) or ()
             )
 
-        init_containers = build("initContainers")
+        init_containers = build("initContainers")  # first, for the order of the notices
         resolution = Resolution(
-            containers=build("containers"), init_containers=init_containers, dns=self.dns
+            containers=build("containers"),
+            init_containers=init_containers,
+            ephemeral_containers=build("ephemeralContainers"),
+            dns=self.dns,
         )
-        if any(waits_for_address(source) for source in _sources(self.raw)):
+        if any(waits_for_address(source) for source in sources(self.raw)):
             resolution = attrs.evolve(resolution, reopen=self._reopener(host_ips))
         return resolution, list(dict.fromkeys(notices))
 
@@ -192,7 +156,7 @@ class _Environment:
 
     def _add_all(self, source: Json) -> None:
         prefix = source.get("prefix") or ""
-        for kind, reference in _objects(source):
+        for kind, reference in objects(source):
             values = self._data(kind, reference)
             named = {prefix + key: key for key in values or ()}
             invalid = sorted(name for name in named if not _NAME.fullmatch(name))
@@ -215,7 +179,7 @@ class _Environment:
             self._set(name, expand(text, self.env))
 
     def _add_from(self, name: str, source: Json) -> None:
-        for kind, reference in _objects(source):
+        for kind, reference in objects(source):
             self._add_key(name, kind, reference)
             return
         if field := source.get("fieldRef"):
@@ -266,25 +230,6 @@ class _Environment:
 
     def _notify(self, reason: str, message: str) -> None:
         self.notices.append(Notice(reason=reason, message=message))
-
-
-def _entries(raw: Json, field: str) -> Iterator[Json]:
-    """Yield the entries of ``env`` or ``envFrom`` of all containers."""
-    spec = raw.get("spec") or _EMPTY
-    for group in ("initContainers", "containers"):
-        for container in spec.get(group) or ():
-            yield from container.get(field) or ()
-
-
-def _sources(raw: Json) -> Iterator[Json]:
-    return (entry["valueFrom"] for entry in _entries(raw, "env") if entry.get("valueFrom"))
-
-
-def _objects(source: Json) -> Iterator[tuple[str, Json]]:
-    """Yield kind and reference of the objects that an envFrom or a valueFrom names."""
-    for field, kind in _KINDS.items():
-        if reference := source.get(field):
-            yield kind, reference
 
 
 def _value(kind: str, values: Json, key: str, reference: Json) -> str:

@@ -33,12 +33,18 @@ def _init_done(raw: Json, state: object) -> bool:
     return isinstance(state, Terminated) and state.exit_code == 0
 
 
+def _all_ended(status: PodStatus) -> bool:
+    states = [one.state for one in status.containers]
+    return bool(states) and all(isinstance(state, Terminated) for state in states)
+
+
 def phase_of(spec: Json, status: PodStatus, *, deleting: bool) -> str:
     """Return the phase. A pod that is being deleted does not restart what has ended."""
     if status.phase is not None:
         return status.phase
     policy = "Never" if deleting else spec.get("restartPolicy") or "Always"
-    if not initialized(spec, status.init_containers):
+    over = deleting and _all_ended(status)  # a provider need not say what became of the first ones
+    if not over and not initialized(spec, status.init_containers):
         failed = any(
             isinstance(one.state, Terminated) and one.state.exit_code
             for one in status.init_containers

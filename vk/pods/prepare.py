@@ -6,7 +6,9 @@ Keeps account of what the node's pods request.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import attrs
 
@@ -16,13 +18,16 @@ from vk.models.node import NodeInfo
 from vk.models.pod import Json, Pod, Resolution
 from vk.pods.admission import AdmissionNode, Usage, admit
 from vk.pods.dns import resolve_dns
-from vk.pods.environment import MissingReference, Notice, references, resolve
+from vk.pods.environment import MissingReference, Notice, resolve
+from vk.pods.needs import needs
 from vk.pods.references import References
 from vk.pods.services import Services
 from vk.provider import Emit, Provider
 from vk.settings import Settings
 
 __all__ = ["NotReadyError", "Preparation", "RefusedError"]
+
+log = logging.getLogger(__name__)
 
 RETRY_MISSING = 5.0
 """Seconds until a missing config map or secret is looked for again."""
@@ -63,25 +68,34 @@ class Preparation:
 
         Raises RefusedError, NotReadyError, or ClusterError; then nothing is taken.
         """
-        if not self._used.counts(raw):
-            rejection = admit(
-                raw, fields=self.provider.fields, node=self._admission_node(), used=self._used
-            )
-            if rejection is not None:
-                raise RefusedError(
-                    f"Pod was rejected: {rejection.message}", reason=rejection.reason
-                )
-        pod = await self.changed(key, raw)
-        self.occupy(raw)
-        return pod
+        with self._readable(key):
+            self._admit(raw)
+            pod = await self._resolved(key, raw)
+            self.occupy(raw)
+            return pod
 
     async def changed(self, key: PodKey, raw: Json) -> Pod:
-        """Return the pod for `update_pod`: resolved, not admitted again."""
+        """Return the pod for `update_pod`: resolved, not admitted again.
+
+        Raises NotReadyError or ClusterError.
+        """
+        with self._readable(key):
+            return await self._resolved(key, raw)
+
+    def _admit(self, raw: Json) -> None:
+        if self._used.counts(raw):
+            return
+        node, used = self._admission_node(), self._used
+        rejection = admit(raw, fields=self.provider.fields, node=node, used=used)
+        if rejection is not None:
+            raise RefusedError(f"Pod was rejected: {rejection.message}", reason=rejection.reason)
+
+    async def _resolved(self, key: PodKey, raw: Json) -> Pod:
         if "env" not in self.provider.resolves:
             return Pod(raw)
-        needs = references(raw)
-        maps = await self.references.config_maps(key.namespace, needs.config_maps)
-        secrets = await self.references.secrets(key.namespace, needs.secrets)
+        named = needs(raw)
+        maps = await self.references.config_maps(key.namespace, named.config_maps)
+        secrets = await self.references.secrets(key.namespace, named.secrets)
         try:
             resolution, notices = self._resolve(key, raw, maps, secrets)
         except MissingReference as missing:
@@ -124,6 +138,23 @@ class Preparation:
             ),
             api_server=self.settings.pod_api_server,
         )
+
+    @contextmanager
+    def _readable(self, key: PodKey) -> Iterator[None]:
+        """Make of an object that the rules cannot read a pod that waits and says so.
+
+        The error is ours, not the provider's: nothing was sent to it. Its text may quote the
+        object, which may hold secrets.
+        """
+        try:
+            yield
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            if isinstance(error, VkError):
+                raise
+            log.error("pod cannot be read", exc_info=error, extra={"pod": str(key), "uid": key.uid})
+            text = f"the pod's object cannot be read ({type(error).__name__})"
+            self.emit(key, "Warning", "InvalidPod", text)
+            raise NotReadyError(text, reason="InvalidPod", retry_after=None) from None
 
     def _admission_node(self) -> AdmissionNode:
         info = self.node()
