@@ -1,0 +1,115 @@
+"""The connection of a link: requests with their answers, notes, and the frames of the sessions.
+
+`link.Link` owns one. It runs no task: what comes in is handled as it comes, and what goes out is
+bounded by the credit of the sessions and by the requests that wait for an answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+
+import vk
+from vk_providers.process.session import LinkClosed
+from vk_providers.process.supervisor import frames
+
+__all__ = ["Connection"]
+
+_ANSWER_TIMEOUT = 10.0
+
+Message = dict[str, Any]
+
+
+@attrs.define(eq=False)
+class Connection(asyncio.Protocol):
+    """Speaks the protocol of `wire`; ``on_frame`` gets kind, channel and content."""
+
+    _on_note: Callable[[Message], None]
+    _on_frame: Callable[[int, int, bytes], None]
+    _on_lost: Callable[[], None]
+    _frames: frames.Frames = attrs.field(factory=frames.Frames, init=False)
+    _transport: asyncio.Transport | None = attrs.field(default=None, init=False)
+    _numbers: itertools.count[int] = attrs.field(factory=lambda: itertools.count(1), init=False)
+    _answers: dict[int, asyncio.Future[Message]] = attrs.field(factory=dict, init=False)
+
+    @property
+    def closed(self) -> bool:
+        """Whether the connection is gone."""
+        return self._transport is None
+
+    def number(self) -> int:
+        """Return a number that was not given before, for a channel."""
+        return next(self._numbers)
+
+    def send(self, content: bytes) -> None:
+        """Send whole frames; without a connection they are lost."""
+        if self._transport is not None:
+            self._transport.write(content)
+
+    def tell(self, request: Message) -> None:
+        """Send a request whose answer nobody waits for."""
+        self.send(frames.json_frame({"id": self.number(), **request}))
+
+    async def ask(self, request: Message) -> Message:
+        """Send a request and return its answer.
+
+        Raises LinkClosed without a connection, TemporaryError where the answer is a refusal or
+        takes more than 10 s.
+        """
+        if self.closed:
+            raise LinkClosed("the supervisor is not connected")
+        number = self.number()
+        answer = self._answers[number] = asyncio.get_running_loop().create_future()
+        self.send(frames.json_frame({"id": number, **request}))
+        try:
+            async with asyncio.timeout(_ANSWER_TIMEOUT):
+                message = await answer
+        except TimeoutError as error:
+            raise vk.TemporaryError("the supervisor does not answer") from error
+        finally:
+            self._answers.pop(number, None)
+        if "error" in message:
+            raise vk.TemporaryError(message["error"])
+        result: Message = message["answer"]
+        return result
+
+    def close(self) -> None:
+        """Close the connection; whoever waits for an answer gets LinkClosed."""
+        transport, self._transport = self._transport, None
+        if transport is None:
+            return
+        transport.close()
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(LinkClosed("the supervisor went away"))
+        self._on_lost()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the socket."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, content: bytes) -> None:
+        """Take what the supervisor sent."""
+        for kind, channel, body in self._frames.feed(content):
+            if kind == frames.JSON:
+                self._take(json.loads(body))
+            else:
+                self._on_frame(kind, channel, body)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Take the end."""
+        self.close()
+
+    def _take(self, message: Message) -> None:
+        if "note" in message:
+            self._on_note(message)
+            return
+        answer = self._answers.get(message["id"])
+        if answer is not None and not answer.done():
+            answer.set_result(message)

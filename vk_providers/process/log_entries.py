@@ -1,0 +1,98 @@
+"""From log entries to what ``kubectl logs`` prints. Pure; used by `logs`.
+
+What comes in: blocks of whole entries ``TIME STREAM TAG TEXT``, as `supervisor.log_file` writes
+them; what goes out: the bytes that the container wrote, each line after its time where that is
+asked for. All before TEXT has a fixed width, so entries are cut by position, and times compare as
+text.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Literal
+
+import attrs
+
+__all__ = ["EntryFilter", "Stream", "is_line_end"]
+
+Stream = Literal["all", "stdout", "stderr"]
+
+_TIME = len("2026-01-31T12:00:00.123456789Z ")
+_STREAM = slice(_TIME, _TIME + len("stdout"))
+_TAG = slice(_TIME + len("stdout "), _TIME + len("stdout F"))
+_TEXT = _TIME + len("stdout F ")
+
+
+@attrs.define
+class EntryFilter:
+    """Turns the blocks of one log, in their order, into output.
+
+    ``since`` leaves out what is older, ``limit`` ends the output after as many bytes.
+    """
+
+    _stream: Stream = "all"
+    _timestamps: bool = False
+    _since: datetime | None = None
+    _limit: int | None = None
+    _oldest: bytes = attrs.field(init=False)
+    _open_lines: set[bytes] = attrs.field(factory=set, init=False)
+    """The streams whose last entry was a piece of a line."""
+
+    def __attrs_post_init__(self) -> None:
+        self._oldest = b"" if self._since is None else _time_text(self._since)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the limit is reached."""
+        return self._limit is not None and self._limit <= 0
+
+    def render(self, block: bytes) -> bytes:
+        """Return the output of the next block, which ends with a line end."""
+        block = self._from_oldest(block)
+        entries = block.split(b"\n")
+        entries.pop()  # what stands behind the last line end: nothing
+        if self._stream != "all" or self._open_lines or b" P " in block:
+            output = b"".join([self._render(entry) for entry in entries])
+        elif self._timestamps:
+            output = b"".join([entry[:_TIME] + entry[_TEXT:] + b"\n" for entry in entries])
+        else:
+            output = b"".join([entry[_TEXT:] + b"\n" for entry in entries])
+        if self._limit is not None:
+            output = output[: self._limit]
+            self._limit -= len(output)
+        return output
+
+    def _from_oldest(self, block: bytes) -> bytes:
+        """Leave out the entries before ``since``; times never run backwards in a log."""
+        if not self._oldest:
+            return block
+        last = block.rfind(b"\n", 0, -1) + 1
+        if block[last : last + len(self._oldest)] < self._oldest:
+            return b""
+        start = 0
+        while block[start : start + len(self._oldest)] < self._oldest:
+            start = block.index(b"\n", start) + 1
+        self._oldest = b""
+        return block[start:]
+
+    def _render(self, entry: bytes) -> bytes:
+        stream = entry[_STREAM]
+        if self._stream != "all" and stream != self._stream.encode():
+            return b""
+        text = entry[_TEXT:]
+        if self._timestamps and stream not in self._open_lines:
+            text = entry[:_TIME] + text
+        if entry[_TAG] == b"P":
+            self._open_lines.add(stream)
+            return text
+        self._open_lines.discard(stream)
+        return text + b"\n"
+
+
+def is_line_end(entry: bytes) -> bool:
+    """Whether a line of the container ends with this entry."""
+    return entry[_TAG] == b"F"
+
+
+def _time_text(moment: datetime) -> bytes:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f000Z").encode()

@@ -1,0 +1,191 @@
+"""The plan of a pod: what the provider tells a supervisor to run, with nothing left to decide.
+
+What comes in: the containers of a `vk.Pod` and where they run on this machine; what goes out: the
+JSON that `supervisor.plan` describes. The provider makes it, `link.start_supervisor` writes it.
+Probes and hooks are checked here: what a supervisor cannot do raises InvalidInputError.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import attrs
+
+import vk
+
+__all__ = ["ContainerPlan", "Plan", "Probe"]
+
+Json = Mapping[str, Any]
+Kind = Literal["init", "sidecar", "container"]
+
+_LOG_LIMIT = 10 * 1024 * 1024  # the kubelet's containerLogMaxSize
+_LOG_FILES = 5  # and its containerLogMaxFiles
+
+
+@attrs.frozen(kw_only=True)
+class Probe:
+    """One probe, with the defaults of Kubernetes."""
+
+    action: Json
+    initial_delay: float = 0.0
+    period: float = 10.0
+    timeout: float = 1.0
+    success_threshold: int = 1
+    failure_threshold: int = 3
+    grace_period: float | None = None
+
+    @classmethod
+    def of(cls, raw: Json | None, *, host: str, ports: Mapping[str, int]) -> Probe | None:
+        """Read a probe of a container; None where there is none.
+
+        ``host`` is asked where the probe names no host; ``ports`` are the container's by name.
+        """
+        if not raw:
+            return None
+        grace_period = raw.get("terminationGracePeriodSeconds")
+        return cls(
+            action=_action(raw, host=host, ports=ports),
+            initial_delay=float(raw.get("initialDelaySeconds") or 0),
+            period=float(raw.get("periodSeconds") or 10),
+            timeout=float(raw.get("timeoutSeconds") or 1),
+            success_threshold=int(raw.get("successThreshold") or 1),
+            failure_threshold=int(raw.get("failureThreshold") or 3),
+            grace_period=None if grace_period is None else float(grace_period),
+        )
+
+
+@attrs.frozen(kw_only=True)
+class ContainerPlan:
+    """One container. ``wrap`` stands before ``argv``, ``exec_wrap`` before later commands.
+
+    In ``exec_wrap`` the text ``{pid}`` is replaced by the process whose namespaces a later command
+    has to enter. ``uid`` and ``gid`` hold for the wrapping commands too: a wrapper that needs the
+    supervisor's rights has to change the user itself. ``message_file`` is the path on this machine
+    of the termination message, or None.
+    """
+
+    name: str
+    kind: Kind = "container"
+    argv: Sequence[str]
+    env: Mapping[str, str] = attrs.field(factory=dict, repr=False)  # may hold secrets
+    cwd: str = "/"
+    uid: int | None = None
+    gid: int | None = None
+    groups: Sequence[int] = ()
+    wrap: Sequence[str] = ()
+    exec_wrap: Sequence[str] = ()
+    stdin: bool = False
+    stdin_once: bool = False
+    tty: bool = False
+    stop_signal: int = int(signal.SIGTERM)
+    post_start: Json | None = None
+    pre_stop: Json | None = None
+    startup: Probe | None = None
+    readiness: Probe | None = None
+    liveness: Probe | None = None
+    message_file: str | None = None
+    message_policy: str = "File"
+
+    @classmethod
+    def of(
+        cls,
+        container: vk.Container,
+        *,
+        argv: Sequence[str],
+        host: str,
+        initial: bool = False,
+        **where: Any,
+    ) -> ContainerPlan:
+        """Take over what the pod says of a container; ``where`` are fields of this class.
+
+        ``initial`` says that it is one of the init containers, ``host`` is the pod's address, for
+        probes. Raises InvalidInputError.
+        """
+        raw = container.raw
+        hooks: Json = raw.get("lifecycle") or {}
+        ports = {port["name"]: port["containerPort"] for port in _list(raw, "ports", "name")}
+        sidecar = raw.get("restartPolicy") == "Always"
+        fields: dict[str, Any] = {
+            "kind": ("sidecar" if sidecar else "init") if initial else "container",
+            "env": dict(container.env),
+            "stdin": bool(raw.get("stdin")),
+            "stdin_once": bool(raw.get("stdinOnce")),
+            "tty": bool(raw.get("tty")),
+            "stop_signal": _signal(hooks.get("stopSignal") or "SIGTERM"),
+            "post_start": _hook(hooks.get("postStart"), host=host, ports=ports),
+            "pre_stop": _hook(hooks.get("preStop"), host=host, ports=ports),
+            "startup": Probe.of(raw.get("startupProbe"), host=host, ports=ports),
+            "readiness": Probe.of(raw.get("readinessProbe"), host=host, ports=ports),
+            "liveness": Probe.of(raw.get("livenessProbe"), host=host, ports=ports),
+            "message_policy": raw.get("terminationMessagePolicy") or "File",
+        }
+        return cls(name=container.name, argv=tuple(argv), **{**fields, **where})
+
+
+@attrs.frozen(kw_only=True)
+class Plan:
+    """One pod. ``containers`` has the init containers first, in the order of the spec."""
+
+    key: vk.PodKey
+    restart_policy: str = "Always"
+    grace_period: float = 30.0
+    log_limit: int = _LOG_LIMIT
+    """Bytes of one log file of a container; a full one is put aside."""
+    log_files: int = _LOG_FILES
+    containers: Sequence[ContainerPlan]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as the supervisor reads it."""
+        raw = attrs.asdict(self)
+        key = raw.pop("key")
+        return {**raw, **key}
+
+
+def _action(raw: Json, *, host: str, ports: Mapping[str, int]) -> Json:
+    """Return what a probe or hook does; raises InvalidInputError where nothing can do it."""
+    if raw.get("exec"):
+        return {"exec": list(raw["exec"].get("command") or ())}
+    if raw.get("httpGet"):
+        http = raw["httpGet"]
+        path = http.get("path") or "/"
+        return {
+            "http": {
+                "scheme": (http.get("scheme") or "HTTP").lower(),
+                "host": http.get("host") or host,
+                "port": _port(http.get("port"), ports),
+                "path": path if path.startswith("/") else f"/{path}",
+                "headers": [(each["name"], each["value"]) for each in _list(http, "httpHeaders")],
+            }
+        }
+    if raw.get("tcpSocket"):
+        tcp = raw["tcpSocket"]
+        return {"tcp": {"host": tcp.get("host") or host, "port": _port(tcp.get("port"), ports)}}
+    if raw.get("sleep"):
+        return {"sleep": float(raw["sleep"].get("seconds") or 0)}
+    expected = "exec, httpGet, tcpSocket or, in a hook, sleep"
+    raise vk.InvalidInputError(f"a probe or hook of {sorted(raw)}, expected {expected}")
+
+
+def _hook(raw: Json | None, *, host: str, ports: Mapping[str, int]) -> Json | None:
+    return _action(raw, host=host, ports=ports) if raw else None
+
+
+def _port(port: object, ports: Mapping[str, int]) -> int:
+    if isinstance(port, int):
+        return port
+    if isinstance(port, str) and (port in ports or port.isdigit()):
+        return ports.get(port) or int(port)
+    raise vk.InvalidInputError(f"port {port!r} of a probe or hook, expected one of {sorted(ports)}")
+
+
+def _signal(name: str) -> int:
+    try:
+        return int(signal.Signals[name])
+    except KeyError:
+        raise vk.InvalidInputError(f"stop signal {name!r}, expected one of this machine") from None
+
+
+def _list(raw: Json, field: str, needed: str = "") -> list[Json]:
+    return [each for each in raw.get(field) or () if not needed or each.get(needed)]

@@ -1,0 +1,137 @@
+"""What probes and lifecycle hooks do: run a command, ask over HTTP or TCP, or wait.
+
+What comes in: an `Action` of the plan; what goes out: whether it worked, and a text. Used by
+`probes` and `container`. A look-up of a host name runs in a process of its own, since the
+library's call would stop the whole supervisor.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from .children import exit_code_of
+from .loop import Cancelled
+from .network import connect, get
+from .pipes import Outlet
+from .run import command_of
+from .spawn import Command, StartError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .children import Children
+    from .loop import Loop
+    from .plan import HTTP, TCP, Action, ContainerPlan
+
+__all__ = ["Checks", "exec_argv"]
+
+_MOST = 10 * 1024
+"""The most bytes of a command's output that are kept."""
+
+_LOOK_UP = (
+    "import socket, sys\n"
+    "found = socket.getaddrinfo(sys.argv[1], 0, type=socket.SOCK_STREAM)\n"
+    "print(found[0][4][0], end='')"
+)
+
+
+class Checks:
+    """Performs the actions of one container."""
+
+    def __init__(self, loop: Loop, children: Children, plan: ContainerPlan) -> None:
+        self._loop = loop
+        self._children = children
+        self._plan = plan
+
+    async def perform(self, action: Action, main: int, timeout: float) -> tuple[bool, str]:
+        """Do it in the container whose main process is ``main``; say whether it worked.
+
+        What takes longer than ``timeout`` seconds is ended and did not work.
+        """
+        task = self._loop.task(self._act(action, main))
+        try:
+            if await self._loop.within(task, timeout):
+                worked, text = task.value
+                return bool(worked), str(text)
+        finally:
+            task.cancel()
+            await task
+        return False, f"timed out after {timeout:g} s"
+
+    async def _act(self, action: Action, main: int) -> tuple[bool, str]:
+        try:
+            if "exec" in action:
+                argv = exec_argv(self._plan, action["exec"], self._children, main)
+                return await self._command(command_of(self._plan, argv))
+            if "http" in action:
+                return await self._http(action["http"])
+            if "tcp" in action:
+                return await self._tcp(action["tcp"])
+        except StartError as error:
+            return False, str(error)
+        except (OSError, ValueError) as error:
+            return False, getattr(error, "strerror", None) or str(error)
+        await self._loop.sleep(action["sleep"])
+        return True, ""
+
+    async def _http(self, http: HTTP) -> tuple[bool, str]:
+        status, _ = await get(self._loop, await self._address(http["host"]), http)
+        return 200 <= status < 400, f"HTTP probe failed with statuscode: {status}"
+
+    async def _tcp(self, tcp: TCP) -> tuple[bool, str]:
+        (await connect(self._loop, await self._address(tcp["host"]), tcp["port"])).close()
+        return True, ""
+
+    async def _address(self, host: str) -> str:
+        """Return ``host`` as a numeric address; raises OSError."""
+        if ":" in host or host.replace(".", "").isdigit():
+            return host
+        argv = [sys.executable, "-I", "-S", "-c", _LOOK_UP, host]
+        found, text = await self._command(Command(argv, env={}, cwd="/"))
+        if not found:
+            raise OSError(f"no address for host {host!r}")
+        return text
+
+    async def _command(self, command: Command) -> tuple[bool, str]:
+        """Run a command; return whether it ended with 0, and the start of what it said."""
+        said = bytearray()
+        read_end, write_end = os.pipe()
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        try:
+            streams = (nothing, write_end, write_end)
+            child = self._children.start(self._plan["name"], command, streams)
+        except StartError:
+            os.close(read_end)
+            raise
+        finally:
+            os.close(nothing)
+            os.close(write_end)
+        os.set_blocking(read_end, False)
+        outlet = Outlet(
+            self._loop,
+            read_end,
+            room=lambda: _MOST,
+            take=lambda chunk: said.extend(chunk[: _MOST - len(said)]),
+        )
+        try:
+            status = await child.exited
+        except Cancelled:
+            self._children.kill_command(child)
+            outlet.close()
+            raise
+        outlet.finish()
+        self._children.release(child, terminal=False)
+        return exit_code_of(status)[0] == 0, said.decode(errors="replace")
+
+
+def exec_argv(plan: ContainerPlan, argv: list[str], children: Children, main: int) -> list[str]:
+    """Return ``argv`` behind the container's wrapper for later commands.
+
+    ``{pid}`` in the wrapper stands for the process whose namespaces are to be entered: ``main``,
+    or below a wrapping command the first process inside.
+    """
+    wrap = plan["exec_wrap"]
+    if any("{pid}" in part for part in wrap):
+        pid = str(children.innermost(main))
+        wrap = [part.replace("{pid}", pid) for part in wrap]
+    return wrap + argv

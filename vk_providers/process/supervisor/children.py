@@ -1,0 +1,221 @@
+"""The processes below the supervisor: starting, reaping and ending them, by owner.
+
+An *owner* is a container (or a probe, or the supervisor itself): the name to which everything
+that a command starts is counted. A command begins a session of its own; what belongs to an owner
+is every descendant of the supervisor in one of the owner's sessions or below one of its commands.
+The supervisor is the subreaper, so whoever loses its parent stays its descendant; and as nothing
+outside its descendants is ever signalled, no reused process id can be hit.
+
+The surprising part: a daemon that opened a session of its own *and* lost its parents counts to no
+owner any more; it ends with the pod (`Children.kill_rest`), as in a pod whose containers share one
+process namespace.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from . import linux
+from .loop import Future
+from .spawn import spawn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .loop import Loop
+    from .spawn import Command
+
+__all__ = ["Child", "Children", "exit_code_of"]
+
+_PASSES = 10
+"""How often to look again for processes that were forked while others were killed."""
+
+
+class Child:
+    """A started command; ``exited`` comes with its wait status once it is reaped."""
+
+    __slots__ = ("exited", "pid")
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.exited = Future()
+
+
+class Children:
+    """All processes of the pod."""
+
+    def __init__(self, loop: Loop) -> None:
+        self._running: dict[int, Child] = {}
+        self._owners: dict[int, str] = {}
+        """The owner of each session, by the id of the command that began it."""
+        self._next_end = Future()
+        self._watch(loop)
+
+    def start(
+        self, owner: str, command: Command, streams: tuple[int, int, int], *, terminal: bool = False
+    ) -> Child:
+        """Start ``command``; raises StartError."""
+        child = Child(spawn(command, streams, terminal=terminal))
+        self._running[child.pid] = child
+        self._owners[child.pid] = owner
+        return child
+
+    def members(self, owner: str) -> list[int]:
+        """Return the ids of the processes that belong to ``owner``, its commands first."""
+        return _members({pid for pid, each in self._owners.items() if each == owner})
+
+    def members_of(self, child: Child) -> list[int]:
+        """Return the ids of one command and of what it started; none once its id is another's."""
+        if self._running.get(child.pid, child) is not child:
+            return []
+        return _members({child.pid})
+
+    def signal(self, child: Child, number: int) -> None:
+        """Send a signal to one command and to what it started."""
+        for pid in self.members_of(child):
+            _send(pid, number)
+
+    def signal_inside(self, child: Child, number: int) -> None:
+        """Send a signal past a wrapping command to what it wraps.
+
+        A wrapper, such as bubblewrap, stays outside the mount namespace that it makes; told to
+        end it would take what it wraps along with SIGKILL.
+        """
+        members = self.members_of(child)
+        inner = [pid for pid in members if _is_inside(pid)]
+        for pid in inner or members:
+            _send(pid, number)
+
+    def release(self, child: Child, *, terminal: bool) -> None:
+        """Forget an ended command's session where nothing is left in it."""
+        if not _group_exists(child.pid) and not (terminal and _session_exists(child.pid)):
+            self._owners.pop(child.pid, None)
+
+    def kill(self, owner: str) -> None:
+        """Kill everything that belongs to ``owner``, and forget its sessions."""
+        _kill_all(lambda: self.members(owner))
+        self._owners = {pid: each for pid, each in self._owners.items() if each != owner}
+
+    def kill_command(self, child: Child) -> None:
+        """Kill one command with all that it started."""
+        _kill_all(lambda: self.members_of(child))
+        if self._running.get(child.pid, child) is child:
+            self._owners.pop(child.pid, None)
+
+    def kill_rest(self) -> None:
+        """Kill every process below the supervisor."""
+        _kill_all(lambda: _alive_below(os.getpid()))
+
+    def innermost(self, pid: int) -> int:
+        """Return the process to enter: the first below ``pid`` in a mount namespace of its own."""
+        table = linux.process_table()
+        rest = [pid]
+        while rest:
+            candidate = rest.pop(0)
+            if _is_inside(candidate):
+                return candidate
+            rest += sorted(each for each in table if table[each].parent == candidate)
+        return pid
+
+    def next_end(self) -> Future:
+        """Return a future that comes when another child has ended, adopted ones too."""
+        return self._next_end
+
+    def _watch(self, loop: Loop) -> None:
+        read_end, write_end = os.pipe()
+        os.set_blocking(read_end, False)
+        os.set_blocking(write_end, False)
+        signal.set_wakeup_fd(write_end, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+
+        def wake() -> None:
+            try:
+                os.read(read_end, 4096)
+            except BlockingIOError:
+                return
+            self._reap()
+
+        loop.on_readable(read_end, wake)
+
+    def _reap(self) -> None:
+        ended = False
+        while (found := _wait_for_any()) is not None:
+            pid, status = found
+            ended = True
+            child = self._running.pop(pid, None)
+            if child is not None:
+                child.exited.set(status)
+        if ended:
+            waited_for, self._next_end = self._next_end, Future()
+            waited_for.set()
+
+
+def exit_code_of(status: int) -> tuple[int, int]:
+    """Return exit code and signal of a wait status; the code of a signal is 128 and its number."""
+    code = os.waitstatus_to_exitcode(status)
+    return (128 - code, -code) if code < 0 else (code, 0)
+
+
+def _wait_for_any() -> tuple[int, int] | None:
+    try:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        return None
+    return (pid, status) if pid else None
+
+
+def _members(roots: set[int]) -> list[int]:
+    """Return the living processes in the sessions of ``roots`` or below them, ``roots`` first."""
+    table = linux.process_table()
+    ours = linux.descendants(table, os.getpid())
+    found = {pid for pid in ours if table[pid].session in roots}
+    for root in roots & ours:
+        found |= linux.descendants(table, root)
+    return sorted((pid for pid in found if not table[pid].zombie), key=lambda p: p not in roots)
+
+
+def _kill_all(members: Callable[[], list[int]]) -> None:
+    killed: set[int] = set()
+    for _ in range(_PASSES):
+        fresh = [pid for pid in members() if pid not in killed]
+        if not fresh:
+            return
+        for pid in fresh:
+            _send(pid, signal.SIGKILL)
+        killed.update(fresh)
+
+
+def _alive_below(root: int) -> list[int]:
+    table = linux.process_table()
+    return [pid for pid in linux.descendants(table, root) if not table[pid].zombie]
+
+
+def _is_inside(pid: int) -> bool:
+    """Whether the process has another mount namespace than the supervisor."""
+    try:
+        return os.readlink(f"/proc/{pid}/ns/mnt") != os.readlink("/proc/self/ns/mnt")
+    except OSError:
+        return False
+
+
+def _group_exists(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _session_exists(session: int) -> bool:
+    return any(process.session == session for process in linux.process_table().values())
+
+
+def _send(pid: int, number: int) -> None:
+    try:
+        os.kill(pid, number)
+    except (ProcessLookupError, PermissionError):
+        return

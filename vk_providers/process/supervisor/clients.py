@@ -1,0 +1,200 @@
+"""The supervisor's socket: every connected vk, and what it is told unasked.
+
+`start` opens the `Server`; the protocol is described in ``wire.py`` of vk's half. What a client
+asks for, its `Desk` does. A client that breaks the protocol or goes away loses its sessions, and
+nothing else changes. The surprising part: status notes are never queued: a client that reads
+slowly gets the newest one when it is ready.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections import deque
+
+from . import frames
+from .desk import Desk
+from .frames import WireError
+from .loop import Future
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .children import Children
+    from .loop import Loop
+    from .pod import Pod
+    from .status import Journal, Json
+
+__all__ = ["Server"]
+
+_FULL = 4 * 1024 * 1024
+"""Unsent bytes above which nothing more is read from a client."""
+
+
+class Server:
+    """Accepts clients on ``supervisor.sock`` in the current folder."""
+
+    def __init__(self, loop: Loop, *, pod: Pod, children: Children, journal: Journal) -> None:
+        self.loop = loop
+        self.pod = pod
+        self.children = children
+        self.journal = journal
+        self._clients: list[Client] = []
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.setblocking(False)
+        if os.path.exists("supervisor.sock"):  # of a start that failed
+            os.unlink("supervisor.sock")
+        self._socket.bind("supervisor.sock")
+        self._socket.listen(64)
+        loop.on_readable(self._socket.fileno(), self._accept)
+        journal.listeners.append(self._tell)
+
+    async def flush(self, seconds: float) -> None:
+        """Take no more clients, and wait until those that are here have read all."""
+        self.loop.on_readable(self._socket.fileno(), None)
+        os.unlink("supervisor.sock")
+        for client in list(self._clients):
+            await self.loop.within(client.idle(), seconds)
+
+    def forget(self, client: Client) -> None:
+        """The client is gone."""
+        if client in self._clients:
+            self._clients.remove(client)
+
+    def _accept(self) -> None:
+        try:
+            connection, _ = self._socket.accept()
+        except OSError:  # it went away before it was accepted
+            return
+        self._clients.append(Client(self, connection))
+
+    def _tell(self) -> None:
+        for client in list(self._clients):
+            client.status_changed()
+
+
+class Client:
+    """One connection."""
+
+    def __init__(self, server: Server, connection: socket.socket) -> None:
+        self._server = server
+        self._loop = server.loop
+        self._socket = connection
+        self._frames = frames.Frames()
+        self._out: deque[memoryview] = deque()
+        self._unsent = 0
+        self._sent_all = Future()
+        self._sent_all.set()
+        self._watches = False
+        self._stale = False
+        self._last_event = 0
+        self._desk = Desk(server.loop, server.pod, server.children, server.journal, self.send)
+        self._closed = False
+        connection.setblocking(False)
+        self._loop.on_readable(connection.fileno(), self._read)
+
+    def idle(self) -> Future:
+        """Return a future that comes when everything is sent."""
+        return self._sent_all
+
+    def status_changed(self) -> None:
+        """Tell the client if it watches, now or when it has read what it was told before."""
+        self._stale = self._watches
+        self._tell()
+
+    def send(self, content: bytes) -> None:
+        """Send whole frames."""
+        if self._closed:
+            return
+        self._out.append(memoryview(content))
+        self._unsent += len(content)
+        if self._sent_all.done:
+            self._sent_all = Future()
+            self._write()
+
+    def _tell(self) -> None:
+        if not self._stale or self._closed or not self._sent_all.done:
+            return
+        self._stale = False
+        journal = self._server.journal
+        notes = [
+            frames.json_frame({"note": "event", "event": event})
+            for event in journal.events
+            if event["sequence"] > self._last_event
+        ]
+        if journal.events:
+            self._last_event = journal.events[-1]["sequence"]
+        notes.append(frames.json_frame({"note": "status", "status": journal.report()}))
+        self.send(b"".join(notes))
+
+    def _write(self) -> None:
+        while self._out:
+            content = self._out.popleft()
+            try:
+                sent = self._socket.send(content)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                self._close()
+                return
+            self._unsent -= sent
+            if sent < len(content):
+                self._out.appendleft(content[sent:])
+                self._loop.on_writable(self._socket.fileno(), self._write)
+                return
+        self._loop.on_writable(self._socket.fileno(), None)
+        self._loop.on_readable(self._socket.fileno(), self._read)
+        self._sent_all.set()
+        self._tell()
+
+    def _read(self) -> None:
+        if self._unsent > _FULL:
+            self._loop.on_readable(self._socket.fileno(), None)
+            return
+        try:
+            content = self._socket.recv(4 * frames.CHUNK)
+        except BlockingIOError:
+            return
+        except OSError:
+            content = b""
+        if not content:
+            self._close()
+            return
+        try:
+            for kind, channel, body in self._frames.feed(content):
+                self._take(kind, channel, body)
+        except WireError as error:
+            os.write(2, f"client cut off: {error}\n".encode())
+            self._close()
+
+    def _close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._loop.on_readable(self._socket.fileno(), None)
+        self._loop.on_writable(self._socket.fileno(), None)
+        self._socket.close()
+        self._out.clear()
+        self._sent_all.set()
+        self._desk.close()
+        self._server.forget(self)
+
+    def _take(self, kind: int, channel: int, body: bytes) -> None:
+        if self._closed:
+            return
+        if kind != frames.JSON:
+            self._desk.take(kind, channel, body)
+            return
+        try:
+            request = json.loads(body)
+            self.send(frames.json_frame(self._answer(request)))
+        except (ValueError, LookupError, TypeError) as error:
+            raise WireError(f"a request that is none: {error!r}") from error
+
+    def _answer(self, request: Json) -> Json:
+        if request["do"] != "watch":
+            return self._desk.answer(request)
+        self._last_event = int(request["after"])
+        self._watches = True
+        self._loop.soon(self.status_changed)
+        return {"id": request["id"], "answer": {}}

@@ -1,0 +1,164 @@
+"""What one client asks for, done: stop, signal, exec, attach, and the sessions that come of it.
+
+`clients.Client` makes one for each connection, hands it requests and the frames of the sessions,
+and closes it with the connection. What goes out goes through ``send``.
+"""
+
+from __future__ import annotations
+
+import signal
+
+from . import frames
+from .checks import exec_argv
+from .frames import WireError
+from .run import command_of
+from .sessions import Attach, Channel, Exec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .children import Children
+    from .loop import Loop
+    from .pod import Pod
+    from .run import Run
+    from .sessions import Session
+    from .status import Journal, Json
+
+__all__ = ["Desk"]
+
+
+class Desk:
+    """Serves one client."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        pod: Pod,
+        children: Children,
+        journal: Journal,
+        send: Callable[[bytes], None],
+    ) -> None:
+        self._loop = loop
+        self._pod = pod
+        self._children = children
+        self._journal = journal
+        self._send = send
+        self._sessions: dict[int, Session] = {}
+        self._services: dict[str, Callable[[Json], Json]] = {
+            "status": lambda _: journal.report(),
+            "stop": self._stop,
+            "signal": self._signal,
+            "processes": self._processes,
+            "exec": self._exec,
+            "attach": self._attach,
+            "resize": self._resize,
+            "close": self._close_session,
+        }
+
+    def answer(self, request: Json) -> Json:
+        """Do what is asked; raises LookupError, ValueError or TypeError where it makes no sense."""
+        service = self._services[request["do"]]
+        try:
+            return {"id": request["id"], "answer": service(request)}
+        except _Refused as refused:
+            return {"id": request["id"], "error": str(refused)}
+
+    def take(self, kind: int, channel: int, body: bytes) -> None:
+        """Take a frame of a session; raises WireError."""
+        session = self._sessions.get(channel)
+        if session is None:  # it ended while this was under way
+            return
+        if kind == frames.CREDIT:
+            session.channel.allow(body)
+            session.resume()
+        elif kind != frames.STDIN:
+            raise WireError(f"a client sent stream {kind}")
+        elif body:
+            session.feed(body)
+        else:
+            session.end_input()
+
+    def close(self) -> None:
+        """The client is gone."""
+        for session in list(self._sessions.values()):
+            session.close()
+        self._sessions.clear()
+
+    def _stop(self, request: Json) -> Json:
+        self._pod.stop(float(request["grace_period"]))
+        return self._journal.report()
+
+    def _signal(self, request: Json) -> Json:
+        run, number = self._run_of(request["container"]), int(request["signal"])
+        if number not in signal.valid_signals():
+            raise ValueError(f"signal {number}")
+        self._children.signal(run.child, number)
+        return {}
+
+    def _processes(self, request: Json) -> Json:
+        children = self._children
+        return {name: children.members(name) for name in self._pod.containers}
+
+    def _exec(self, request: Json) -> Json:
+        run, number, tty = self._run_of(request["container"]), _channel(request), request["tty"]
+        plan, children = run.plan, self._children
+        argv = exec_argv(plan, list(request["argv"]), children, run.child.pid)
+        command = command_of(plan, argv, terminal=bool(tty))
+        command.env.update(request["env"])
+        session = Exec(
+            self._loop,
+            children,
+            owner=plan["name"],
+            command=command,
+            channel=Channel(number, self._send),
+            stdin=bool(request["stdin"]),
+            tty=bool(tty),
+            size=(int(request["width"]), int(request["height"])),
+            over=lambda: self._forget(number),
+        )
+        self._sessions[number] = session
+        return {"tty": bool(tty)}
+
+    def _attach(self, request: Json) -> Json:
+        run, number = self._run_of(request["container"]), _channel(request)
+        self._sessions[number] = Attach(
+            self._loop,
+            run,
+            channel=Channel(number, self._send),
+            stdin=bool(request["stdin"]),
+            over=lambda: self._forget(number),
+        )
+        return {"tty": run.plan["tty"]}
+
+    def _run_of(self, name: str) -> Run:
+        container = self._pod.containers.get(name)
+        if container is None or container.run is None or container.run.child.exited.done:
+            raise _Refused(f"container {name} does not run")
+        return container.run
+
+    def _resize(self, request: Json) -> Json:
+        session = self._sessions.get(request["channel"])
+        if session is not None:
+            session.resize(int(request["width"]), int(request["height"]))
+        return {}
+
+    def _close_session(self, request: Json) -> Json:
+        session = self._sessions.pop(request["channel"], None)
+        if session is not None:
+            session.close()
+        return {}
+
+    def _forget(self, number: int) -> None:
+        self._sessions.pop(number, None)
+
+
+def _channel(request: Json) -> int:
+    number = int(request["channel"])
+    if not 0 < number < 2**32:
+        raise ValueError(f"channel {number}")
+    return number
+
+
+class _Refused(Exception):
+    """The request makes sense and cannot be done; the text says why."""

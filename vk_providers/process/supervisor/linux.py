@@ -1,0 +1,116 @@
+"""What Linux offers beyond the standard library: prctl, locks that forks share, the process table.
+
+Used by `start`, `guardian`, `spawn` and `children`. The lock is an open-file-description lock: it
+holds until the last process that inherited it is gone, and can be asked for without taking it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import fcntl
+import os
+import struct
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "Process",
+    "become_subreaper",
+    "descendants",
+    "die_with_parent",
+    "is_locked",
+    "lock",
+    "process_table",
+]
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_LOCK = "hhqqi0q"  # struct flock
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _prctl(option: int, value: int) -> None:
+    if _libc.prctl(option, ctypes.c_ulong(value), *(ctypes.c_ulong(0),) * 3) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"prctl {option}: {os.strerror(number)}")
+
+
+def die_with_parent(signal: int) -> None:
+    """Let this process get ``signal`` when its parent ends; a change of user resets it."""
+    _prctl(_PR_SET_PDEATHSIG, signal)
+
+
+def become_subreaper() -> None:
+    """Become the parent of every descendant whose own parent ends."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def lock(fd: int) -> bool:
+    """Lock the file for as long as this process or one forked from it lives; False: it is taken."""
+    request = struct.pack(_LOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+    try:
+        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, request)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def is_locked(path: str) -> bool:
+    """Whether somebody else holds the `lock` of the file; False where there is no file."""
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        request = struct.pack(_LOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        answer = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, request)
+    finally:
+        os.close(fd)
+    return bool(struct.unpack(_LOCK, answer)[0] != fcntl.F_UNLCK)
+
+
+class Process:
+    """One line of the process table."""
+
+    __slots__ = ("parent", "session", "zombie")
+
+    def __init__(self, *, parent: int, session: int, zombie: bool) -> None:
+        self.parent = parent
+        self.session = session
+        self.zombie = zombie
+
+
+def process_table() -> dict[int, Process]:
+    """Return every process of this machine (or PID namespace) by its id."""
+    table = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit() and (process := _process(name)):
+            table[int(name)] = process
+    return table
+
+
+def _process(name: str) -> Process | None:
+    try:
+        with open(f"/proc/{name}/stat", "rb") as file:
+            # The command's name stands in brackets and may hold anything, brackets too.
+            fields = file.read().rpartition(b")")[2].split()
+    except OSError:  # it has ended
+        return None
+    return Process(parent=int(fields[1]), session=int(fields[3]), zombie=fields[0] in b"ZX")
+
+
+def descendants(table: Mapping[int, Process], root: int) -> set[int]:
+    """Return the children of ``root``, theirs, and so on."""
+    children: dict[int, list[int]] = {}
+    for pid, process in table.items():
+        children.setdefault(process.parent, []).append(pid)
+    found: set[int] = set()
+    rest = children.get(root, [])
+    while rest:
+        pid = rest.pop()
+        found.add(pid)
+        rest.extend(children.get(pid, ()))
+    return found

@@ -1,0 +1,98 @@
+"""The plan of a pod as it stands in ``plan.json``: types only, and how it is read.
+
+vk's half (``vk_providers/process/plan.py``) checks the pod, fills every default in and writes the
+file, so all keys are there. The file is removed once read: it holds the containers' environment.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal, TypedDict
+
+    from .rules import Kind
+
+    class HTTP(TypedDict):
+        """An HTTP GET; the answers 200 to 399 are good ones."""
+
+        scheme: Literal["http", "https"]
+        host: str
+        port: int
+        path: str
+        headers: list[tuple[str, str]]
+
+    class TCP(TypedDict):
+        """A connection that is made and closed."""
+
+        host: str
+        port: int
+
+    class Action(TypedDict, total=False):
+        """What a probe or hook does; one of the four is set."""
+
+        exec: list[str]
+        http: HTTP
+        tcp: TCP
+        sleep: float
+
+    class Probe(TypedDict):
+        """When a probe runs and what its answers mean."""
+
+        action: Action
+        initial_delay: float
+        period: float
+        timeout: float
+        success_threshold: int
+        failure_threshold: int
+        grace_period: float | None
+
+    class ContainerPlan(TypedDict):
+        """One container."""
+
+        name: str
+        kind: Kind
+        argv: list[str]
+        env: dict[str, str]
+        cwd: str
+        uid: int | None
+        gid: int | None
+        groups: list[int]
+        wrap: list[str]
+        exec_wrap: list[str]
+        stdin: bool
+        stdin_once: bool
+        tty: bool
+        stop_signal: int
+        post_start: Action | None
+        pre_stop: Action | None
+        startup: Probe | None
+        readiness: Probe | None
+        liveness: Probe | None
+        message_file: str | None
+        message_policy: str
+
+    class Plan(TypedDict):
+        """One pod: ``containers`` has the init containers first, each kind in its order."""
+
+        uid: str
+        namespace: str
+        name: str
+        restart_policy: str
+        grace_period: float
+        log_limit: int
+        log_files: int
+        containers: list[ContainerPlan]
+
+
+__all__ = ["take_plan"]
+
+
+def take_plan(path: str) -> Plan:
+    """Read the plan and remove its file."""
+    with open(path, encoding="utf-8") as file:
+        plan: Plan = json.load(file)
+    os.unlink(path)
+    return plan

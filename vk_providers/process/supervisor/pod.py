@@ -1,0 +1,110 @@
+"""The order of a pod's containers: init containers one by one, then all others, and the end.
+
+`start` runs `Pod.run`; clients call `Pod.stop`. A native sidecar starts in its place among the
+init containers and runs on; the next one starts once it has started. When the other containers are
+done the sidecars end in reverse order, as they do when the pod is stopped.
+"""
+
+from __future__ import annotations
+
+from .container import Container
+from .loop import Future, any_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .children import Children
+    from .loop import Loop, Task
+    from .plan import Plan
+    from .status import Journal, Json
+
+__all__ = ["Pod"]
+
+
+class Pod:
+    """The containers of the pod."""
+
+    def __init__(self, loop: Loop, plan: Plan, *, children: Children, journal: Journal) -> None:
+        self._loop = loop
+        self._plan = plan
+        self._journal = journal
+        self._children = children
+        self._stopped = Future()
+        self._begun: list[Container] = []
+        """The containers whose turn has come, in their order."""
+        self.containers = {
+            each["name"]: Container(loop, each, pod=plan, children=children, journal=journal)
+            for each in plan["containers"]
+        }
+        journal.containers = self._report
+
+    async def run(self) -> None:
+        """Run the pod to its end: no process of it is left then, and the journal says so."""
+        if await self._initialise():
+            await self._run_containers()
+        if not self._stopped.done:
+            self._halt_sidecars(self._begun, self._plan["grace_period"])
+        for container in self._begun:
+            await container.over
+        self._children.kill_rest()
+        self._journal.ended = True
+        self._journal.publish()
+
+    def stop(self, grace_period: float) -> None:
+        """End the pod within ``grace_period`` seconds; a later call can only shrink that."""
+        self._journal.stopping = True
+        self._stopped.set()
+        for container in self.containers.values():
+            if container.plan["kind"] != "sidecar":
+                container.halt(grace_period)
+        self._halt_sidecars(list(self.containers.values()), grace_period)
+        self._journal.changed()
+
+    async def _initialise(self) -> bool:
+        """Run the init containers; return whether the others may start."""
+        for container in self._of("init", "sidecar"):
+            keep = self._begin(container)
+            if container.plan["kind"] == "sidecar":
+                await any_of(container.started, keep)
+            else:
+                await keep
+                if container.exit_code != 0:
+                    return False
+            if self._stopped.done:
+                return False
+        return True
+
+    async def _run_containers(self) -> None:
+        """Start the containers, each when the one before it has run its hook; wait for all."""
+        for container in self._of("container"):
+            if not self._stopped.done:
+                await any_of(container.settled, self._begin(container))
+        for container in self._of("container"):
+            await container.over
+
+    def _begin(self, container: Container) -> Task:
+        self._begun.append(container)
+        return self._loop.task(container.keep())
+
+    def _halt_sidecars(self, containers: list[Container], grace_period: float) -> None:
+        """End the sidecars of ``containers``, each when all that stands after it has ended."""
+        after = [each.over for each in self._begun if each.plan["kind"] != "sidecar"]
+        for container in reversed(containers):
+            if container.plan["kind"] == "sidecar":
+                container.halt(grace_period, self._all_of(after))
+                after = [*after, container.over]
+
+    def _all_of(self, futures: list[Future]) -> Future:
+        async def wait() -> None:
+            for future in futures:
+                await future
+
+        return self._loop.task(wait())
+
+    def _of(self, *kinds: str) -> list[Container]:
+        return [each for each in self.containers.values() if each.plan["kind"] in kinds]
+
+    def _report(self) -> Json:
+        return {
+            "initContainerStatuses": [each.report() for each in self._of("init", "sidecar")],
+            "containerStatuses": [each.report() for each in self._of("container")],
+        }

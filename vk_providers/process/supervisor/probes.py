@@ -1,0 +1,105 @@
+"""The probes of one run of a container, by the rules of the kubelet's prober.
+
+The startup probe holds the other two back until it has succeeded. Each probe runs at its period,
+the first time after its initial delay. What goes out: `Probes.started` and `Probes.ready`, which
+`container` puts into the status, and a call of ``fail`` when the container has to end.
+"""
+
+from __future__ import annotations
+
+from .loop import Future
+from .rules import ProbeRun, next_probe_run
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .checks import Checks
+    from .loop import Loop, Task
+    from .plan import ContainerPlan, Probe
+    from .status import Journal
+
+__all__ = ["Probes"]
+
+
+class Probes:
+    """Runs the probes from now on, until `stop`."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        plan: ContainerPlan,
+        *,
+        checks: Checks,
+        journal: Journal,
+        main: int,
+        fail: Callable[[str, Probe], None],
+    ) -> None:
+        """``main`` is the container's main process; ``fail`` gets the kind of a failed probe."""
+        self._loop = loop
+        self._plan = plan
+        self._checks = checks
+        self._journal = journal
+        self._main = main
+        self._fail = fail
+        self._began = loop.time()
+        self.started = Future()
+        """Comes when the startup probe has succeeded, or at once where there is none."""
+        self.ready = plan["readiness"] is None
+        self._tasks: list[Task] = []
+        if plan["startup"] is None:
+            self.started.set()
+        else:
+            self._tasks.append(loop.task(self._watch("startup", plan["startup"])))
+        if plan["readiness"] is not None:
+            self._tasks.append(loop.task(self._watch("readiness", plan["readiness"])))
+        if plan["liveness"] is not None:
+            self._tasks.append(loop.task(self._watch("liveness", plan["liveness"])))
+
+    async def stop(self) -> None:
+        """End the probes and what they have started."""
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            await task
+
+    async def _watch(self, kind: str, probe: Probe) -> None:
+        if kind != "startup":
+            await self.started
+        await self._loop.sleep(self._began + probe["initial_delay"] - self._loop.time())
+        before = ProbeRun()
+        while True:
+            due = self._loop.time() + probe["period"]
+            succeeded = await self._ask(kind, probe)
+            before, reached = next_probe_run(
+                before,
+                succeeded,
+                success_threshold=probe["success_threshold"],
+                failure_threshold=probe["failure_threshold"],
+            )
+            if reached and self._is_over(kind, probe, succeeded):
+                return
+            await self._loop.sleep(due - self._loop.time())
+
+    async def _ask(self, kind: str, probe: Probe) -> bool:
+        worked, text = await self._checks.perform(probe["action"], self._main, probe["timeout"])
+        if not worked:
+            message = f"{kind.capitalize()} probe failed: {text}"
+            self._journal.event(self._plan["name"], "Warning", "Unhealthy", message)
+        return worked
+
+    def _is_over(self, kind: str, probe: Probe, succeeded: bool) -> bool:
+        """Take a result that reached its threshold; return whether the probe has no more to do."""
+        if kind == "readiness":
+            if self.ready is not succeeded:
+                self.ready = succeeded
+                self._journal.changed()
+            return False
+        if not succeeded:
+            self._fail(kind, probe)
+            return True
+        if kind == "startup":
+            self.started.set()
+            self._journal.changed()
+            return True
+        return False

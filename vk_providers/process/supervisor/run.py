@@ -1,0 +1,134 @@
+"""One run of one container: its process, its streams, its log, and its end.
+
+`container` makes one for each start. What goes out: `Run.ended`, with exit code and signal, once
+nothing of the run is left: the log is whole, and every process that counted to it is gone. Attached
+sessions take part as taps (`Tap`): they slow the container's output down to what they can
+take, which is bounded in time by the session (`sessions`).
+"""
+
+from __future__ import annotations
+
+from .children import exit_code_of
+from .frames import CHUNK, STDERR, STDOUT
+from .loop import Future
+from .pipes import Inlet, Outlet, open_streams, resize
+from .spawn import Command, StartError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    from .children import Child, Children
+    from .deadline import Deadline
+    from .log_file import LogFile
+    from .loop import Loop
+    from .plan import ContainerPlan
+
+    class Tap(Protocol):
+        """An attached session."""
+
+        def room(self, stream: int) -> int:
+            """Say how many bytes of the stream it can take now."""
+
+        def take(self, stream: int, chunk: bytes) -> None:
+            """Take a piece, not longer than `room`."""
+
+        def container_ended(self, exit_code: int, signal: int) -> None:
+            """Take the end of the run."""
+
+
+__all__ = ["Run", "command_of"]
+
+_NAMES = {STDOUT: "stdout", STDERR: "stderr"}
+
+
+class Run:
+    """A started container. Making one raises StartError, and then nothing runs."""
+
+    def __init__(self, loop: Loop, children: Children, plan: ContainerPlan, log: LogFile) -> None:
+        self._loop = loop
+        self._children = children
+        self.plan = plan
+        self.log = log
+        self.taps: list[Tap] = []
+        self.deadline: Deadline | None = None
+        """Set once the container has been asked to end."""
+        self.ended = Future()
+        streams = open_streams(stdin=plan["stdin"], terminal=plan["tty"])
+        try:
+            self.child: Child = children.start(
+                plan["name"],
+                command_of(plan, [*plan["wrap"], *plan["argv"]], terminal=plan["tty"]),
+                streams.childs,
+                terminal=plan["tty"],
+            )
+        except StartError:
+            streams.close()
+            raise
+        finally:
+            streams.close_childs()
+        self._terminal = streams.stdout if plan["tty"] else -1
+        self.inlet = Inlet(loop, streams.stdin, terminal=plan["tty"]) if plan["stdin"] else None
+        self._outlets = {STDOUT: self._outlet(STDOUT, streams.stdout)}
+        if streams.stderr >= 0:
+            self._outlets[STDERR] = self._outlet(STDERR, streams.stderr)
+        loop.task(self._finish())
+
+    def resume(self) -> None:
+        """A tap has room again, or is gone."""
+        for outlet in self._outlets.values():
+            outlet.resume()
+
+    def resize(self, width: int, height: int) -> None:
+        """Set the size of the container's terminal, if it has one that is open."""
+        if self._terminal >= 0 and not self._outlets[STDOUT].ended.done:
+            resize(self._terminal, width, height)
+
+    def _outlet(self, stream: int, fd: int) -> Outlet:
+        def room() -> int:
+            return min((tap.room(stream) for tap in self.taps), default=CHUNK)
+
+        def take(chunk: bytes) -> None:
+            self.log.write(_NAMES[stream], chunk)
+            for tap in list(self.taps):
+                tap.take(stream, chunk)
+
+        return Outlet(self._loop, fd, room=room, take=take)
+
+    async def _finish(self) -> None:
+        status = await self.child.exited
+        await self._let_rest_end()
+        self._children.kill(self.plan["name"])
+        for outlet in self._outlets.values():
+            outlet.finish()
+        for outlet in self._outlets.values():
+            await outlet.ended
+        if self.inlet is not None:
+            self.inlet.close()
+        self.log.close()
+        exit_code, signal = exit_code_of(status)
+        for tap in list(self.taps):
+            tap.container_ended(exit_code, signal)
+        self.ended.set((exit_code, signal))
+
+    async def _let_rest_end(self) -> None:
+        """Give what the main process left behind its grace, where the container was asked to end.
+
+        After an end of its own accord nothing may go on, as in a container.
+        """
+        while self.deadline is not None and self._children.members_of(self.child):
+            if not await self.deadline.wait(self._children.next_end()):
+                return
+
+
+def command_of(plan: ContainerPlan, argv: list[str], *, terminal: bool = False) -> Command:
+    """Return ``argv`` as a command with the container's environment, folder and user."""
+    term = {"TERM": "xterm"} if terminal else {}  # as container runtimes do
+    return Command(
+        argv,
+        env={**term, **plan["env"]},
+        cwd=plan["cwd"],
+        uid=plan["uid"],
+        gid=plan["gid"],
+        groups=plan["groups"],
+    )

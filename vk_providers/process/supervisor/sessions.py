@@ -1,0 +1,256 @@
+"""Exec and attach: the sessions of one client, each with its streams under the client's credit.
+
+`clients` makes a session for a request and hands it what comes in on its channel. What goes out:
+frames of stdout and stderr, as many bytes as the client allows, and one ``exit`` message at the
+end. The surprising part: a command that nobody listens to is ended (`Exec.close`), a container
+never waits long for an attached client: one that takes nothing for 5 s is cut off.
+"""
+
+from __future__ import annotations
+
+from . import frames
+from .children import exit_code_of
+from .frames import CHUNK, STDERR, STDIN, STDOUT, WINDOW, WireError
+from .pipes import Inlet, Outlet, open_streams, resize
+from .spawn import StartError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .children import Child, Children
+    from .loop import Loop, Timer
+    from .run import Run
+    from .spawn import Command
+
+    Send = Callable[[bytes], None]
+
+__all__ = ["Attach", "Channel", "Exec"]
+
+_STALL = 5.0
+"""Seconds for which an attached client may stop a container's output."""
+
+
+class Channel:
+    """The client's side of a session: what it has allowed, and what it has sent."""
+
+    def __init__(self, number: int, send: Send) -> None:
+        self._number = number
+        self._send = send
+        self._credits = {STDOUT: WINDOW, STDERR: WINDOW}
+        self._unwritten = 0
+
+    def room(self, stream: int) -> int:
+        """Return how many bytes of ``stream`` may be sent now."""
+        return min(CHUNK, self._credits[stream])
+
+    def send(self, stream: int, chunk: bytes) -> None:
+        """Send bytes, not more than `room`."""
+        self._credits[stream] -= len(chunk)
+        self._send(frames.frame(stream, self._number, chunk))
+
+    def allow(self, content: bytes) -> None:
+        """Take a credit of the client; raises WireError."""
+        stream, count = frames.read_credit(content)
+        if stream not in self._credits:
+            raise WireError(f"credit for stream {stream}")
+        self._credits[stream] += count
+
+    def received(self, content: bytes) -> None:
+        """Count stdin that came in; raises WireError where it is more than was allowed."""
+        self._unwritten += len(content)
+        if self._unwritten > WINDOW:
+            raise WireError("more stdin than was allowed")
+
+    def written(self, count: int) -> None:
+        """Allow as much stdin again as has gone through."""
+        self._unwritten -= count
+        self._send(frames.credit_frame(self._number, STDIN, count))
+
+    def exit(self, exit_code: int, signal: int, message: str = "") -> None:
+        """Say that the session is over."""
+        note = {"note": "exit", "channel": self._number, "message": message}
+        self._send(frames.json_frame({**note, "exit_code": exit_code, "signal": signal}))
+
+
+class Exec:
+    """A command in a container, for as long as its client is there."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        children: Children,
+        *,
+        owner: str,
+        command: Command,
+        channel: Channel,
+        stdin: bool,
+        tty: bool,
+        size: tuple[int, int],
+        over: Callable[[], None],
+    ) -> None:
+        """Start it; ``over`` is called at its end. A command that cannot start ends at once."""
+        self._children = children
+        self._over = over
+        self._child: Child | None = None
+        self._inlet: Inlet | None = None
+        self._outlets: list[Outlet] = []
+        self._terminal = -1
+        self._tty = tty
+        self.channel = channel
+        streams = open_streams(stdin=stdin, terminal=tty, size=size)
+        try:
+            self._child = children.start(owner, command, streams.childs, terminal=tty)
+        except StartError as error:
+            streams.close()
+            text, exit_code = str(error), error.exit_code
+            loop.soon(lambda: self._refuse(text, exit_code))
+            return
+        finally:
+            streams.close_childs()
+        self._terminal = streams.stdout if tty else -1
+        self._inlet = Inlet(loop, streams.stdin, terminal=tty) if stdin else None
+        self._outlets = [self._outlet(loop, STDOUT, streams.stdout)]
+        if streams.stderr >= 0:
+            self._outlets.append(self._outlet(loop, STDERR, streams.stderr))
+        loop.task(self._finish(self._child))
+
+    def feed(self, content: bytes) -> None:
+        """Take stdin."""
+        self.channel.received(content)
+        if self._inlet is None:
+            self.channel.written(len(content))
+        else:
+            self._inlet.write(content, self.channel.written)
+
+    def end_input(self) -> None:
+        """No more stdin comes."""
+        if self._inlet is not None:
+            self._inlet.end()
+
+    def resume(self) -> None:
+        """The client allows more."""
+        for outlet in self._outlets:
+            outlet.resume()
+
+    def resize(self, width: int, height: int) -> None:
+        """Set the size of the terminal."""
+        if self._terminal >= 0 and not self._outlets[0].ended.done:
+            resize(self._terminal, width, height)
+
+    def close(self) -> None:
+        """The client is gone: end the command and all that it started."""
+        for outlet in self._outlets:
+            outlet.close()
+        if self._child is not None:
+            self._children.kill_command(self._child)
+
+    def _outlet(self, loop: Loop, stream: int, fd: int) -> Outlet:
+        channel = self.channel
+        return Outlet(
+            loop,
+            fd,
+            room=lambda: channel.room(stream),
+            take=lambda chunk: channel.send(stream, chunk),
+        )
+
+    def _refuse(self, message: str, exit_code: int) -> None:
+        self.channel.send(STDOUT if self._tty else STDERR, f"{message}\n".encode()[:CHUNK])
+        self.channel.exit(exit_code, 0, message)
+        self._over()
+
+    async def _finish(self, child: Child) -> None:
+        status = await child.exited
+        for outlet in self._outlets:
+            outlet.finish()
+        for outlet in self._outlets:
+            await outlet.ended
+        if self._inlet is not None:
+            self._inlet.close()
+        self.channel.exit(*exit_code_of(status))
+        self._over()
+        self._children.release(child, terminal=self._tty)
+
+
+class Attach:
+    """A client that reads and writes the streams of a container's own process."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        run: Run,
+        *,
+        channel: Channel,
+        stdin: bool,
+        over: Callable[[], None],
+    ) -> None:
+        """Begin with what the container says next; ``over`` is called when it has ended."""
+        self._loop = loop
+        self._run = run
+        self._over = over
+        self._stdin_once = run.plan["stdin_once"]
+        self._inlet = run.inlet if stdin else None
+        self._stalls: dict[int, Timer] = {}
+        self.channel = channel
+        run.taps.append(self)
+
+    def room(self, stream: int) -> int:
+        """Say how much of the stream the client takes now; after 5 s of nothing it is cut off."""
+        room = self.channel.room(stream)
+        if room == 0 and stream not in self._stalls:
+            self._stalls[stream] = self._loop.after(_STALL, self._cut_off)
+        return room
+
+    def take(self, stream: int, chunk: bytes) -> None:
+        """Send what the container said."""
+        self.channel.send(stream, chunk)
+
+    def container_ended(self, exit_code: int, signal: int) -> None:
+        """End the session with the container."""
+        self._leave()
+        self.channel.exit(exit_code, signal)
+        self._over()
+
+    def feed(self, content: bytes) -> None:
+        """Take stdin."""
+        self.channel.received(content)
+        if self._inlet is None:
+            self.channel.written(len(content))
+        else:
+            self._inlet.write(content, self.channel.written)
+
+    def end_input(self) -> None:
+        """No more stdin comes from this client; with stdinOnce from nobody."""
+        if self._stdin_once and self._inlet is not None:
+            self._inlet.end()
+
+    def resume(self) -> None:
+        """The client allows more."""
+        for stream in [each for each in self._stalls if self.channel.room(each) > 0]:
+            self._stalls.pop(stream).cancel()
+        self._run.resume()
+
+    def resize(self, width: int, height: int) -> None:
+        """Set the size of the container's terminal."""
+        self._run.resize(width, height)
+
+    def close(self) -> None:
+        """The client is gone; the container goes on."""
+        self.end_input()
+        self._leave()
+
+    def _leave(self) -> None:
+        for timer in self._stalls.values():
+            timer.cancel()
+        if self in self._run.taps:
+            self._run.taps.remove(self)
+            self._run.resume()
+
+    def _cut_off(self) -> None:
+        self._leave()
+        self.channel.exit(1, 0, f"cut off: took no output for {_STALL:g} s")
+        self._over()
+
+
+if TYPE_CHECKING:
+    Session = Exec | Attach

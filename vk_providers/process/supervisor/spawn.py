@@ -1,0 +1,136 @@
+"""Starting one process: its own session, its streams, its user, and an end with the supervisor.
+
+What comes in: a `Command` and the file descriptors of its three streams; what goes out: the id of
+a process that has become the command, or a StartError. Used by `children` only. Between fork and
+exec runs ordinary Python, which is safe because the supervisor has one thread.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import termios
+
+from . import linux
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["Command", "StartError", "spawn"]
+
+_DEFAULTS = (
+    signal.SIGPIPE,
+    signal.SIGXFSZ,
+    signal.SIGCHLD,
+    signal.SIGTERM,
+    signal.SIGINT,
+    signal.SIGQUIT,
+    signal.SIGHUP,
+    signal.SIGUSR1,
+)
+"""The signals that the supervisor, its interpreter or whoever started it may treat otherwise."""
+
+
+class Command:
+    """What to execute and as whom; ``uid`` and ``gid`` None: as the supervisor."""
+
+    __slots__ = ("argv", "cwd", "env", "gid", "groups", "uid")
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        cwd: str,
+        uid: int | None = None,
+        gid: int | None = None,
+        groups: Sequence[int] = (),
+    ) -> None:
+        self.argv = list(argv)
+        self.env = dict(env)
+        self.cwd = cwd
+        self.uid = uid
+        self.gid = gid
+        self.groups = list(groups)
+
+
+class StartError(Exception):
+    """The command could not be executed; ``exit_code`` is what a shell would give for it."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def spawn(command: Command, streams: tuple[int, int, int], *, terminal: bool) -> int:
+    """Execute ``command`` with ``streams`` as its stdin, stdout and stderr; return its id.
+
+    With ``terminal`` the first stream is a terminal and becomes the controlling one. Raises
+    StartError, and nothing runs, where a step before or the execution itself fails.
+    """
+    read_end, write_end = os.pipe()
+    parent = os.getpid()
+    try:
+        pid = os.fork()
+    except OSError as error:
+        os.close(read_end)
+        os.close(write_end)
+        raise StartError(f"cannot fork: {error.strerror}", 126) from error
+    if pid == 0:
+        _become(command, streams, parent=parent, terminal=terminal, report=write_end)
+    os.close(write_end)
+    with open(read_end, "rb") as file:
+        report = file.read()  # ends when the command is executed or its process has ended
+    if report:
+        os.waitpid(pid, 0)
+        exit_code, _, text = report.decode(errors="replace").partition(" ")
+        raise StartError(text, int(exit_code))
+    return pid
+
+
+def _become(
+    command: Command, streams: tuple[int, int, int], *, parent: int, terminal: bool, report: int
+) -> None:
+    """Turn this forked process into the command; never returns."""
+    step = "start"
+    try:
+        os.setsid()
+        for number, stream in enumerate(streams):
+            os.dup2(stream, number, inheritable=True)
+        if terminal:
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        signal.set_wakeup_fd(-1)
+        for each in _DEFAULTS:
+            signal.signal(each, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        os.umask(0o022)
+        step = f"working directory {command.cwd!r}"
+        os.chdir(command.cwd)
+        step = f"user {command.uid}, group {command.gid}"
+        _change_user(command)
+        linux.die_with_parent(signal.SIGKILL)
+        if os.getppid() == parent:  # else the supervisor ended before it could be noticed
+            step = f"exec {command.argv[0]!r}"
+            os.execvpe(command.argv[0], command.argv, command.env)
+    except BaseException as error:  # noqa: BLE001 # whatever it is, this fork must not run on
+        _write_report(report, step, error)
+    os._exit(127)
+
+
+def _change_user(command: Command) -> None:
+    if command.uid is None and command.gid is None:
+        return
+    if os.geteuid() == 0:
+        os.setgroups(command.groups)
+    if command.gid is not None:
+        os.setgid(command.gid)
+    if command.uid is not None:
+        os.setuid(command.uid)
+
+
+def _write_report(report: int, step: str, error: BaseException) -> None:
+    missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+    text = error.strerror if isinstance(error, OSError) else repr(error)
+    os.write(report, f"{127 if missing else 126} {step}: {text}".encode())

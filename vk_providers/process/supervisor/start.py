@@ -1,0 +1,111 @@
+"""Start and end of the supervisor process.
+
+`main` is called with the pod's folder, in which ``plan.json`` lies. The process that vk started
+ends as soon as the pod's processes can be asked for: with `STARTED`, or with why not. What goes on
+is a process of a session of its own: the guardian, and below it the supervisor.
+
+Who holds the lock of FOLDER/lock is the pod's only supervisor; a folder with a ``status.json`` and
+a free lock belongs to a pod that is over or lost, and is never started again.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from . import linux
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .children import Children
+
+__all__ = ["FAILED", "RAN_BEFORE", "RUNS_ALREADY", "STARTED", "main"]
+
+STARTED, FAILED, RUNS_ALREADY, RAN_BEFORE = 0, 1, 3, 4
+
+_FLUSH = 5.0
+"""Seconds that connected clients get to read the end of the pod."""
+
+
+def main(folder: str) -> int:
+    """Start the supervisor of the pod in ``folder``; return the exit code for whoever waits."""
+    os.umask(0o077)
+    os.chdir(folder)
+    if not linux.lock(os.open("lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)):
+        return RUNS_ALREADY
+    if os.path.exists("status.json"):
+        return RAN_BEFORE
+    read_end, write_end = os.pipe()
+    if os.fork() == 0:
+        os.close(read_end)
+        os._exit(_detached(write_end))
+    os.close(write_end)
+    return STARTED if os.read(read_end, 1) else FAILED
+
+
+def _detached(ready: int) -> int:
+    """Become the guardian, with the supervisor below it."""
+    os.setsid()
+    log = os.open("supervisor.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for number, fd in enumerate((nothing, log, log)):
+        os.dup2(fd, number)
+    linux.become_subreaper()
+    guardian = os.getpid()
+    supervisor = os.fork()
+    if supervisor == 0:
+        exit_code = FAILED
+        try:
+            _supervise(ready, guardian)
+            exit_code = STARTED
+        except BaseException:  # noqa: BLE001 # the last place where it can be said
+            _say_why()
+        finally:
+            os._exit(exit_code)
+    os.close(ready)
+    from .guardian import guard
+
+    return guard(supervisor)
+
+
+def _say_why() -> None:
+    import traceback
+
+    traceback.print_exc()
+
+
+def _supervise(ready: int, guardian: int) -> None:
+    """Run the pod to its end."""
+    from .children import Children
+    from .clients import Server
+    from .loop import Loop
+    from .plan import take_plan
+    from .pod import Pod
+    from .status import Journal
+
+    linux.become_subreaper()
+    loop = Loop()
+    children = Children(loop)
+    _end_with_guardian(children, guardian)
+    plan = take_plan("plan.json")
+    journal = Journal(loop, plan)
+    pod = Pod(loop, plan, children=children, journal=journal)
+    grace_period = plan["grace_period"]
+    signal.signal(signal.SIGTERM, lambda _number, _frame: loop.soon(lambda: pod.stop(grace_period)))
+    server = Server(loop, pod=pod, children=children, journal=journal)
+    journal.publish()
+    os.write(ready, b"1")
+    os.close(ready)
+    loop.run(loop.task(pod.run()))
+    loop.run(loop.task(server.flush(_FLUSH)))
+
+
+def _end_with_guardian(children: Children, guardian: int) -> None:
+    def end(_number: int, _frame: object) -> None:
+        children.kill_rest()
+        os._exit(FAILED)
+
+    signal.signal(signal.SIGUSR1, end)
+    linux.die_with_parent(signal.SIGUSR1)
+    if os.getppid() != guardian:
+        end(0, None)

@@ -1,0 +1,74 @@
+"""The states of a container as Kubernetes writes them, and the message of one that ended.
+
+Used by `container`.
+"""
+
+from __future__ import annotations
+
+from .log_file import last_lines
+from .rules import termination_message
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from .log_file import LogFile
+    from .plan import ContainerPlan
+    from .status import Json
+
+__all__ = ["empty_message", "go_duration", "read_message", "terminated", "waiting"]
+
+
+def waiting(reason: str, message: str = "") -> Json:
+    """Return the state of a container that does not run yet, or not now."""
+    return {"waiting": {"reason": reason, "message": message}}
+
+
+def terminated(
+    exit_code: int,
+    reason: str,
+    message: str = "",
+    *,
+    signal: int = 0,
+    started: str | None = None,
+    finished: str | None = None,
+) -> Json:
+    """Return the state of a container that ended."""
+    return {
+        "terminated": {
+            "exitCode": exit_code,
+            "signal": signal,
+            "reason": reason,
+            "message": message,
+            "startedAt": started,
+            "finishedAt": finished,
+        }
+    }
+
+
+def go_duration(seconds: float) -> str:
+    """Return whole seconds as the kubelet prints them: 10s, 1m20s."""
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}m{rest}s" if minutes else f"{rest}s"
+
+
+def empty_message(path: str | None) -> str:
+    """Empty a container's message file before it starts; return what went wrong, or nothing."""
+    if path is None:
+        return ""
+    try:
+        with open(path, "wb"):
+            return ""
+    except OSError as error:
+        return f"{path}: {error.strerror}"
+
+
+def read_message(plan: ContainerPlan, log: LogFile, exit_code: int) -> str:
+    """Return the termination message of a container that ended."""
+    content, path = b"", plan["message_file"]
+    if path is not None:
+        try:
+            with open(path, "rb") as file:
+                content = file.read(4096)
+        except OSError:  # the container removed it
+            content = b""
+    end = last_lines(log.tail(16 * 1024), lines=80, size=2048)
+    return termination_message(content, log=end, policy=plan["message_policy"], exit_code=exit_code)
