@@ -75,25 +75,29 @@ class Reflector:
         """Mirror until cancelled; failures of the API server are waited out, never raised."""
         backoff = Backoff(first=1.6, cap=30.0)  # its first wait is 0.8 s at least
         while True:
-            lasted, error = await self._round()
-            await asyncio.sleep(_pause(backoff, lasted, error))
+            lasted, moved, error = await self._round()
+            await asyncio.sleep(_pause(backoff, lasted, moved, error))
 
-    async def _round(self) -> tuple[float, ClusterError | None]:
-        """List if need be, watch once; return how long the watch lasted and what ended it."""
+    async def _round(self) -> tuple[float, bool, ClusterError | None]:
+        """List if need be, watch once.
+
+        Returns how long the watch lasted, whether it told anything, and what ended it.
+        """
         clock = asyncio.get_running_loop().time
         started: float | None = None
-        error: ClusterError | None = None
+        version, error = self._version, None
         try:
             if not self._version:
                 await self._list()
             elif clock() - self._compared >= self._compare_every:
                 await self._compare()
-            started = clock()
+            started, version = clock(), self._version
             await self._watch()
         except ClusterError as caught:
             error = caught
             self._judge(error)
-        return (0.0 if started is None else clock() - started), error
+        moved = self._version not in ("", version)
+        return (0.0 if started is None else clock() - started), moved, error
 
     def _judge(self, error: ClusterError) -> None:
         """Decide whether the next round lists: not where the same watch may work later."""
@@ -246,11 +250,14 @@ class Reflector:
             return raw
 
 
-def _pause(backoff: Backoff, lasted: float, error: ClusterError | None) -> float:
-    """Return the seconds until the next round; 0 only after a watch that did its work."""
+def _pause(backoff: Backoff, lasted: float, moved: bool, error: ClusterError | None) -> float:
+    """Return the seconds until the next round; 0 only after a watch that did its work.
+
+    However short: the API server ends watches that fall behind, and waiting makes that worse.
+    """
     if lasted >= _HEALTHY:
         backoff.reset()
-    if lasted >= _SHORT and (error is None or isinstance(error, ExpiredError)):
+    if (moved or lasted >= _SHORT) and (error is None or isinstance(error, ExpiredError)):
         return 0.0
     pause = backoff.next()
     if isinstance(error, ThrottledError):
