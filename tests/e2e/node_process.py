@@ -72,7 +72,8 @@ class NodeProcess:
         def taken() -> bool:
             self.check()
             node = self.plane.get("node", self.name)
-            conditions = {one["type"]: one["status"] for one in node["status"].get("conditions", ())}
+            said = node["status"].get("conditions", ())
+            conditions = {one["type"]: one["status"] for one in said}
             taints = {taint["key"] for taint in node["spec"].get("taints", ())}
             ready = conditions.get("Ready") == "True"
             return ready and "node.kubernetes.io/not-ready" not in taints
