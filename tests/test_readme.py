@@ -52,6 +52,12 @@ async def test_the_provider_of_the_readme_runs_a_pod() -> None:
             await provider.delete_pod(pod.key, grace_period=30.0)
 
 
-def test_the_readme_names_the_commands_that_ci_runs() -> None:
+def test_the_first_block_is_the_whole_set_up() -> None:
+    """Two lines: tests/cli/test_dev.py runs the first's command, CI runs the second's."""
+    blocks = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
+    first, second = blocks[0].splitlines()
+    assert first.endswith("pip install -e '.[dev]' && vk dev --apply examples/nginx.yaml")
+    assert second.endswith("pip install -e '.[test]' && python3 -m pytest -q")
     ci = (Path(__file__).parent.parent / ".ci" / "run").read_text()
-    assert "python -m pytest -q" in README and "python -m pytest -q" in ci
+    assert "pip install --quiet --disable-pip-version-check -e '.[test]'" in ci
+    assert "python -m pytest -q" in ci

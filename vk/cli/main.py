@@ -105,6 +105,27 @@ def providers(name: str | None) -> int:
     return 0
 
 
+@command.command("dev", short_help="Try a node on a small cluster in this process.")
+@click.option("--provider", default="mock", show_default=True, help="Provider that runs the pods.")
+@click.option("--provider-config", default="", help="The provider's file: TOML, YAML, JSON.")
+@click.option("--set", multiple=True, help="KEY=VALUE of the provider's configuration; repeatable.")
+@click.option(
+    "--apply", multiple=True, help="Manifests to submit; '-': standard input; repeatable."
+)
+@click.option("--port", default="", help="Port of the API server; any that is free by default.")
+@click.option("--state-folder", default="", help="Where kubeconfig and certificates go.")
+@click.option("--nodename", default="vk-dev", show_default=True, help="Name of the node.")
+@click.option("--log-level", default="warning", show_default=True, help="What goes to the log.")
+def dev_command(**flags: Any) -> int:
+    """Start a small Kubernetes cluster in this process, with one node, until Ctrl-C.
+
+    Shows nodes and pods as they change. Nothing is kept when it ends.
+    """
+    from vk.cli.dev import Flags, dev
+
+    return dev(Flags(**flags))
+
+
 @command.command()
 def version() -> int:
     """Print the version."""

@@ -156,9 +156,7 @@ async def submit(client: Client, manifest: Manifest) -> None:
         try:
             await client.create(resource, body, namespace=manifest.namespace)
         except ConflictError:
-            await client.patch(
-                resource, manifest.name, body, namespace=manifest.namespace, form="merge"
-            )
+            await client.patch(resource, manifest.name, body, namespace=manifest.namespace)
     except ClusterError as error:
         raise ConfigError(f"--apply: {manifest.place}: {error}") from error
 

@@ -8,6 +8,7 @@ from datetime import datetime
 import attrs
 
 from vk.models.keys import PodKey
+from vk.models.tuples import as_tuple
 
 __all__ = ["NodeStats", "PodStats", "Usage"]
 
@@ -47,5 +48,5 @@ class PodStats:
 class NodeStats:
     """The node and its pods. ``total`` None: the sum of the pods."""
 
-    pods: tuple[PodStats, ...] = attrs.field(default=(), converter=tuple)
+    pods: tuple[PodStats, ...] = attrs.field(default=(), converter=as_tuple)
     total: Usage | None = None

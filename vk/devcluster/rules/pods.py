@@ -15,7 +15,7 @@ from typing import Any
 from vk.devcluster.rules.causes import Cause, forbidden
 from vk.devcluster.rules.pods_changes import change_faults, ephemeral_faults
 from vk.devcluster.rules.pods_checks import pod_faults
-from vk.devcluster.rules.pods_defaults import admit_pod, set_pod_defaults
+from vk.devcluster.rules.pods_defaults import admit_pod, set_pod_defaults, tolerate_lost_nodes
 from vk.devcluster.rules.pods_resources import qos_class
 from vk.devcluster.rules.pods_status import status_faults
 from vk.devcluster.rules.strategy import Strategy
@@ -58,6 +58,8 @@ def _prepare_update(old: dict[str, Any], new: dict[str, Any], subresource: str) 
         _prepare_status(old, new)
         return
     new["status"] = old["status"]
+    if not subresource:
+        tolerate_lost_nodes(new["spec"])
     if subresource == "ephemeralcontainers":
         containers = new["spec"].get("ephemeralContainers")
         new["spec"] = dict(old["spec"])

@@ -18,7 +18,7 @@ from vk.devcluster.rules.literals import round_up_to_milli
 from vk.devcluster.rules.pods_resources import default_pod_level_resources
 from vk.devcluster.rules.volumes_defaults import set_volume_defaults
 
-__all__ = ["admit_pod", "all_containers", "set_pod_defaults"]
+__all__ = ["admit_pod", "all_containers", "set_pod_defaults", "tolerate_lost_nodes"]
 
 _SPEC_DEFAULTS = {
     "dnsPolicy": "ClusterFirst",
@@ -73,7 +73,7 @@ def admit_pod(pod: dict[str, Any]) -> None:
     if "priorityClassName" not in spec or spec["priorityClassName"] in _PRIORITIES:
         spec.setdefault("priority", _PRIORITIES.get(spec.get("priorityClassName", ""), 0))
         spec.setdefault("preemptionPolicy", "PreemptLowerPriority")
-    _tolerate_lost_nodes(spec)
+    tolerate_lost_nodes(spec)
 
 
 _PRIORITIES = {"system-cluster-critical": 2_000_000_000, "system-node-critical": 2_000_001_000}
@@ -86,7 +86,8 @@ def _join_service_account_names(spec: dict[str, Any]) -> None:
         spec["serviceAccountName"] = spec["serviceAccount"] = name
 
 
-def _tolerate_lost_nodes(spec: dict[str, Any]) -> None:
+def tolerate_lost_nodes(spec: dict[str, Any]) -> None:
+    """Give a pod, new or changed, the default time on a node that is not ready or away."""
     tolerations: list[dict[str, Any]] = spec.get("tolerations") or []
     for key in (_NOT_READY, _UNREACHABLE):
         if not any(_tolerates_eviction(toleration, key) for toleration in tolerations):
