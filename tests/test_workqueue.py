@@ -149,3 +149,33 @@ async def test_a_cancelled_get_loses_no_key() -> None:
     await asyncio.gather(waiting, return_exceptions=True)
     async with asyncio.timeout(1):
         assert await queue.get() == "a"
+
+
+async def test_an_observer_is_told_how_long_keys_wait_and_the_work_takes() -> None:
+    """Waiting begins when a key is due, not when it was added."""
+    told: list[tuple[str, float]] = []
+
+    class Observer:
+        def added(self) -> None:
+            told.append(("added", 0.0))
+
+        def retried(self) -> None:
+            told.append(("retried", 0.0))
+
+        def waited(self, seconds: float, /) -> None:
+            told.append(("waited", round(seconds, 3)))
+
+        def worked(self, seconds: float, /) -> None:
+            told.append(("worked", round(seconds, 3)))
+
+    queue: WorkQueue[str] = WorkQueue(observer=Observer())
+    queue.add("a", 5.0)
+    await asyncio.sleep(7)
+    await queue.get()
+    assert [round(one, 3) for one in queue.unfinished()] == [0.0]
+    await asyncio.sleep(3)
+    assert [round(one, 3) for one in queue.unfinished()] == [3.0]
+    queue.retry("a")
+    queue.done("a")
+    assert told[:4] == [("added", 0.0), ("waited", 2.0), ("retried", 0.0), ("worked", 3.0)]
+    assert queue.unfinished() == []

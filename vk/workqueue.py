@@ -11,27 +11,47 @@ import asyncio
 import heapq
 from collections import deque
 from collections.abc import Hashable
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import attrs
 
 from vk.aio.backoff import Backoff
 
-__all__ = ["WorkQueue"]
+__all__ = ["Observer", "WorkQueue"]
 
 K = TypeVar("K", bound=Hashable)
+
+
+class Observer(Protocol):
+    """Is told how the queue does; seconds. Never blocks or raises."""
+
+    def added(self) -> None: ...
+    def retried(self) -> None: ...
+    def waited(self, seconds: float, /) -> None: ...
+    def worked(self, seconds: float, /) -> None: ...
+
+
+class _Nobody:
+    def added(self) -> None: ...
+    def retried(self) -> None: ...
+    def waited(self, seconds: float, /) -> None: ...
+    def worked(self, seconds: float, /) -> None: ...
 
 
 @attrs.define(eq=False)
 class WorkQueue(Generic[K]):
     """See the module. All methods but `get` are synchronous; one event loop only."""
 
+    observer: Observer = attrs.field(factory=_Nobody, repr=False)
     _ready: deque[K] = attrs.field(factory=deque, init=False)
     _due: dict[K, float] = attrs.field(factory=dict, init=False)
     """When a waiting key is due; 0.0 once it is in ``_ready``."""
     _heap: list[tuple[float, int, K]] = attrs.field(factory=list, init=False)
     _count: int = attrs.field(default=0, init=False)
-    _working: set[K] = attrs.field(factory=set, init=False)
+    _since: dict[K, float] = attrs.field(factory=dict, init=False)
+    """Since when a key in ``_ready`` is due."""
+    _working: dict[K, float] = attrs.field(factory=dict, init=False)
+    """Keys that are worked on, since when."""
     _again: dict[K, float] = attrs.field(factory=dict, init=False)
     """Keys added while worked on, with the time at which they are due."""
     _failures: dict[K, Backoff] = attrs.field(factory=dict, init=False)
@@ -52,8 +72,10 @@ class WorkQueue(Generic[K]):
         if waiting is not None and waiting <= due:
             return
         self._due[key] = due
+        self.observer.added()
         if due == 0.0:
             self._ready.append(key)
+            self._since[key] = asyncio.get_running_loop().time()
             self._wake()
         else:
             self._count += 1
@@ -63,11 +85,17 @@ class WorkQueue(Generic[K]):
 
     def retry(self, key: K) -> None:
         """Make ``key`` due after a delay that grows until `forget`, to 5 min at most."""
+        self.observer.retried()
         self.add(key, self._failures.setdefault(key, Backoff(first=0.5, cap=300.0)).next())
 
     def forget(self, key: K) -> None:
         """Forget the failures of ``key``."""
         self._failures.pop(key, None)
+
+    def unfinished(self) -> list[float]:
+        """Return for how long each key that is worked on is being worked on."""
+        now = asyncio.get_running_loop().time()
+        return [now - since for since in self._working.values()]
 
     async def get(self) -> K:
         """Wait for a due key and take it; call `done` when the work on it has ended."""
@@ -76,12 +104,15 @@ class WorkQueue(Generic[K]):
             await self._waiter
         key = self._ready.popleft()
         del self._due[key]
-        self._working.add(key)
+        self._working[key] = moment = asyncio.get_running_loop().time()
+        self.observer.waited(moment - self._since.pop(key, moment))
         return key
 
     def done(self, key: K) -> None:
         """End the work on ``key``; it waits again if it was added meanwhile."""
-        self._working.discard(key)
+        since = self._working.pop(key, None)
+        if since is not None:
+            self.observer.worked(asyncio.get_running_loop().time() - since)
         due = self._again.pop(key, None)
         if due is not None:
             self.add(key, due - asyncio.get_running_loop().time() if due else 0.0)
@@ -102,6 +133,7 @@ class WorkQueue(Generic[K]):
             if self._due.get(key) == due:  # else it moved earlier and was taken
                 self._due[key] = 0.0
                 self._ready.append(key)
+                self._since[key] = now
         self._timer = None
         if self._heap:
             self._arm()

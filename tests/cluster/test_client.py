@@ -224,3 +224,21 @@ async def test_qps_paces_requests() -> None:
         for _ in range(6):
             await client.get(PODS, "a", namespace="x")
         assert clock() - started >= 0.045
+
+
+async def test_every_request_is_told_with_its_status() -> None:
+    """0 where there was no answer; a watch counts when its answer begins."""
+    told: list[tuple[str, int]] = []
+
+    def observe(method: str, status: int, seconds: float) -> None:
+        assert seconds >= 0
+        told.append((method, status))
+
+    async def handler(request: web.Request) -> web.Response:
+        return answer({"kind": "Pod"}, 404 if request.method == "DELETE" else 200)
+
+    async with client_of(handler, observe=observe) as client:
+        await client.get(PODS, "a", namespace="b")
+        with pytest.raises(errors.ObjectNotFoundError):
+            await client.delete(PODS, "a", namespace="b")
+    assert told == [("GET", 200), ("DELETE", 404)]

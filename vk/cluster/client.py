@@ -15,7 +15,7 @@ import attrs
 
 from vk.cluster.config import Access
 from vk.cluster.resources import Resource
-from vk.cluster.transport import Transport
+from vk.cluster.transport import Observe, Transport
 from vk.cluster.watch import Event, events
 from vk.errors import ExpiredError
 
@@ -54,11 +54,17 @@ class Client:
     qps: float = attrs.field(default=0.0, kw_only=True)
     burst: int = attrs.field(default=0, kw_only=True)
     connections: int = attrs.field(default=64, kw_only=True)
+    _observe: Observe | None = attrs.field(default=None, kw_only=True, repr=False)
     _transport: Transport = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         self._transport = Transport(
-            self._access, self.user_agent, self.qps, self.burst, self.connections
+            self._access,
+            self.user_agent,
+            self.qps,
+            self.burst,
+            self.connections,
+            self._observe,
         )
 
     async def __aenter__(self) -> Client:

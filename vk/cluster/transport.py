@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from time import monotonic
 from typing import Any
 
 import aiohttp
@@ -26,9 +27,12 @@ from vk.cluster.limit import Bucket
 from vk.cluster.sockets import Sockets
 from vk.errors import ClusterError, ThrottledError, UnavailableError
 
-__all__ = ["Transport"]
+__all__ = ["Observe", "Transport"]
 
 Object = dict[str, Any]
+
+Observe = Callable[[str, int, float], None]
+"""Called with method, status (0: no answer) and seconds of each request; never raises."""
 
 _LONGEST_PAUSE = 60.0
 
@@ -42,6 +46,7 @@ class Transport:
     _qps: float
     _burst: int
     _connections: int
+    _observe: Observe | None = attrs.field(default=None, repr=False)
     sockets: Sockets = attrs.field(init=False, repr=False)
     _calls: aiohttp.ClientSession | None = attrs.field(default=None, init=False, repr=False)
     _watches: aiohttp.ClientSession | None = attrs.field(default=None, init=False, repr=False)
@@ -150,15 +155,22 @@ class Transport:
             self._headers.clear()
             self._authorization = authorization
         headers = self._headers.get(content_type) or self._make_headers(content_type)
-        return await session.request(
-            method,
-            URL(self._access.server + path, encoded=True),
-            data=data,
-            headers=headers,
-            ssl=self._access.ssl_context or True,
-            server_hostname=self._access.server_name,
-            allow_redirects=False,
-        )
+        started, status = monotonic(), 0
+        try:
+            response = await session.request(
+                method,
+                URL(self._access.server + path, encoded=True),
+                data=data,
+                headers=headers,
+                ssl=self._access.ssl_context or True,
+                server_hostname=self._access.server_name,
+                allow_redirects=False,
+            )
+            status = response.status
+            return response
+        finally:
+            if self._observe is not None:
+                self._observe(method, status, monotonic() - started)
 
     def _make_headers(self, content_type: str) -> CIMultiDict[str]:
         headers = CIMultiDict(

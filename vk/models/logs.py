@@ -25,3 +25,5 @@ class LogOptions:
     """Begin each line with its time in RFC 3339 and a space."""
     previous: bool = False
     """The log of the run before the container's last restart."""
+    stream: str | None = None
+    """``stdout`` or ``stderr`` alone; asked only of providers with `Provider.splits_logs`."""

@@ -28,6 +28,7 @@ from vk.pods.budget import CreateBudget
 from vk.pods.prepare import NotReadyError, Preparation, RefusedError
 from vk.pods.records import Accepted, Held, Record, Verdict
 from vk.pods.refusals import Refusals
+from vk.pods.timing import Timed, untimed
 from vk.provider import Emit, Provider
 
 __all__ = ["Act"]
@@ -55,6 +56,7 @@ class Act:
     emit: Emit
     ask_list: Callable[[], None]
     """Wants a complete list soon."""
+    timed: Timed = untimed
 
     async def create(self, record: Record) -> None:
         """Give the pod to the provider, or note why not."""
@@ -65,7 +67,7 @@ class Act:
             pod = await self.prepare.pod(record.key, raw)
             self.check_lease()
             self._spend()
-            async with asyncio.timeout(self.provider.create_timeout):
+            async with self.timed("create_pod", self.provider.create_timeout):
                 status = await self.provider.create_pod(pod)
         except NotReadyError as error:
             self._wait(record, error.reason, str(error), error.retry_after)
@@ -115,7 +117,7 @@ class Act:
         try:
             pod = await self.prepare.changed(record.key, raw)
             self.check_lease()
-            async with asyncio.timeout(self.provider.update_timeout):
+            async with self.timed("update_pod", self.provider.update_timeout):
                 status = await self.provider.update_pod(pod, frozenset(changed))
         except (UnsupportedError, PermanentError) as error:
             self._settle(record, raw)
@@ -151,7 +153,7 @@ class Act:
         began = _clock()
         try:
             self.check_lease()
-            async with asyncio.timeout(self.provider.delete_timeout):
+            async with self.timed("delete_pod", self.provider.delete_timeout):
                 status = await self.provider.delete_pod(record.key, grace_period=grace_period)
         except NotFoundError:
             self.absent(record)
@@ -183,7 +185,7 @@ class Act:
         """Ask for this pod directly, or for a list where the provider has no direct look-up."""
         before = record.said_at
         try:
-            async with asyncio.timeout(self.provider.get_timeout):
+            async with self.timed("get_pods", self.provider.get_timeout):
                 statuses = await self.provider.get_pods((record.key,))
         except UnsupportedError:
             self.ask_list()

@@ -21,6 +21,7 @@ from vk.pods.losses import APART, LISTS, is_suspect
 from vk.pods.phase import is_final
 from vk.pods.records import Accepted, Held, Record, Verdict
 from vk.pods.removal import Orphans
+from vk.pods.timing import Timed, untimed
 from vk.provider import Provider
 
 __all__ = ["Feed"]
@@ -44,6 +45,7 @@ class Feed:
     orphans: Orphans
     suspect: Callable[[bool], None]
     """Told when the provider is doubted, and when no longer."""
+    timed: Timed = untimed
     _wanted: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
     _started: float = attrs.field(default=0.0, init=False)
     _suspect_since: float | None = attrs.field(default=None, init=False)
@@ -138,7 +140,7 @@ class Feed:
     async def _list(self) -> bool:
         began = _clock()
         try:
-            async with asyncio.timeout(self.provider.list_timeout):
+            async with self.timed("list_pods", self.provider.list_timeout):
                 statuses = await self.provider.list_pods()
         except Exception as error:  # noqa: BLE001 # any failure of a list means unknown, never empty
             log.warning("list of the provider's pods failed", extra={"error": repr(error)})
@@ -234,7 +236,7 @@ class Feed:
             return []
         keys = [record.key for record in missing]
         try:
-            async with asyncio.timeout(self.provider.get_timeout):
+            async with self.timed("get_pods", self.provider.get_timeout):
                 statuses = await self.provider.get_pods(keys)
         except UnsupportedError:
             return None

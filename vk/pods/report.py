@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 import operator
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import attrs
@@ -19,7 +20,7 @@ from vk.cluster.resources import PODS
 from vk.errors import ConflictError, InvalidObjectError, ObjectNotFoundError
 from vk.models.keys import PodKey
 from vk.models.pod import Json
-from vk.models.time import now
+from vk.models.time import now, parse_time
 from vk.pods.difference import difference
 from vk.pods.phase import is_final
 from vk.pods.records import Held, Record
@@ -37,6 +38,8 @@ class Report:
 
     client: Client
     emit: Emit
+    started: Callable[[float], None] = lambda seconds: None
+    """Told how long a pod took to start, from being made to the write that says Running."""
     written: int = 0
 
     def patch(self, record: Record) -> dict[str, Any] | None:
@@ -75,6 +78,11 @@ class Report:
             record.pod = pod
             record.judged = ((pod, *said), None)
         self._tell(record, before, patch["status"])
+        old = (before.get("status") or {}).get("phase")
+        if patch["status"].get("phase") == "Running" and old != "Running":
+            made = parse_time(pod["metadata"].get("creationTimestamp"))
+            if made is not None:
+                self.started(max(0.0, (datetime.now(UTC) - made).total_seconds()))
 
     async def annotate(self, key: PodKey, annotations: Mapping[str, str]) -> None:
         """Put annotations on the pod; nothing happens where it is gone or another one."""
