@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from vk.fields import FieldTable
     from vk.hookspecs import Register, hookimpl
     from vk.kubelet import VirtualKubelet
+    from vk.log_lines import LineFilter, filter_lines
     from vk.models.keys import ContainerKey, PodKey
     from vk.models.logs import LogOptions
     from vk.models.node import Address, NodeInfo, Taint
@@ -66,6 +67,7 @@ _HOMES = {
     "vk.fields": ("FieldTable",),
     "vk.hookspecs": ("Register", "hookimpl"),
     "vk.kubelet": ("VirtualKubelet",),
+    "vk.log_lines": ("LineFilter", "filter_lines"),
     "vk.models.keys": ("ContainerKey", "PodKey"),
     "vk.models.logs": ("LogOptions",),
     "vk.models.node": ("Address", "NodeInfo", "Taint"),
@@ -107,6 +109,7 @@ __all__ = [  # noqa: RUF022 # written out for type checkers; a test compares it 
     "HostAlias",
     "InvalidInputError",
     "Latest",
+    "LineFilter",
     "LogOptions",
     "NodeInfo",
     "NodeStats",
@@ -135,6 +138,7 @@ __all__ = [  # noqa: RUF022 # written out for type checkers; a test compares it 
     "VkError",
     "Waiting",
     "__version__",
+    "filter_lines",
     "hookimpl",
 ]
 

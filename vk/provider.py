@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from types import TracebackType
 from typing import Any, ClassVar, Protocol, Self
 
@@ -17,6 +18,7 @@ import attrs
 
 from vk.errors import UnsupportedError
 from vk.fields import FieldTable
+from vk.log_lines import follow
 from vk.models.keys import ContainerKey, PodKey
 from vk.models.logs import LogOptions
 from vk.models.node import NodeInfo
@@ -63,6 +65,33 @@ class ProviderContext:
     node_changed: Callable[[], None] = attrs.field(repr=False)
     """Ask the core to call `Provider.describe_node` soon."""
 
+    def follow(
+        self,
+        container: ContainerKey,
+        options: LogOptions,
+        poll: Callable[[datetime | None], Awaitable[bytes]],
+        *,
+        interval: float = 2.0,
+    ) -> AsyncIterator[bytes]:
+        """Return an iterator for `Provider.logs` over a log that can only be asked for.
+
+        ``poll(since)`` returns whole lines that begin with their times, in RFC 3339 and a space:
+        all from ``since`` on, or None: all that there are. It is called each ``interval`` seconds
+        until the container's status says that it ended; without ``follow`` in ``options`` once.
+        """
+        ended = (lambda: self._ended(container)) if options.follow else (lambda: True)
+        return follow(options, poll, ended, interval=interval)
+
+    def _ended(self, container: ContainerKey) -> bool:
+        pod = self.pods.get(container.pod.uid)
+        status = pod.raw.get("status") or {} if pod is not None else {}
+        lists = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
+        return not any(
+            one["name"] == container.name and "running" in (one.get("state") or {})
+            for field in lists
+            for one in status.get(field) or ()
+        )
+
 
 @attrs.define(eq=False)
 class Provider(ABC):
@@ -88,6 +117,8 @@ class Provider(ABC):
     """Seconds between two complete lists beside `watch_pods`."""
     list_lag: ClassVar[float] = 0.0
     """Seconds for which a new workload may be missing from a list."""
+    splits_logs: ClassVar[bool] = False
+    """Whether `logs` can give stdout or stderr alone."""
     create_timeout: ClassVar[float] = 120.0
     update_timeout: ClassVar[float] = 120.0
     delete_timeout: ClassVar[float] = 120.0

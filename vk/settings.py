@@ -36,6 +36,20 @@ class Settings:
     internal_ip: str = ""
     """Address of the node; empty: the local address that reaches the API server."""
     kubelet_port: int = 10250
+    """Port of the kubelet's API; 0: any that is free."""
+    serving_certificate: Path | None = None
+    """PEM file, with ``serving_key``; None: self-signed until ``serving_signer`` has signed one."""
+    serving_key: Path | None = None
+    client_authority: Path | None = None
+    """PEM file that verifies clients; None: where API servers publish theirs."""
+    serving_signer: str = "kubernetes.io/kubelet-serving"
+    """Who signs serving certificates; empty: nobody is asked."""
+    stream_idle_timeout: float = 4 * 3600.0
+    """An exec, attach or port-forward that nothing passes for so long is ended."""
+    authorization_webhook_get_exec: bool = False
+    """A GET of exec, attach and port-forward needs verb ``get`` only, as the Go program has it."""
+    insecure_dev: bool = False
+    """Serve everybody, on loopback only."""
     taints: tuple[Taint, ...] = ()
     """Taints of the node; the command line's default is one that keeps ordinary pods away."""
     pod_sync_workers: int = 64

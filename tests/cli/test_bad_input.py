@@ -155,7 +155,12 @@ def test_a_provider_that_cannot_be_used_is_named_with_its_distribution(
             "not TOML: Invalid value (at line 2",
         ),
         ("--config", "vk.yaml", "provider: mock\nos: [", "not YAML: line 2"),
-        ("--config", "vk.yaml", "povider: mock", "unknown key 'povider', known: cluster-dns"),
+        (
+            "--config",
+            "vk.yaml",
+            "povider: mock",
+            "unknown key 'povider', known: authorization-webhook-get-exec",
+        ),
         ("--config", "vk.yaml", "provider: mock\nos: beos", "os: expected one of linux, windows"),
         ("--provider-config", "mock.toml", "cpu = \n", "not TOML: Invalid value (at line 1"),
         ("--provider-config", "mock.toml", 'cup = "4"', "cup"),

@@ -90,7 +90,11 @@ def test_a_wrong_setting_names_its_place(
 @pytest.mark.parametrize(
     ("suffix", "content", "told"),
     [
-        ("toml", 'node_name = "x"', "unknown key 'node_name', known: cluster-dns"),
+        (
+            "toml",
+            'node_name = "x"',
+            "unknown key 'node_name', known: authorization-webhook-get-exec",
+        ),
         ("toml", "a = [", "not TOML: "),
         ("yaml", "a: 1\nb: [", "not YAML: line 2"),
         ("yaml", "- a", "expected a mapping"),

@@ -20,7 +20,6 @@ _IGNORED = frozenset(
         "metrics-addr",
         "namespace",
         "stream-creation-timeout",
-        "stream-idle-timeout",
         "trace-exporter",
         "trace-sample-rate",
         "trace-service-name",

@@ -126,6 +126,17 @@ def dev_command(**flags: Any) -> int:
     return dev(Flags(**flags))
 
 
+@command.command("status", short_help="Show what a running node is busy with.")
+@click.argument("node")
+@click.option("--kubeconfig", default="", envvar="KUBECONFIG", help="Path of the kubeconfig.")
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as it came.")
+def status_command(node: str, kubeconfig: str, as_json: bool) -> int:
+    """Show pods, retries, conditions and lease of NODE, asked through the API server."""
+    from vk.cli.status import status
+
+    return status(node, kubeconfig=kubeconfig, as_json=as_json)
+
+
 @command.command()
 def version() -> int:
     """Print the version."""

@@ -28,6 +28,7 @@ __all__ = [
     "path",
     "port",
     "positive_duration",
+    "signer",
     "taint_key",
     "text",
 ]
@@ -152,6 +153,16 @@ def port(value: Any) -> int:
     if not 0 < found < 65536:
         raise ValueError("a port, 1 to 65535")
     return found
+
+
+def signer(value: Any) -> str:
+    """A signer's name, or the word none, which is empty as a value."""
+    if value == "none":
+        return ""
+    domain, _, last = value.partition("/") if isinstance(value, str) else ("", "", "")
+    if not (_SUBDOMAIN.fullmatch(domain) and "." in domain and _SUBDOMAIN.fullmatch(last)):
+        raise ValueError("a signer such as kubernetes.io/kubelet-serving, or none")
+    return str(value)
 
 
 def address(value: Any) -> str:

@@ -73,6 +73,7 @@ class NodeController:
     _again: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
     _uid: str = attrs.field(default="", init=False)
     _deleted: str | None = attrs.field(default=None, init=False)
+    _port: int = attrs.field(default=0, init=False)
     _written_at: float = attrs.field(default=float("-inf"), init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -138,6 +139,21 @@ class NodeController:
         """Ask the provider for its description soon. Never blocks."""
         self._again.set()
 
+    def listens(self, port: int) -> None:
+        """Say on the node that the kubelet's API listens on ``port``. Never blocks."""
+        self._port = port
+        self._wake.set()
+
+    def hosts(self) -> tuple[str, ...]:
+        """Return the names and addresses of the node, as known now."""
+        own = (self.settings.node_name, self.settings.internal_ip or self.client.local_address())
+        described = () if self._info is None else self._wanted().addresses
+        return tuple(dict.fromkeys((*own, *(one.address for one in described))))
+
+    def doubts(self) -> tuple[Condition, ...]:
+        """Return the conditions that only hold for now; none of them when all is well."""
+        return (*self._health.conditions(), *self._conditions.values())
+
     def set_condition(self, condition: Condition) -> None:
         """Put a condition on the Node until it is cleared, before the provider's own."""
         if self._conditions.get(condition.type) != condition:
@@ -188,7 +204,8 @@ class NodeController:
             provider_name=self.provider_name,
             internal_ip=self.settings.internal_ip or self.client.local_address(),
             taints=self._health.taints(),
-            conditions=(*self._health.conditions(), *self._conditions.values()),
+            conditions=self.doubts(),
+            port=self._port,
         )
 
     async def _write_metadata(self) -> None:

@@ -22,6 +22,7 @@ from vk.models.node import Address, NodeInfo, Taint
 from vk.models.pod import Json
 from vk.models.status import Condition
 from vk.node.conditions import HEALTHY, conditions_patch
+from vk.node.endpoint import endpoint_patch
 from vk.notation.quantity import parse_quantity
 from vk.settings import Settings
 
@@ -48,6 +49,8 @@ class Wanted:
     conditions: Mapping[str, Condition]
     addresses: tuple[Address, ...]
     node_info: Mapping[str, str]
+    port: int = 0
+    """Where the kubelet's API listens; 0: nowhere."""
 
 
 def wanted(
@@ -58,6 +61,7 @@ def wanted(
     internal_ip: str,
     taints: Iterable[Taint] = (),
     conditions: Iterable[Condition] = (),
+    port: int = 0,
 ) -> Wanted:
     """Put configuration, the provider's description and the state of the moment together.
 
@@ -77,6 +81,7 @@ def wanted(
         conditions={condition.type: condition for condition in every},
         addresses=_addresses(settings, info, internal_ip),
         node_info=_node_info(provider_name, os, architecture),
+        port=port,
     )
 
 
@@ -140,12 +145,13 @@ def status_patch(node: Json, want: Wanted, moment: datetime, *, force: bool = Fa
         "nodeInfo": _map_diff(status.get("nodeInfo"), want.node_info, ()),
     }
     changed = {key: value for key, value in changed.items() if value}
+    endpoint, moved = endpoint_patch(status, want.port)
     addresses = [{"type": item.type, "address": item.address} for item in want.addresses]
     if addresses != (status.get("addresses") or []):
         changed["addresses"] = [{"$patch": "replace"}, *addresses]
-    if not (changed or told or force):
+    if not (changed or told or moved or force):
         return None
-    return {"status": {**changed, "conditions": conditions}}
+    return {"status": {**changed, **endpoint, "conditions": conditions}}
 
 
 def _labels(name: str, os: str, architecture: str) -> dict[str, str]:

@@ -44,6 +44,8 @@ class Lease:
     node_name: str = attrs.field(kw_only=True)
     identity: str = attrs.field(kw_only=True)
     duration: float = attrs.field(kw_only=True)
+    holder: str = attrs.field(default="", init=False)
+    """Who had the lease when we last looked; empty: nobody."""
     _object: Json | None = attrs.field(default=None, init=False)
     _owner: str = attrs.field(default="", init=False)
     _sent: float | None = attrs.field(default=None, init=False)
@@ -64,6 +66,7 @@ class Lease:
                 async with asyncio.timeout(self.duration):
                     current = await self._read()
                     observed = _mark(current)
+                    self.holder = _holder(current) if current is not None else ""
                     if observed != seen:
                         seen, since = observed, self._clock()
                         self._tell(current)
@@ -144,7 +147,7 @@ class Lease:
             self._object = await self.client.replace(
                 LEASES, self.node_name, body, namespace=NAMESPACE
             )
-        self._sent = sent
+        self._sent, self.holder = sent, self.identity
 
     async def _renew(self) -> None:
         current = self._object
@@ -155,7 +158,8 @@ class Lease:
             except (ConflictError, ObjectNotFoundError):
                 current = await self._read()
                 if current is not None and _holder(current) not in ("", self.identity):
-                    raise self._lost(f"{_holder(current)} holds it") from None
+                    self.holder = _holder(current)
+                    raise self._lost(f"{self.holder} holds it") from None
         raise ConflictError(f"lease of node {self.node_name} changed {_TRIES} times while renewing")
 
     async def _empty(self) -> None:

@@ -1,0 +1,252 @@
+"""The kubelet's HTTPS API of one node: every part of it, built once, started and stopped.
+
+In: what `vk.kubelet` knows of the node, as values and small functions. Out: `Server.run`, which
+serves until cancelled, in a standby too; between `open` and `close`, while the provider is entered,
+the routes that need the provider work. Where nobody can be told apart it says so, loudly, and
+serves nothing but health.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import attrs
+import orjson
+from aiohttp import web
+
+from vk.aio.tasks import supervise, until_it_works
+from vk.cluster.client import Client
+from vk.cluster.reflector import Reflector
+from vk.cluster.resources import CONFIG_MAPS
+from vk.cluster.store import Store
+from vk.errors import ConfigError
+from vk.metrics import CONTENT_TYPE, Metrics
+from vk.models.status import PodStatus
+from vk.provider import Provider
+from vk.server.access import Access
+from vk.server.app import Handler, build_app
+from vk.server.authority import CONFIG_MAP, NAMESPACE, Authority
+from vk.server.certificates import Certificates
+from vk.server.configuration import Configuration
+from vk.server.csr import Signing
+from vk.server.followers import Followers
+from vk.server.health import Health
+from vk.server.limits import Places
+from vk.server.listener import Listener
+from vk.server.logs import Logs
+from vk.server.pods import Pods
+from vk.server.reviews import Reviews
+from vk.server.sessions import Streams
+from vk.server.stats import Stats
+from vk.server.targets import Targets
+from vk.settings import Settings
+
+__all__ = ["Server"]
+
+log = logging.getLogger(__name__)
+
+_LOOPBACK = ("127.", "::1")
+_PATIENCE = 2.0  # s that the first handshake waits for the authority of clients
+_GOODBYE = 1.0  # s that requests get at the end
+_BLIND = (
+    "nobody can be told apart, so only health is served: grant the role "
+    "extension-apiserver-authentication-reader, or create of tokenreviews, or name a CA file"
+)
+
+
+@attrs.define(eq=False, kw_only=True)
+class Server:
+    """Serves one node. Raises ConfigError for certificates that cannot be used."""
+
+    settings: Settings
+    client: Client = attrs.field(repr=False)
+    provider: Provider
+    pods: Store
+    """The pods of this node as the API server has them."""
+    statuses: Callable[[], Iterable[PodStatus]]
+    """What the provider last said of each."""
+    hosts: Callable[[], tuple[str, ...]]
+    """Names and addresses of the node as known now."""
+    ready: Callable[[], bool]
+    """Whether the caches are filled."""
+    summary: Callable[[], Mapping[str, Any]]
+    """What `vk status` shows."""
+    on_listen: Callable[[int], None]
+    """Called with the port."""
+    metrics: Metrics
+    acting: bool = attrs.field(default=False, init=False)
+    """Whether the provider is entered."""
+    places: Places = attrs.field(factory=Places, init=False)
+    """The connections there are."""
+    certificates: Certificates = attrs.field(init=False)
+    streams: Streams = attrs.field(init=False)
+    _authority: Authority = attrs.field(init=False)
+    _reviews: Reviews = attrs.field(init=False)
+    _access: Access = attrs.field(init=False)
+    _targets: Targets = attrs.field(init=False)
+    _followers: Followers = attrs.field(init=False)
+    _stats: Stats = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        settings, provider = self.settings, self.provider
+        self._authority = Authority(settings.client_authority)
+        self.certificates = Certificates(
+            authority=self._authority,
+            node_name=settings.node_name,
+            hosts=self.hosts,
+            files=_files(settings),
+        )
+        self._reviews = Reviews(self.client, settings.node_name)
+        self._access = Access(
+            authority=self._authority,
+            reviews=self._reviews,
+            lenient_get=settings.authorization_webhook_get_exec,
+            open=settings.insecure_dev,
+        )
+        self._targets = Targets(self.pods, lambda: self.acting)
+        self._followers = Followers(provider)
+        self._stats = Stats(provider, settings.node_name, self._targets.check_acting)
+        self.streams = Streams(
+            provider=provider, targets=self._targets, idle_timeout=settings.stream_idle_timeout
+        )
+        left = self.certificates.seconds_left
+        name = "kubelet_certificate_manager_server_ttl_seconds"
+        self.metrics.gauge(name, "Until the serving certificate expires.", lambda: [({}, left())])
+
+    async def run(self) -> None:
+        """Serve until cancelled; open streams end with it."""
+        app = build_app(self._handlers(), self._access, observe=self.metrics.served_request)
+        runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=_GOODBYE)
+        await runner.setup()
+        assert runner.server is not None
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(supervise("serving certificate", self.certificates.run))
+                if not self.settings.insecure_dev:
+                    await self._learn_access(tasks)
+                tasks.create_task(self._listener().run(runner.server))
+        finally:
+            await self._reviews.close()
+            await runner.cleanup()
+
+    @asynccontextmanager
+    async def serving_provider(self) -> AsyncIterator[None]:
+        """Let requests through to the provider inside; at the end those that run are ended."""
+        self.acting = True
+        try:
+            yield
+        finally:
+            self.acting = False
+            await self._end_sessions()
+
+    async def _end_sessions(self) -> None:
+        await self.streams.close()
+        await self._followers.close()
+        await self._stats.close()
+
+    def signing(self, folder: Path) -> Signing | None:
+        """Return what has the serving certificate signed, None where nobody is to be asked.
+
+        ``folder`` is this user's own. Run it while this process acts for the node.
+        """
+        settings = self.settings
+        if settings.serving_certificate is not None or not settings.serving_signer:
+            return None
+        return Signing(
+            client=self.client,
+            certificates=self.certificates,
+            signer=settings.serving_signer,
+            node_name=settings.node_name,
+            hosts=self.hosts,
+            folder=folder,
+        )
+
+    async def _learn_access(self, tasks: asyncio.TaskGroup) -> None:
+        """Find out how callers can be known; wait a little for it, then serve what is possible."""
+        known: asyncio.Event | None = None
+        if self.settings.client_authority is None:
+            reflector = Reflector(
+                self.client,
+                CONFIG_MAPS,
+                Store(),
+                self._authority.observe,
+                namespace=NAMESPACE,
+                field_selector=f"metadata.name={CONFIG_MAP}",
+            )
+            known = reflector.synced
+            tasks.create_task(supervise("authority of clients", reflector.run))
+        tasks.create_task(self._probe(known))
+        if known is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_PATIENCE):
+                    await known.wait()
+
+    async def _probe(self, known: asyncio.Event | None) -> None:
+        await until_it_works("cannot ask the API server about tokens", self._reviews.probe)
+        if known is not None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_PATIENCE):
+                    await known.wait()
+        if self._access.blind:
+            log.error(_BLIND, extra={"node": self.settings.node_name})
+
+    def _listener(self) -> Listener:
+        settings, address = self.settings, self.settings.internal_ip
+        host = address if address.startswith(_LOOPBACK) else ""
+        if settings.insecure_dev:
+            host = host or "127.0.0.1"
+            text = "everybody on this machine may use this node: --insecure-dev"
+            log.warning(text, extra={"host": host})
+        return Listener(
+            host=host,
+            port=settings.kubelet_port,
+            certificates=self.certificates,
+            on_listen=self.on_listen,
+            places=self.places,
+        )
+
+    def _handlers(self) -> Mapping[str, Handler]:
+        lists = Pods(self.pods, self.statuses)
+        health = Health(self.ready)
+        logs = Logs(self.provider, self._targets, self._followers)
+        return {
+            "pods": lists.wanted,
+            "running_pods": lists.running,
+            "logs": logs.answer,
+            "exec": self.streams.exec,
+            "attach": self.streams.attach,
+            "port_forward": self.streams.port_forward,
+            "run": self.streams.run,
+            "stats": self._stats.summary,
+            "resource_metrics": self._stats.metrics,
+            "metrics": self._answer_metrics,
+            "health": health.alive,
+            "ready": health.readiness,
+            "configuration": Configuration(self.settings).answer,
+            "summary": self._answer_summary,
+        }
+
+    async def _answer_metrics(self, request: web.Request) -> web.Response:
+        return web.Response(body=self.metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+
+    async def _answer_summary(self, request: web.Request) -> web.Response:
+        certificate = {
+            "source": self.certificates.source,
+            "expires": f"{self.certificates.not_after:%Y-%m-%dT%H:%M:%SZ}",
+        }
+        document = {**self.summary(), "certificate": certificate}
+        return web.Response(body=orjson.dumps(document), content_type="application/json")
+
+
+def _files(settings: Settings) -> tuple[Path, Path] | None:
+    certificate, key = settings.serving_certificate, settings.serving_key
+    if (certificate is None) != (key is None):
+        raise ConfigError(
+            "APISERVER_CERT_LOCATION, APISERVER_KEY_LOCATION: expected both or none of them"
+        )
+    return None if certificate is None or key is None else (certificate, key)

@@ -1,0 +1,69 @@
+"""Targets: the pod or container that a route names, or the refusal.
+
+In: names from the path, after one decoding. Out: what the API server wants on this node, never
+anything else that a provider may hold: a request cannot reach beyond the pods of this node. Every
+route that needs the provider asks here first, so the answer of a standby is given here too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import attrs
+
+from vk.cluster.store import Store
+from vk.models.keys import ContainerKey
+from vk.models.pod import Pod
+from vk.server.errors import Refusal
+
+__all__ = ["Targets"]
+
+_MIRROR = "kubernetes.io/config.mirror"
+_SHOWN = 253
+
+
+@attrs.define(eq=False)
+class Targets:
+    """Looks pods up in ``pods``, the mirror of the API server's pods of this node."""
+
+    pods: Store
+    acting: Callable[[], bool]
+    """Whether this process acts for the node: only then the provider is open."""
+
+    def pod(self, namespace: str, name: str, uid: str | None = None) -> Pod:
+        """Return the pod; ``uid``, if given, must be its own.
+
+        Raises Refusal: 404 where there is none, 503 in a standby.
+        """
+        self.check_acting()
+        raw = self.pods.get(namespace, name)
+        metadata = raw["metadata"] if raw is not None else {}
+        known = raw is not None and _MIRROR not in (metadata.get("annotations") or {})
+        if raw is None or not known or uid not in (None, metadata.get("uid")):
+            raise Refusal(404, f"pod {_shown(namespace)}/{_shown(name)} not found on this node")
+        return Pod(raw)
+
+    def container(
+        self, namespace: str, name: str, container: str, uid: str | None = None
+    ) -> ContainerKey:
+        """Return the key of a container, init container or ephemeral container of the pod.
+
+        Raises Refusal as `pod` does, and 404 where the pod has no such container.
+        """
+        pod = self.pod(namespace, name, uid)
+        every = (*pod.containers, *pod.init_containers, *pod.ephemeral_containers)
+        if all(container != one.name for one in every):
+            text = f"container {_shown(container)} not found in pod {pod.key}"
+            raise Refusal(404, text)
+        return ContainerKey(pod.key, container)
+
+    def check_acting(self) -> None:
+        """Raise Refusal 503 unless this process acts for the node."""
+        if not self.acting():
+            text = "this process does not act for the node: another one does, or it is starting"
+            raise Refusal(503, text, retry_after=5.0)
+
+
+def _shown(name: str) -> str:
+    """Names come from anybody: nothing unprintable, nothing endless."""
+    return name[:_SHOWN] if name.isprintable() else ascii(name[:_SHOWN])

@@ -1,0 +1,172 @@
+"""From a request to a connection of our own: the 101, written by hand, and the bytes after it.
+
+In: a request that was found right in every way. Out: a `Wire`, for SPDY. aiohttp upgrades to
+WebSockets only; so its transport is taken over, and its own protocol is told of nothing but the
+end.
+
+Surprising: the 101 may not be sent through aiohttp, whose parser would read what follows as HTTP;
+the client sends nothing before it, so nothing is lost. A reader that stalls is not cut off as other
+routes do it (a person who reads the output in a pager does just that): what waits for it is
+bounded, its peer must go on acknowledging, and the idle limit of the session holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections import deque
+from collections.abc import Mapping
+
+import attrs
+from aiohttp import web
+
+from vk.server.lifetime import ClientGoneError
+
+__all__ = ["Wire", "take_over", "tolerate_stalls"]
+
+_CHUNK = 1 << 16
+_AHEAD = 4
+_HIGH_WATER = 1 << 18
+_LONGEST_BACKLOG = 1 << 20
+_CLOSING = 5.0
+
+
+def take_over(request: web.Request, headers: Mapping[str, str]) -> Wire:
+    """Answer 101 with ``headers`` and return the connection behind it.
+
+    The caller closes it and then returns ``web.Response(status=101)``, which is never sent. Raises
+    ConnectionError when the client has gone.
+    """
+    transport, protocol = request.transport, request.protocol
+    if transport is None or transport.is_closing():
+        raise ClientGoneError("the client has gone before the answer")
+    if protocol.writing_paused:
+        protocol.resume_writing()  # from now on it is not told
+    protocol.keep_alive(False)
+    tolerate_stalls(transport)
+    wire = Wire(transport, transport.get_protocol())
+    transport.set_protocol(wire)
+    transport.set_write_buffer_limits(high=_HIGH_WATER)
+    transport.resume_reading()
+    lines = ["HTTP/1.1 101 Switching Protocols", "Connection: Upgrade"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    transport.write("\r\n".join([*lines, "", ""]).encode("ascii"))
+    return wire
+
+
+def tolerate_stalls(transport: asyncio.BaseTransport) -> None:
+    """Let the kernel keep a connection whose peer acknowledges, though it reads nothing."""
+    opened, option = transport.get_extra_info("socket"), getattr(socket, "TCP_USER_TIMEOUT", None)
+    if opened is not None and option is not None and opened.family != socket.AF_UNIX:
+        opened.setsockopt(socket.IPPROTO_TCP, option, 0)
+
+
+@attrs.define(eq=False)
+class Wire(asyncio.BufferedProtocol):
+    """A connection as chunks in and bytes out. For one reader and several writers."""
+
+    _transport: asyncio.Transport = attrs.field(repr=False)
+    _before: asyncio.BaseProtocol = attrs.field(repr=False)
+    # Four times as much would wait here if the transport chose how much it hands over at a time.
+    _buffer: memoryview = attrs.field(
+        factory=lambda: memoryview(bytearray(_CHUNK)), init=False, repr=False
+    )
+    _chunks: deque[bytes] = attrs.field(factory=deque, init=False, repr=False)
+    _arrived: asyncio.Event = attrs.field(factory=asyncio.Event, init=False, repr=False)
+    _writable: asyncio.Event = attrs.field(init=False, repr=False)
+    _lost: asyncio.Event = attrs.field(factory=asyncio.Event, init=False, repr=False)
+    _paused: bool = attrs.field(default=False, init=False)
+    _ended: bool = attrs.field(default=False, init=False)
+    _closed: bool = attrs.field(default=False, init=False)
+    _error: Exception | None = attrs.field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._writable = asyncio.Event()
+        self._writable.set()
+
+    async def read(self) -> bytes:
+        """Return the next chunk, of 64 KiB at most; empty once the peer is gone."""
+        while not self._chunks:
+            if self._ended:
+                return b""
+            if self._paused:
+                self._paused = False
+                self._transport.resume_reading()
+            self._arrived.clear()
+            await self._arrived.wait()
+        return self._chunks.popleft()
+
+    async def write(self, data: bytes) -> None:
+        """Send ``data``, now; return once little enough waits. Raises ConnectionError."""
+        self._check()
+        self._transport.write(data)
+        if not self._writable.is_set():
+            await self._writable.wait()
+            self._check()
+
+    async def answer(self, data: bytes) -> None:
+        """Send a few bytes without waiting for a slow reader, unless very much waits for it."""
+        self._check()
+        self._transport.write(data)
+        if self._transport.get_write_buffer_size() > _LONGEST_BACKLOG:
+            await self._writable.wait()
+
+    async def close(self) -> None:
+        """Close the connection and return once it is closed. Repeatable; aborts when cancelled."""
+        self._transport.close()
+        try:
+            async with asyncio.timeout(_CLOSING):
+                await self._lost.wait()
+        except TimeoutError:
+            pass  # the peer reads nothing
+        finally:
+            self._transport.abort()
+            self._closed = True
+            self._tell()
+
+    def _check(self) -> None:
+        if self._ended or self._transport.is_closing():
+            raise ClientGoneError("the client has gone")
+
+    # What the transport calls.
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Return where the next bytes go."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take the bytes that came."""
+        self._chunks.append(bytes(self._buffer[:nbytes]))
+        self._arrived.set()
+        if len(self._chunks) >= _AHEAD and not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def eof_received(self) -> None:
+        """Take the end; the transport then closes, since nobody sends after his end here."""
+        self._end()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wake up everybody."""
+        self._end()
+        self._error = exc
+        self._lost.set()
+        self._tell()
+
+    def pause_writing(self) -> None:
+        """Let writers wait."""
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        """Let them go on."""
+        self._writable.set()
+
+    def _tell(self) -> None:
+        """Tell aiohttp of the end, after our own: it may cancel the route that serves this."""
+        if self._closed and self._lost.is_set():
+            self._before.connection_lost(self._error)
+
+    def _end(self) -> None:
+        self._ended = True
+        self._arrived.set()
+        self._writable.set()
