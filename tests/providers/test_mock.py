@@ -9,42 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mock_world import build, pod, simulated
 
 import vk
 from vk_providers.mock.config import MockConfig
 from vk_providers.mock.provider import MockProvider
-
-simulated = pytest.mark.looptime
-_uids = itertools.count(1)
-
-
-def pod(*, policy: str = "Always", inits: list[dict[str, str]] | None = None, **scenario: str):
-    uid = f"uid-{next(_uids)}"
-    annotations = {f"mock.vk/{name.replace('_', '-')}": text for name, text in scenario.items()}
-    metadata = {"namespace": "default", "name": "p", "uid": uid, "annotations": annotations}
-    spec = {"containers": [{"name": "c"}], "initContainers": inits, "restartPolicy": policy}
-    return vk.Pod({"metadata": metadata, "spec": spec})
-
-
-async def _nothing(*_: Any) -> None:
-    return None
-
-
-def build(*, node: str = "node", **settings: Any) -> MockProvider:
-    return MockProvider(
-        vk.ProviderContext(
-            node_name=node,
-            cluster_uid="cluster",
-            config=MockConfig(**settings),
-            pods={},
-            secret=_nothing,
-            config_map=_nothing,
-            annotate=_nothing,
-            check_lease=lambda: None,
-            emit=lambda *_, **__: None,
-            node_changed=lambda: None,
-        )
-    )
 
 
 @asynccontextmanager
@@ -223,6 +192,8 @@ async def test_creating_fails_as_often_and_as_asked():
         ("crash-loop", "yes", '"true" or "false"'),
         ("fail-create", "", "CamelCase"),
         ("fail-create-times", "two", "whole number"),
+        ("log-line", "two\nlines", "printable line"),
+        ("log-line", "x" * 201, "at most 200"),
         ("run_for", "1s", "one of start-delay, run-for"),
     ],
 )

@@ -94,6 +94,7 @@ class MockConfig:
     ready_after: str = _setting()
     restart_every: str = _setting()
     lost_after: str = _setting()
+    log_line: str = _setting()
 
     @classmethod
     def from_file(cls, data: Mapping[str, Any], node_name: str) -> dict[str, Any]:

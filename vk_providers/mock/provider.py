@@ -1,15 +1,17 @@
 """MockProvider: a node whose pods run nowhere, at once or as their annotations script it.
 
 The reference provider. The core calls it; it keeps one record a pod and one timer for each pod
-that will change, and yields what the timers find. What a pod does when is in `scenario`, and is a
-function of time: creating and deleting are all that must be remembered.
+that will change, and yields what the timers find. What a pod does when is in `workload`, and is a
+function of time: creating and deleting are all that must be remembered. What kubectl gets of logs,
+exec, attach, port-forward and top is made up, and says so.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import ClassVar, Self
 
@@ -17,8 +19,12 @@ import attrs
 
 import vk
 from vk_providers.mock.config import MockConfig
-from vk_providers.mock.scenario import PREFIX, Scenario, Workload
+from vk_providers.mock.logs import Log
+from vk_providers.mock.scenario import KILLED, PREFIX, Scenario
 from vk_providers.mock.state import Addresses, StateFile
+from vk_providers.mock.stats import pod_stats
+from vk_providers.mock.streams import attach, execute, first, killed, serve
+from vk_providers.mock.workload import Run, Workload, ended
 
 __all__ = ["MockProvider"]
 
@@ -42,7 +48,10 @@ class MockProvider(vk.Provider):
             "spec.restartPolicy",
             "spec.terminationGracePeriodSeconds",
         ),
-        ignored={"spec.volumes": "no process runs that could read a file"},
+        ignored={
+            "spec.ephemeralContainers": "no process runs that could be looked into",
+            "spec.volumes": "no process runs that could read a file",
+        },
         unlisted="ignored",
     )
 
@@ -127,7 +136,7 @@ class MockProvider(vk.Provider):
         """End the pod at once: with exit code 0, or 137 where there is no time to stop."""
         self._failures.pop(key.uid, None)
         workload = self._find(key)
-        status = _ended(workload.status(self._now()), 0 if grace_period > 0 else 137)
+        status = ended(workload.status(self._now()), 0 if grace_period > 0 else KILLED)
         self._forget(workload)
         return status
 
@@ -147,6 +156,44 @@ class MockProvider(vk.Provider):
         async for change in self._changes:
             yield change
 
+    async def logs(
+        self, container: vk.ContainerKey, options: vk.LogOptions
+    ) -> AsyncIterator[bytes]:
+        """Return the log of a run; with ``follow`` until the run ends or the pod is gone."""
+        workload = self._find(container.pod)
+        run = workload.run(container.name, self._now(), previous=options.previous)
+        if run is None:
+            what = "previous log" if options.previous else "log"
+            raise vk.NotFoundError(f"no {what} of {container}: there was no such run")
+        log = Log(container, workload.scenario.log_line, run)
+        return log.read(options, self._seconds(workload, run))
+
+    async def exec(self, container: vk.ContainerKey, command: Sequence[str], io: vk.ExecIO) -> int:
+        """Say that nothing is run, and give back stdin; at the container's end it is killed."""
+        workload, run = self._running(container)
+        until = killed(self._seconds(workload, run))
+        return await first(execute(container, command, io), until)
+
+    async def attach(self, container: vk.ContainerKey, io: vk.ExecIO) -> None:
+        """Show what the container writes from now on, and give back stdin."""
+        self._running(container)
+        log = await self.logs(container, vk.LogOptions(follow=True, tail_lines=0))
+        await attach(container, io, log)
+
+    async def port_forward(self, key: vk.PodKey, port: int, stream: vk.ByteStream) -> None:
+        """Answer in the pod's place."""
+        self._running(vk.ContainerKey(key, self._find(key).containers[0]))
+        await serve(key, port, stream)
+
+    async def stats(self) -> vk.NodeStats:
+        """Say what the pods would use."""
+        now, pods = self._now(), self.context.pods
+        time = datetime.fromtimestamp(now / 1_000, UTC)
+        known = ((pods[uid], one) for uid, one in self._workloads.items() if uid in pods)
+        return vk.NodeStats(
+            pods=tuple(pod_stats(pod, workload.status(now), time) for pod, workload in known)
+        )
+
     def _now(self) -> int:
         """Return wall-clock milliseconds that no correction of the clock moves while we run."""
         return int((self._epoch + asyncio.get_running_loop().time()) * 1_000)
@@ -156,6 +203,22 @@ class MockProvider(vk.Provider):
         if workload is None:
             raise vk.NotFoundError(f"the mock has no pod {key}")
         return workload
+
+    def _running(self, container: vk.ContainerKey) -> tuple[Workload, Run]:
+        """Return a container's run; raises TemporaryError where it does not run now."""
+        workload, now = self._find(container.pod), self._now()
+        run = workload.run(container.name, now)
+        if run is None or run.is_over(now):
+            raise vk.TemporaryError(f"container {container} does not run")
+        return workload, run
+
+    async def _seconds(self, workload: Workload, run: Run) -> AsyncGenerator[int, None]:
+        """Yield the time, second by second, for as long as ``run`` lasts, and once at its end."""
+        while True:
+            yield (now := self._now())
+            if run.is_over(now) or self._workloads.get(workload.key.uid) is not workload:
+                return
+            await asyncio.sleep((run.next_second(now) - now) / 1_000)
 
     def _fail(self, key: vk.PodKey, scenario: Scenario) -> None:
         """Raise what the scenario wants creating to end with."""
@@ -201,22 +264,3 @@ class MockProvider(vk.Provider):
             self._timers[uid] = loop.call_later(1.0, self._look, uid, due)
         else:
             self._changes.put(uid, vk.Gone(workload.key, "Lost"))
-
-
-def _ended(status: vk.PodStatus, exit_code: int) -> vk.PodStatus:
-    """Return ``status`` with every container at its end; one that ended before keeps its own."""
-    return attrs.evolve(
-        status,
-        containers=[_end(container, exit_code) for container in status.containers],
-        init_containers=[_end(container, exit_code) for container in status.init_containers],
-    )
-
-
-def _end(container: vk.ContainerStatus, exit_code: int) -> vk.ContainerStatus:
-    state = container.state
-    if isinstance(state, vk.Waiting):  # in backoff it has ended, else it never started
-        unknown = vk.Terminated(137, "ContainerStatusUnknown", "deleted before it started")
-        state = container.last_state or unknown
-    elif isinstance(state, vk.Running):
-        state = vk.Terminated(exit_code, started_at=state.started_at)
-    return attrs.evolve(container, state=state, ready=False)

@@ -19,7 +19,7 @@ import cattrs
 import orjson
 
 import vk
-from vk_providers.mock.scenario import Workload
+from vk_providers.mock.workload import Workload
 
 __all__ = ["Addresses", "StateFile"]
 
