@@ -15,7 +15,7 @@ import json
 import os
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ class Link:
         """Return how the pod is now. Raises LinkClosed."""
         return Report(await self._connection.ask({"do": "status"}))
 
-    async def changes(self) -> AsyncIterator[Report]:
+    async def changes(self) -> AsyncGenerator[Report, None]:
         """Yield how the pod is now, then each change; what comes faster than it is read is folded.
 
         Ends after the report that says that the pod has ended; raises LinkClosed where the
@@ -75,7 +75,7 @@ class Link:
             else:
                 await news.wait()
 
-    async def events(self, after: int = 0) -> AsyncIterator[PodEvent]:
+    async def events(self, after: int = 0) -> AsyncGenerator[PodEvent, None]:
         """Yield the events above ``after``, then each new one; ends with either side.
 
         A supervisor keeps the last 100, in its file too.
@@ -201,8 +201,10 @@ class Link:
         return session
 
 
-async def start_supervisor(folder: Path, plan: Plan) -> Link:
+async def start_supervisor(folder: Path, plan: Plan, *, wrap: Sequence[str] = ()) -> Link:
     """Start the pod of ``plan`` in ``folder`` and connect; a pod that runs there is left alone.
+
+    ``wrap`` stands before the supervisor's command, so that all of the pod runs in a namespace.
 
     The pod then runs whatever becomes of this process. Safe to repeat. A pod that ends before it
     can be connected to gives a link that is closed already and has the last report. Raises
@@ -212,7 +214,7 @@ async def start_supervisor(folder: Path, plan: Plan) -> Link:
     if not is_running(folder):
         _write_plan(folder, plan)
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", str(_PROGRAM), str(folder)),
+            *(*wrap, sys.executable, "-I", "-S", str(_PROGRAM), str(folder)),
             env={},
             cwd="/",
             stdin=asyncio.subprocess.DEVNULL,

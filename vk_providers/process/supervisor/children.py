@@ -119,6 +119,12 @@ class Children:
             rest += sorted(each for each in table if table[each].parent == candidate)
         return pid
 
+    def wraps(self, pid: int) -> bool:
+        """Whether the wrapping command ``pid`` has begun what it wraps: `innermost` is complete."""
+        inner = self.innermost(pid)
+        started = any(process.parent == inner for process in linux.process_table().values())
+        return started and _is_inside(inner)
+
     def next_end(self) -> Future:
         """Return a future that comes when another child has ended, adopted ones too."""
         return self._next_end

@@ -134,6 +134,7 @@ class Container:
             self._event("Warning", "Failed", f"Error: {error}")
             self._set_state(terminated(128, "StartError", str(error), finished=began))
             return 128
+        await run.begun
         self._event("Normal", "Started", f"Started container {name}")
         self._set_state({"running": {"startedAt": began}})
         self._hooked = self.plan["post_start"] is None

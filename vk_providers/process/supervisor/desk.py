@@ -133,9 +133,10 @@ class Desk:
 
     def _run_of(self, name: str) -> Run:
         container = self._pod.containers.get(name)
-        if container is None or container.run is None or container.run.child.exited.done:
+        run = container.run if container is not None else None
+        if run is None or run.child.exited.done or not run.begun.done:
             raise _Refused(f"container {name} does not run")
-        return container.run
+        return run
 
     def _resize(self, request: Json) -> Json:
         session = self._sessions.get(request["channel"])

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Run", "command_of"]
 
+_LOOK_AGAIN = 0.005
+"""Seconds; a wrapper tells nobody that it is ready, and is so within a few of these."""
 _NAMES = {STDOUT: "stdout", STDERR: "stderr"}
 
 
@@ -54,6 +56,8 @@ class Run:
         self.deadline: Deadline | None = None
         """Set once the container has been asked to end."""
         self.ended = Future()
+        self.begun = Future()
+        """Comes when the command runs, which a wrapping command may have to prepare."""
         streams = open_streams(stdin=plan["stdin"], terminal=plan["tty"])
         try:
             self.child: Child = children.start(
@@ -73,6 +77,10 @@ class Run:
         if streams.stderr >= 0:
             self._outlets[STDERR] = self._outlet(STDERR, streams.stderr)
         loop.task(self._finish())
+        if any("{pid}" in part for part in plan["exec_wrap"]):
+            loop.task(self._begin())
+        else:
+            self.begun.set()
 
     def resume(self) -> None:
         """A tap has room again, or is gone."""
@@ -94,6 +102,12 @@ class Run:
                 tap.take(stream, chunk)
 
         return Outlet(self._loop, fd, room=room, take=take)
+
+    async def _begin(self) -> None:
+        """Wait until a wrapper that later commands have to enter has built what it wraps."""
+        while not self.child.exited.done and not self._children.wraps(self.child.pid):
+            await self._loop.within(self.child.exited, _LOOK_AGAIN)
+        self.begun.set()
 
     async def _finish(self) -> None:
         status = await self.child.exited

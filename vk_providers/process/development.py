@@ -1,0 +1,74 @@
+"""The state folder of `vk dev`: a temporary one, whose pods end with the session.
+
+A session that was killed leaves pods behind; the next one ends them. Each folder has a lock file
+that its session holds, so that two sessions at once leave each other alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager, suppress
+from pathlib import Path
+
+import vk
+from vk_providers.process.link import connect
+from vk_providers.process.supervisor.linux import is_locked, lock
+
+__all__ = ["temporary_state"]
+
+_PREFIX = "vk-process-dev-"
+_PATIENCE = 10.0
+
+
+@asynccontextmanager
+async def temporary_state() -> AsyncIterator[Path]:
+    """Give a folder of its own; at the end its pods are killed and it is removed."""
+    for folder in _left():
+        await _end(folder)
+    hidden = Path(tempfile.mkdtemp(prefix=f".{_PREFIX}"))
+    with (hidden / "session").open("w") as session:
+        lock(session.fileno())
+        folder = _shown(hidden)
+        try:
+            yield folder
+        finally:
+            await _end(folder)
+
+
+async def _end(folder: Path) -> None:
+    """Kill the pods of a state folder and remove it."""
+    await asyncio.gather(*(_kill(pod) for pod in _pods(folder)))
+    await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+def _shown(hidden: Path) -> Path:
+    """Rename the folder, now that its lock says whose it is."""
+    return hidden.rename(hidden.with_name(hidden.name.removeprefix(".")))
+
+
+def _left() -> list[Path]:
+    """Return the folders of this user's sessions that were killed."""
+    folders = Path(tempfile.gettempdir()).glob(f"{_PREFIX}*")
+    ours = [each for each in folders if each.lstat().st_uid == os.geteuid() and each.is_dir()]
+    return [folder for folder in ours if not is_locked(str(folder / "session"))]
+
+
+def _pods(folder: Path) -> list[Path]:
+    return list(folder.glob("*/*/pods/*"))
+
+
+async def _kill(pod: Path) -> None:
+    with suppress(vk.NotFoundError, vk.TemporaryError, TimeoutError):  # it is ending already
+        async with asyncio.timeout(_PATIENCE):
+            link = await connect(pod)
+            try:
+                await link.stop(0)
+                async with aclosing(link.changes()) as changes:
+                    async for _ in changes:
+                        continue
+            finally:
+                link.close()

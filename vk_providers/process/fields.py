@@ -1,0 +1,129 @@
+"""What the process provider does with each field of a PodSpec: admission and `vk lint` read it.
+
+The surprising part: a field that asks for more separation than there is (such as ``seccompProfile``
+or dropped capabilities) is ignored and not refused, since pods of careful people would all be
+refused; README.md says first that this is no sandbox. A field that asks for more rights is refused.
+"""
+
+from __future__ import annotations
+
+import vk
+
+__all__ = ["FIELDS"]
+
+_BUBBLEWRAP = "honoured where bubblewrap isolates pods, else the machine's own"
+_NO_SANDBOX = "a process has the rights of its user; this provider is not a sandbox"
+_NO_CGROUPS = "counted by the scheduler and at admission; nothing holds a process to it"
+_VOLUME = "this provider mounts emptyDir volumes only"
+_ONE_SPACE = "each container has a process space of its own, or none where it is not isolated"
+
+_VOLUMES = (
+    "awsElasticBlockStore",
+    "azureDisk",
+    "azureFile",
+    "cephfs",
+    "cinder",
+    "configMap",
+    "csi",
+    "downwardAPI",
+    "ephemeral",
+    "fc",
+    "flexVolume",
+    "flocker",
+    "gcePersistentDisk",
+    "gitRepo",
+    "glusterfs",
+    "hostPath",
+    "image",
+    "iscsi",
+    "nfs",
+    "persistentVolumeClaim",
+    "photonPersistentDisk",
+    "portworxVolume",
+    "quobyte",
+    "rbd",
+    "scaleIO",
+    "secret",
+    "storageos",
+    "vsphereVolume",
+)
+
+FIELDS = vk.FieldTable(
+    honoured=(
+        "spec.containers[].args",
+        "spec.containers[].command",
+        "spec.containers[].env",
+        "spec.containers[].envFrom",
+        "spec.containers[].image",
+        "spec.containers[].lifecycle",
+        "spec.containers[].livenessProbe",
+        "spec.containers[].readinessProbe",
+        "spec.containers[].securityContext.readOnlyRootFilesystem",
+        "spec.containers[].securityContext.runAsGroup",
+        "spec.containers[].securityContext.runAsNonRoot",
+        "spec.containers[].securityContext.runAsUser",
+        "spec.containers[].startupProbe",
+        "spec.containers[].stdin",
+        "spec.containers[].stdinOnce",
+        "spec.containers[].terminationMessagePath",
+        "spec.containers[].terminationMessagePolicy",
+        "spec.containers[].tty",
+        "spec.containers[].volumeMounts",
+        "spec.containers[].workingDir",
+        "spec.hostNetwork",
+        "spec.initContainers[].restartPolicy",
+        "spec.os",
+        "spec.readinessGates",
+        "spec.restartPolicy",
+        "spec.securityContext.fsGroup",
+        "spec.securityContext.runAsGroup",
+        "spec.securityContext.runAsNonRoot",
+        "spec.securityContext.runAsUser",
+        "spec.securityContext.supplementalGroups",
+        "spec.terminationGracePeriodSeconds",
+        "spec.volumes[].emptyDir",
+    ),
+    ignored={
+        "spec.activeDeadlineSeconds": "vk itself keeps it, for every provider",
+        "spec.automountServiceAccountToken": "no token is mounted",
+        "spec.containers[].imagePullPolicy": "nothing is pulled: images are folders of the machine",
+        "spec.containers[].ports": "a name for probes; the process opens the ports itself",
+        "spec.containers[].resizePolicy": _NO_CGROUPS,
+        "spec.containers[].resources": _NO_CGROUPS,
+        "spec.containers[].securityContext": _NO_SANDBOX,
+        "spec.containers[].volumeMounts[].mountPropagation": "nothing mounts in a volume",
+        "spec.dnsConfig": "processes use the machine's resolver",
+        "spec.dnsPolicy": "processes use the machine's resolver",
+        "spec.hostAliases": _BUBBLEWRAP,
+        "spec.hostname": _BUBBLEWRAP,
+        "spec.imagePullSecrets": "nothing is pulled: images are folders of the machine",
+        "spec.overhead": _NO_CGROUPS,
+        "spec.resources": _NO_CGROUPS,
+        "spec.runtimeClassName": "there is one way to run a process",
+        "spec.securityContext": _NO_SANDBOX,
+        "spec.setHostnameAsFQDN": "the name of the pod stays short",
+        "spec.subdomain": "the name of the pod stays short",
+        "spec.volumes[].emptyDir.medium": "volumes lie in the state folder",
+        "spec.volumes[].emptyDir.sizeLimit": "nothing limits a volume",
+        "spec.volumes[].projected": "not mounted, since API servers add one to almost every pod",
+    },
+    refused={
+        "spec.containers[].livenessProbe.grpc": "gRPC probes are not supported",
+        "spec.containers[].readinessProbe.grpc": "gRPC probes are not supported",
+        "spec.containers[].restartPolicy": "containers restart by the policy of their pod",
+        "spec.containers[].restartPolicyRules": "containers restart by the policy of their pod",
+        "spec.containers[].startupProbe.grpc": "gRPC probes are not supported",
+        "spec.containers[].securityContext.privileged": "no process gets more rights than vk has",
+        "spec.containers[].volumeDevices": "there are no block devices",
+        "spec.containers[].volumeMounts[].subPath": "volumes are mounted as a whole",
+        "spec.containers[].volumeMounts[].subPathExpr": "volumes are mounted as a whole",
+        "spec.ephemeralContainers": "containers cannot be added to a pod that runs",
+        "spec.hostIPC": _ONE_SPACE,
+        "spec.hostPID": _ONE_SPACE,
+        "spec.hostUsers=false": "there are no user namespaces for pods",
+        "spec.resourceClaims": "there are no devices to claim",
+        "spec.shareProcessNamespace": _ONE_SPACE,
+        **{f"spec.volumes[].{kind}": _VOLUME for kind in _VOLUMES},
+    },
+)
+"""Volumes of a kind that is not named here are refused by `volumes`."""

@@ -1,0 +1,104 @@
+"""Where the pods of one node lie below the state folder.
+
+``CLUSTER/NODE/pods/UID`` is the supervisor's: logs, socket, status, and ``pod.json``, which says
+whose it is. ``CLUSTER/NODE/files/UID`` is what processes may touch: volumes, termination messages,
+the hosts file. The two are apart since other users must be able to pass through the second, and
+nobody through the first. The provider asks here; nothing is kept in memory.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Self
+
+import attrs
+
+import vk
+
+__all__ = ["Folders", "Identity"]
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
+
+
+@attrs.frozen(kw_only=True)
+class Identity:
+    """Whose folder it is, and what of the pod is decided for good."""
+
+    key: vk.PodKey
+    ip: str
+    """The pod's address."""
+    own_network: bool = False
+    """Whether the pod has a network namespace, and with it the address to itself."""
+
+
+@attrs.frozen
+class Folders:
+    """The folders of one node in one cluster. Everything here may be repeated."""
+
+    _base: Path
+
+    @classmethod
+    def of(cls, state: Path, *, cluster_uid: str, node_name: str) -> Self:
+        """Make the folders; raises ConfigError where that is not possible."""
+        folders = cls(state / _part(cluster_uid) / _part(node_name))
+        try:
+            for kind in ("pods", "files"):
+                (folders._base / kind).mkdir(parents=True, exist_ok=True)
+            for path in (folders._base / "files", folders._base, folders._base.parent, state):
+                path.chmod(0o711)
+            (folders._base / "pods").chmod(0o700)
+        except OSError as error:
+            raise vk.ConfigError(f"state: expected a folder that can be written: {error}") from None
+        return folders
+
+    def pod(self, uid: str) -> Path:
+        """Return the supervisor's folder; raises InvalidInputError for a UID that is no name."""
+        return self._base / "pods" / _part(uid)
+
+    def files(self, uid: str) -> Path:
+        """Return the folder of what the pod's processes may touch."""
+        return self._base / "files" / _part(uid)
+
+    def uids(self) -> list[str]:
+        """Return the UIDs of all pods that have a folder here."""
+        return sorted({path.name for kind in ("pods", "files") for path in self._kind(kind)})
+
+    def save(self, identity: Identity) -> None:
+        """Make the pod's folders and note whose they are."""
+        uid = identity.key.uid
+        self.pod(uid).mkdir(mode=0o700, exist_ok=True)
+        self.files(uid).mkdir(mode=0o711, exist_ok=True)
+        self.files(uid).chmod(0o711)  # whatever the umask is
+        fresh = self.pod(uid) / "pod.json.new"
+        fresh.write_text(json.dumps(attrs.asdict(identity)), encoding="utf-8")
+        fresh.replace(self.pod(uid) / "pod.json")
+
+    def load(self, uid: str) -> Identity | None:
+        """Return whose the pod's folder is; None where the pod never came that far."""
+        try:
+            raw = json.loads((self.pod(uid) / "pod.json").read_bytes())
+        except FileNotFoundError:
+            return None
+        return Identity(**{**raw, "key": vk.PodKey(**raw["key"])})
+
+    def remove_files(self, uid: str) -> None:
+        """Remove the volumes."""
+        shutil.rmtree(self.files(uid), ignore_errors=True)
+
+    def remove(self, uid: str) -> None:
+        """Remove all that is left of a pod."""
+        self.remove_files(uid)
+        shutil.rmtree(self.pod(uid), ignore_errors=True)
+
+    def _kind(self, kind: str) -> list[Path]:
+        return [path for path in (self._base / kind).iterdir() if path.is_dir()]
+
+
+def _part(name: str) -> str:
+    """Return ``name``, which becomes one part of a path; raises InvalidInputError."""
+    if not _NAME.fullmatch(name):
+        raise vk.InvalidInputError(f"{name!r} cannot be the name of a folder")
+    return name

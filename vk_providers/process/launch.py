@@ -1,0 +1,190 @@
+"""From a pod to the plan of its supervisor: what each container executes, where, as whom.
+
+In: the pod with its address, the configuration, and how pods are isolated; out: a `plan.Plan`, with
+the folders and files that it names made below the pod's files folder. The provider calls `launch`.
+
+Without isolation no process can see a volume at its ``mountPath``: it then finds the folder of its
+volumes in VK_VOLUMES, and the file of its termination message in VK_TERMINATION_MESSAGE.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import attrs
+
+import vk
+from vk_providers.process.accounts import Account, account
+from vk_providers.process.config import Image, ProcessConfig
+from vk_providers.process.images import command_line, find_image
+from vk_providers.process.isolation import Bubblewrap, own_folders
+from vk_providers.process.mounts import Mount
+from vk_providers.process.plan import ContainerPlan, Plan
+
+__all__ = ["Launch"]
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_MESSAGE = "/dev/termination-log"
+_HOSTS = """\
+127.0.0.1\tlocalhost
+::1\tlocalhost ip6-localhost ip6-loopback
+"""
+_MACHINE = Path("/")
+
+
+@attrs.frozen(kw_only=True)
+class Launch:
+    """Makes the plan of one pod."""
+
+    pod: vk.Pod
+    """With its addresses filled in."""
+    ip: str
+    files: Path
+    """The pod's files folder; it is there."""
+    config: ProcessConfig
+    isolation: Bubblewrap | None
+    own_network: bool
+
+    def plan(self) -> Plan:
+        """Return the plan. Raises InvalidInputError for a pod that cannot run here; repeatable."""
+        containers = [self._container(each, initial=True) for each in self.pod.init_containers]
+        containers += [self._container(each, initial=False) for each in self.pod.containers]
+        self._make_volumes()
+        (self.files / "hosts").write_text(self._hosts(), encoding="utf-8")
+        (self.files / "hosts").chmod(0o644)
+        return Plan(
+            key=self.pod.key,
+            restart_policy=self.pod.restart_policy,
+            grace_period=self.pod.grace_period,
+            log_limit=self.config.log_size,
+            log_files=self.config.log_files,
+            containers=containers,
+        )
+
+    @property
+    def hostname(self) -> str:
+        """The pod's host name, cut to what Linux takes."""
+        return (self.pod.spec.get("hostname") or self.pod.key.name)[:63].rstrip("-.")
+
+    def _container(self, container: vk.Container, *, initial: bool) -> ContainerPlan:
+        image = find_image(self.config.images, container.image)
+        argv, used = command_line(container, image), image or Image()
+        root = Path(used.root)
+        who = account(container.raw, self.pod.spec, image_user=used.user, root=root)
+        message = self._message_file(container.name)
+        env = {"PATH": _PATH, "HOSTNAME": self.hostname, "HOME": who.home, **used.env}
+        where = {"message_file": str(message), "uid": who.uid, "gid": who.gid, "groups": who.groups}
+        plan = ContainerPlan.of(container, argv=argv, host=self.ip, initial=initial, **where)
+        wanted = container.raw.get("workingDir") or used.working_dir
+        if self.isolation is None:
+            if root != _MACHINE:
+                text = f"image {container.image!r} has a root folder, which needs bubblewrap"
+                raise vk.InvalidInputError(text, reason="NotIsolated")
+            extra = {"VK_VOLUMES": str(self._volume("")), "VK_TERMINATION_MESSAGE": str(message)}
+            folder = self._on_machine(container.raw, wanted)
+            return attrs.evolve(plan, env={**env, **extra, **container.env}, cwd=folder)
+        wrapped = self._isolated(self.isolation, container.raw, root, who, wanted or "/")
+        return attrs.evolve(plan, env={**env, **container.env}, **wrapped)
+
+    def _isolated(
+        self, isolation: Bubblewrap, raw: Mapping[str, Any], root: Path, who: Account, folder: str
+    ) -> dict[str, Any]:
+        if who.uid not in (None, os.geteuid()) and isolation.refused_users:
+            text = f"no other user can have isolated processes: {isolation.refused_users}"
+            raise vk.InvalidInputError(text, reason="CreateContainerConfigError")
+        return {
+            "wrap": isolation.wrap(
+                root=root,
+                mounts=list(self._mounts(raw, root)),
+                hostname=self.hostname,
+                working_dir=folder,
+            ),
+            "exec_wrap": isolation.exec_wrap(own_user=not who.is_root),
+        }
+
+    def _mounts(self, raw: Mapping[str, Any], root: Path) -> Iterator[Mount]:
+        covered = any(self.config.folder.is_relative_to(each.target) for each in own_folders())
+        if root == _MACHINE and not covered:  # what other pods have there is nobody's business
+            yield Mount(target=str(self.config.folder), option="--tmpfs", mode="0700")
+        resolver = os.path.realpath("/etc/resolv.conf")
+        if os.path.exists(resolver):
+            yield Mount(target="/etc/resolv.conf", option="--ro-bind", source=resolver)
+        yield Mount(target="/etc/hosts", option="--ro-bind", source=str(self.files / "hosts"))
+        for mount in sorted(_volume_mounts(raw), key=lambda each: str(each["mountPath"])):
+            if mount["name"] in self._volumes():
+                yield Mount(
+                    target=_normal(mount["mountPath"]),
+                    option="--ro-bind" if mount.get("readOnly") else "--bind",
+                    source=str(self._volume(mount["name"])),
+                )
+        path = _normal(raw.get("terminationMessagePath") or _MESSAGE)
+        yield Mount(target=path, option="--bind", source=str(self._message_file(raw["name"])))
+
+    def _on_machine(self, raw: Mapping[str, Any], folder: str) -> str:
+        """Return the working directory of a container that is not isolated."""
+        if not folder:
+            return str(self.files)
+        wanted = PurePosixPath(_normal(folder))
+        for mount in _volume_mounts(raw):
+            target = PurePosixPath(_normal(mount["mountPath"]))
+            if mount["name"] in self._volumes() and wanted.is_relative_to(target):
+                return str(self._volume(mount["name"]) / wanted.relative_to(target))
+        return folder
+
+    def _volumes(self) -> set[str]:
+        """Return the names of the pod's emptyDir volumes; raises InvalidInputError for others."""
+        found = set()
+        for volume in self.pod.spec.get("volumes") or ():
+            if volume.get("emptyDir") is not None:
+                found.add(volume["name"])
+            elif volume.get("projected") is None:
+                text = f"volume {volume['name']!r}: this provider mounts emptyDir volumes only"
+                raise vk.InvalidInputError(text, reason="UnsupportedVolume")
+        return found
+
+    def _make_volumes(self) -> None:
+        group = (self.pod.spec.get("securityContext") or {}).get("fsGroup")
+        self._volume("").mkdir(mode=0o711, exist_ok=True)
+        self._volume("").chmod(0o711)
+        for name in self._volumes():
+            self._volume(name).mkdir(exist_ok=True)
+            if group is not None:
+                os.chown(self._volume(name), -1, group)
+            self._volume(name).chmod(0o777 if group is None else 0o2777)
+
+    def _volume(self, name: str) -> Path:
+        return self.files / "volumes" / name
+
+    def _message_file(self, container: str) -> Path:
+        """Make the file of a container's termination message, which any user can write."""
+        folder = self.files / "messages"
+        folder.mkdir(mode=0o711, exist_ok=True)
+        folder.chmod(0o711)
+        file = folder / container
+        file.touch()
+        file.chmod(0o666)
+        return file
+
+    def _hosts(self) -> str:
+        base = _HOSTS if self.own_network else _machine_hosts()
+        lines = [f"{self.ip}\t{self.hostname}"]
+        lines += [f"{alias.ip}\t{' '.join(alias.hostnames)}" for alias in self.pod.hosts]
+        return base + "".join(f"{line}\n" for line in lines)
+
+
+def _machine_hosts() -> str:
+    try:
+        return Path("/etc/hosts").read_text(errors="replace").rstrip("\n") + "\n"
+    except OSError:
+        return _HOSTS
+
+
+def _volume_mounts(raw: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return list(raw.get("volumeMounts") or ())
+
+
+def _normal(path: str) -> str:
+    return os.path.normpath(f"/{path.lstrip('/')}")

@@ -1,0 +1,123 @@
+"""The file tree of a container as arguments of bubblewrap.
+
+In: a root folder, and what is mounted in it; out: arguments that show the folder read-only and the
+mounts at their places. The difficulty is a place that the folder does not have, since bubblewrap
+cannot make it in a read-only folder: such a place's nearest folder is rebuilt, entry by entry, on a
+file system in memory. `isolation` calls it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+import attrs
+
+__all__ = ["Mount", "tree"]
+
+_MOST_LINKS = 40  # as in the kernel
+
+
+@attrs.frozen(kw_only=True)
+class Mount:
+    """Something at ``target`` of the container. ``option`` is bubblewrap's; a copy has a source."""
+
+    target: str
+    option: Literal["--ro-bind", "--bind", "--dev-bind-try", "--tmpfs", "--proc"]
+    source: str = ""
+    mode: str = "0755"
+    """Of a fresh folder."""
+
+    @property
+    def makes_places(self) -> bool:
+        """Whether bubblewrap can make a place for another mount in this one."""
+        return self.option in ("--bind", "--tmpfs")
+
+    def arguments(self) -> list[str]:
+        """Return what bubblewrap is told."""
+        if self.option == "--tmpfs":
+            return ["--perms", self.mode, self.option, self.target]
+        return [self.option, *([self.source] if self.source else []), self.target]
+
+
+def tree(root: Path, mounts: Sequence[Mount]) -> list[str]:
+    """Return the arguments for ``root`` with ``mounts``, of which later ones cover earlier ones."""
+    placed: list[Mount] = []
+    for mount in mounts:
+        above = [each.target for each in placed]
+        placed.append(attrs.evolve(mount, target=_resolved(root, mount.target, above)))
+    rebuilt = _rebuilt(root, placed)
+    covered = {mount.target for mount in placed}
+    whole = ["--ro-bind", str(root), "/"]
+    arguments = list(_folder(root, "/", rebuilt, covered)) if rebuilt else whole
+    for mount in placed:
+        arguments += mount.arguments()
+    return [*arguments, "--remount-ro", "/"]
+
+
+def _rebuilt(root: Path, mounts: Sequence[Mount]) -> set[str]:
+    """Return the folders that cannot be shown as they are, with all above them."""
+    fresh: list[str] = []
+    found: set[str] = set()
+    for mount in mounts:
+        inside = any(_is_below(mount.target, folder) for folder in fresh)
+        if not inside and not os.path.lexists(_on_machine(root, mount.target)):
+            nearest = PurePosixPath(mount.target).parent
+            while not os.path.isdir(_on_machine(root, str(nearest))):
+                nearest = nearest.parent
+            found |= {str(nearest), *map(str, nearest.parents)}
+        if mount.makes_places:
+            fresh.append(mount.target)
+    return found
+
+
+def _folder(root: Path, folder: str, rebuilt: set[str], covered: set[str]) -> Iterator[str]:
+    if folder != "/":
+        mode = os.stat(_on_machine(root, folder)).st_mode & 0o7777
+        yield from ("--perms", f"{mode:04o}", "--dir", folder)
+    with os.scandir(_on_machine(root, folder)) as entries:
+        found = sorted(entries, key=lambda entry: entry.name)
+    for entry in found:
+        path = f"{folder.rstrip('/')}/{entry.name}"
+        if entry.is_symlink():
+            yield from ("--symlink", os.readlink(entry.path), path)
+        elif path in rebuilt:
+            yield from _folder(root, path, rebuilt, covered)
+        elif path not in covered:
+            yield from ("--ro-bind-try", entry.path, path)
+
+
+def _resolved(root: Path, target: str, covered: Sequence[str]) -> str:
+    """Return ``target`` with the symbolic links of ``root`` followed, inside of ``root``.
+
+    What lies below one of the places in ``covered`` is not the root folder's any more.
+    """
+    rest = list(PurePosixPath(target).parts[1:])
+    done: list[str] = []
+    links = 0
+    while rest:
+        part = rest.pop(0)
+        if part == "..":
+            done = done[:-1]
+            continue
+        place = "/" + "/".join([*done, part])
+        path = _on_machine(root, place)
+        hidden = any(_is_below(place, folder) for folder in covered)
+        if hidden or not os.path.islink(path) or links >= _MOST_LINKS:
+            done.append(part)
+            continue
+        links += 1
+        link = PurePosixPath(os.readlink(path))
+        done = [] if link.is_absolute() else done
+        rest = [each for each in link.parts if each != "/"] + rest
+    return "/" + "/".join(done)
+
+
+def _on_machine(root: Path, path: str) -> str:
+    return str(root / path.lstrip("/"))
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip("/") + "/")

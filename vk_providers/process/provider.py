@@ -1,0 +1,261 @@
+"""ProcessProvider: a node whose pods are processes of this machine, and outlive vk.
+
+The core calls it. Each pod has a supervisor (`supervisor`) that runs it; here is what vk does of
+that: start one with a plan (`launch`), follow it (`workload`), and take up again, at the start,
+every pod that the node's folder has (`folders`). What pods are kept apart by is in `isolation` and
+`network`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from types import TracebackType
+from typing import ClassVar, Self
+
+import attrs
+
+import vk
+from vk_providers.process import machine
+from vk_providers.process.config import ProcessConfig
+from vk_providers.process.fields import FIELDS
+from vk_providers.process.relay import relay_connection, relay_session
+from vk_providers.process.site import Site
+from vk_providers.process.stats import Meter, Subject
+from vk_providers.process.wire import PodEvent
+from vk_providers.process.workload import Workload
+
+__all__ = ["ProcessProvider"]
+
+log = logging.getLogger(__name__)
+
+_UNNOTICED = frozenset(
+    {"metadata.annotations", "metadata.labels", "spec.activeDeadlineSeconds", "spec.tolerations"}
+)
+"""What may change without a process noticing."""
+_AGAIN = 5.0
+"""Seconds until a pod is followed again after something unexpected."""
+
+
+@attrs.define(eq=False)
+class ProcessProvider(vk.Provider):
+    """Runs pods as processes."""
+
+    config_class: ClassVar[type[ProcessConfig]] = ProcessConfig
+    fields: ClassVar[vk.FieldTable] = FIELDS
+    splits_logs: ClassVar[bool] = True
+
+    _site: Site = attrs.field(init=False)
+    _workloads: dict[str, Workload] = attrs.field(factory=dict, init=False)
+    _changes: vk.Latest[str, vk.PodChange] = attrs.field(factory=vk.Latest, init=False)
+    _followers: dict[str, asyncio.Task[None]] = attrs.field(factory=dict, init=False)
+    _meter: Meter = attrs.field(factory=Meter, init=False)
+    _tasks: asyncio.TaskGroup = attrs.field(init=False)
+    _stack: AsyncExitStack = attrs.field(factory=AsyncExitStack, init=False)
+
+    @classmethod
+    @asynccontextmanager
+    async def development(cls) -> AsyncIterator[Mapping[str, str]]:
+        """Give a state folder for as long as `vk dev` runs; its pods end with it."""
+        from vk_providers.process.development import temporary_state
+
+        async with temporary_state() as folder:
+            yield {"state": str(folder)}
+
+    async def __aenter__(self) -> Self:
+        """Take up the pods of an earlier process. Raises ConfigError."""
+        config = self.context.config or ProcessConfig()
+        self._site = await Site.open(
+            config, cluster_uid=self.context.cluster_uid, node_name=self.context.node_name
+        )
+        found = await self._site.adopt()
+        self._tasks = await self._stack.enter_async_context(asyncio.TaskGroup())
+        self._stack.callback(self._leave)
+        for workload in found:
+            self._follow(workload)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Leave the pods to their supervisors."""
+        await self._stack.aclose()
+
+    async def describe_node(self) -> vk.NodeInfo:
+        """Say what this machine has, or what the configuration says."""
+        config = self._site.config
+        memory = config.memory or f"{machine.memory_bytes()['MemTotal'] // 1024}Ki"
+        return vk.NodeInfo(
+            capacity={
+                "cpu": config.cpu or str(machine.cpus()),
+                "memory": memory,
+                "pods": config.pods,
+            },
+            architecture=machine.architecture(),
+        )
+
+    async def create_pod(self, pod: vk.Pod) -> vk.PodStatus:
+        """Start the pod's supervisor; one that runs or ran for this UID is found again."""
+        workload = self._find(pod.key)
+        if workload is None:
+            workload = self._follow(await self._site.start(pod))
+        workload.refresh()
+        return self._status(workload)
+
+    async def update_pod(self, pod: vk.Pod, changed: Collection[str]) -> vk.PodStatus:
+        """Accept what no process notices; anything else would need new processes."""
+        impossible = sorted(set(changed) - _UNNOTICED)
+        if impossible:
+            text = f"{', '.join(impossible)} of a pod cannot change once its processes run"
+            raise vk.UnsupportedError(text)
+        return self._status(self._get(pod.key))
+
+    async def delete_pod(self, key: vk.PodKey, *, grace_period: float) -> vk.PodStatus:
+        """Ask the pod to end; one that has ended is removed, with its logs."""
+        workload = self._find(key)
+        if workload is not None:
+            workload.refresh()
+        if workload is None or workload.over:
+            await self._remove(key.uid)
+            raise vk.NotFoundError(f"nothing runs for pod {key}")
+        workload.asked_to_end = True
+        if workload.report is None or not workload.report.ended:
+            await workload.stop(grace_period)
+        return self._status(workload, deleting=True)
+
+    async def list_pods(self) -> Sequence[vk.PodStatus]:
+        """Return the status of every pod that has a folder here.
+
+        A deleted pod that ended keeps its folder until the API server has forgotten it.
+        """
+        for workload in list(self._workloads.values()):
+            workload.refresh()
+            if self._is_forgotten(workload):
+                await self._remove(workload.identity.key.uid)
+        return [self._status(workload) for workload in self._workloads.values()]
+
+    async def get_pods(self, keys: Sequence[vk.PodKey]) -> Sequence[vk.PodStatus]:
+        """Return the statuses of those of ``keys`` that have a folder here."""
+        found = [each for key in keys if (each := self._find(key)) is not None]
+        for workload in found:
+            workload.refresh()
+        return [self._status(workload) for workload in found]
+
+    async def watch_pods(self) -> AsyncIterator[vk.PodChange]:
+        """Yield what the supervisors say."""
+        async for change in self._changes:
+            yield change
+
+    async def logs(
+        self, container: vk.ContainerKey, options: vk.LogOptions
+    ) -> AsyncIterator[bytes]:
+        """Return the log of a container's newest run, or of the run before."""
+        return await self._get(container.pod).logs(container.name, options)
+
+    async def exec(
+        self, container: vk.ContainerKey, command: Sequence[str], io: vk.ExecIO
+    ) -> int | None:
+        """Run a command in a container; None where the supervisor died before it ended."""
+        link = await self._get(container.pod).connected_alive()
+        session = await link.exec(container.name, command, tty=io.tty, stdin=io.stdin is not None)
+        return await relay_session(session, io)
+
+    async def attach(self, container: vk.ContainerKey, io: vk.ExecIO) -> None:
+        """Join a container's own process."""
+        link = await self._get(container.pod).connected_alive()
+        session = await link.attach(container.name, stdin=io.stdin is not None)
+        await relay_session(session, io)
+
+    async def port_forward(self, key: vk.PodKey, port: int, stream: vk.ByteStream) -> None:
+        """Connect to a port of the pod's loopback, as a kubelet does."""
+        reader, writer = await self._site.connect(self._get(key).identity, port)
+        await relay_connection(reader, writer, stream)
+
+    async def stats(self) -> vk.NodeStats:
+        """Measure what the processes of the pods use."""
+        subjects = [
+            Subject(
+                key=each.identity.key,
+                pids=each.report.pids,
+                own_network=each.identity.own_network,
+            )
+            for each in self._workloads.values()
+            if each.report is not None and not each.over
+        ]
+        return await asyncio.to_thread(self._meter.measure, subjects)
+
+    def _leave(self) -> None:
+        for follower in self._followers.values():
+            follower.cancel()
+        for workload in self._workloads.values():
+            workload.close()
+
+    def _find(self, key: vk.PodKey) -> Workload | None:
+        """Return the pod, also one that a create whose outcome got lost has started."""
+        if (known := self._workloads.get(key.uid)) is not None:
+            return known
+        found = self._site.load(key.uid)
+        return None if found is None else self._follow(found)
+
+    def _get(self, key: vk.PodKey) -> Workload:
+        workload = self._find(key)
+        if workload is None:
+            raise vk.NotFoundError(f"no process runs for pod {key}")
+        return workload
+
+    def _status(self, workload: Workload, *, deleting: bool = False) -> vk.PodStatus:
+        return workload.status(deleting=deleting or self._is_deleted(workload.identity.key))
+
+    def _is_deleted(self, key: vk.PodKey) -> bool:
+        """Whether somebody has deleted the pod, or its object is gone already."""
+        pod = self.context.pods.get(key.uid)
+        return pod is None or bool(pod.metadata.get("deletionTimestamp"))
+
+    def _is_forgotten(self, workload: Workload) -> bool:
+        forgotten = workload.identity.key.uid not in self.context.pods
+        return workload.over and workload.asked_to_end and forgotten
+
+    def _follow(self, workload: Workload) -> Workload:
+        """Follow the pod from now on; where it is followed already, leave it at that."""
+        uid = workload.identity.key.uid
+        if (known := self._workloads.get(uid)) is not None:
+            workload.close()
+            return known
+        self._workloads[uid] = workload
+        self._followers[uid] = self._tasks.create_task(self._run(workload))
+        return workload
+
+    async def _run(self, workload: Workload) -> None:
+        """Follow the pod to its end, then give back what only its processes needed."""
+        key = workload.identity.key
+
+        def changed() -> None:
+            self._changes.put(key.uid, self._status(workload))
+
+        def tell(event: PodEvent) -> None:
+            if not (event.reason == "Killing" and self._is_deleted(key)):  # the core says it
+                name = f"{key.uid}/{event.sequence}"
+                self.context.emit(key, event.type, event.reason, event.message, id=name)
+
+        while True:
+            try:
+                await workload.follow(changed, tell)
+                await self._site.release(key.uid)
+            except Exception:  # one bad pod hurts only itself
+                log.exception("pod failed", extra={"pod": str(key), "uid": key.uid})
+                await asyncio.sleep(_AGAIN)
+            else:
+                return
+
+    async def _remove(self, uid: str) -> None:
+        self._workloads.pop(uid, None)
+        follower = self._followers.pop(uid, None)
+        if follower is not None:
+            follower.cancel()
+        self._changes.discard(uid)
+        await self._site.remove(uid)

@@ -1,0 +1,149 @@
+"""The place where one node's pods live: folders, isolation, network, and how a pod starts there.
+
+The provider asks it to take up what is there (`Site.adopt`, `load`), to `start` a pod, to `release`
+what only processes need once it has ended, and to `remove` the rest. Everything may be repeated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from ipaddress import IPv4Network
+from typing import Self
+
+import attrs
+
+import vk
+from vk_providers.process import machine
+from vk_providers.process.config import ProcessConfig
+from vk_providers.process.folders import Folders, Identity
+from vk_providers.process.isolation import Bubblewrap, find
+from vk_providers.process.launch import Launch
+from vk_providers.process.link import start_supervisor
+from vk_providers.process.network import Network, socket_in
+from vk_providers.process.wire import is_running, last_report
+from vk_providers.process.workload import Workload
+
+__all__ = ["Site"]
+
+log = logging.getLogger(__name__)
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+_LOOPBACKS = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Site:
+    """Where pods run. `open` makes it."""
+
+    config: ProcessConfig
+    host_ip: str
+    _folders: Folders
+    _isolation: Bubblewrap | None
+    _network: Network | None
+
+    @classmethod
+    async def open(cls, config: ProcessConfig, *, cluster_uid: str, node_name: str) -> Self:
+        """Prepare the machine; raises ConfigError where it does not allow what is configured."""
+        folders = Folders.of(config.folder, cluster_uid=cluster_uid, node_name=node_name)
+        network = None
+        if config.network == "namespace":
+            owner = f"{cluster_uid}/{node_name}"
+            network = Network(config.bridge, IPv4Network(config.pod_cidr), owner)
+        return cls(
+            config=config,
+            host_ip=config.address or machine.address(),
+            folders=folders,
+            isolation=await find(config.isolation),
+            network=network,
+        )
+
+    async def adopt(self) -> list[Workload]:
+        """Return every pod that was started here; remove what never became one."""
+        found: list[Workload] = []
+        ips: dict[str, str] = {}
+        for uid in self._folders.uids():
+            workload = self.load(uid)
+            if workload is None:
+                await asyncio.to_thread(self._folders.remove, uid)
+                continue
+            found.append(workload)
+            if workload.identity.own_network and not workload.over:
+                ips[uid] = workload.identity.ip
+        if self._network is not None:
+            await self._network.open(ips)
+        log.info("pods taken up", extra={"pods": len(found)})
+        return found
+
+    def load(self, uid: str) -> Workload | None:
+        """Return the pod that was started for ``uid``, None where there was none."""
+        identity, folder = self._folders.load(uid), self._folders.pod(uid)
+        if identity is None or not (is_running(folder) or last_report(folder)):
+            return None
+        workload = Workload(identity, folder, self.host_ip)
+        workload.refresh()
+        return workload
+
+    async def start(self, pod: vk.Pod) -> Workload:
+        """Start the pod; safe to repeat. Nothing is left where it raises a ProviderError."""
+        uid = pod.key.uid
+        own_network = self._network is not None and not pod.spec.get("hostNetwork")
+        try:
+            ip = await self._network.add(uid) if self._network and own_network else self.host_ip
+            identity = Identity(key=pod.key, ip=ip, own_network=own_network)
+            return await self._start(identity, pod)
+        except (vk.ProviderError, OSError):
+            if not is_running(self._folders.pod(uid)):
+                await self.remove(uid)
+            raise
+
+    async def _start(self, identity: Identity, pod: vk.Pod) -> Workload:
+        uid = identity.key.uid
+        self._folders.save(identity)
+        launch = Launch(
+            pod=pod.with_ips((identity.ip,), (self.host_ip,)),
+            ip=identity.ip,
+            files=self._folders.files(uid),
+            config=self.config,
+            isolation=self._isolation,
+            own_network=identity.own_network,
+        )
+        wrap = self._network.wrap(uid) if self._network and identity.own_network else ()
+        folder = self._folders.pod(uid)
+        link = await start_supervisor(folder, launch.plan(), wrap=wrap)
+        return Workload(identity, folder, self.host_ip, link)
+
+    async def release(self, uid: str) -> None:
+        """Give back network and volumes of a pod that has ended."""
+        if self._network is not None:
+            await self._network.remove(uid)
+        await asyncio.to_thread(self._folders.remove_files, uid)
+
+    async def remove(self, uid: str) -> None:
+        """Remove all that is left of a pod that has ended."""
+        await self.release(uid)
+        await asyncio.to_thread(self._folders.remove, uid)
+
+    async def connect(self, identity: Identity, port: int) -> Streams:
+        """Connect to a port of the pod's loopback; raises TemporaryError where nothing listens."""
+        why = ""
+        for family, address in _LOOPBACKS:
+            connection = await self._socket(identity, family)
+            try:
+                connection.setblocking(False)
+                await asyncio.get_running_loop().sock_connect(connection, (address, port))
+                return await asyncio.open_connection(sock=connection)
+            except OSError as error:
+                connection.close()
+                why = why or str(error)
+            except BaseException:
+                connection.close()
+                raise
+        raise vk.TemporaryError(f"cannot connect to port {port} of pod {identity.key}: {why}")
+
+    async def _socket(self, identity: Identity, family: socket.AddressFamily) -> socket.socket:
+        if identity.own_network and self._network is not None:
+            return await socket_in(self._network.namespace(identity.key.uid), family)
+        return socket.socket(family, socket.SOCK_STREAM)

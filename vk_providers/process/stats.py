@@ -1,0 +1,163 @@
+"""How much the pods and this machine use, from procfs.
+
+In: the main process of each container that runs; out: a `vk.NodeStats`. One look at the process
+table serves all pods. A container is its main process with what that started; a pod is all that
+its supervisor holds, the supervisor included, so commands of `kubectl exec` count too.
+
+The surprising part: what a process used goes to its parent's account when that has waited for it,
+so the sum over a family only falls where a child was never waited for; a falling sum is held.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import attrs
+
+import vk
+from vk_providers.process import machine
+from vk_providers.process.supervisor.linux import Process, descendants, process_table
+
+__all__ = ["Meter", "Subject"]
+
+_TICK = os.sysconf("SC_CLK_TCK")
+_UTIME, _STIME, _CUTIME, _CSTIME, _STARTED, _RESIDENT = 11, 12, 13, 14, 19, 21
+"""Places in /proc/PID/stat behind the command's name."""
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_BUSY = slice(1, 4), slice(6, 9)
+"""user, nice, system and irq, softirq, steal of /proc/stat: not idle, not waiting for disks."""
+
+
+@attrs.frozen(kw_only=True)
+class Subject:
+    """A pod to measure."""
+
+    key: vk.PodKey
+    pids: Mapping[str, int]
+    """The main process of each container that runs."""
+    own_network: bool
+
+
+@attrs.define(eq=False)
+class Meter:
+    """Measures; remembers of each pod what it must not fall below."""
+
+    _highest: dict[tuple[str, str, datetime | None], float] = attrs.field(factory=dict, init=False)
+
+    def measure(self, subjects: Collection[Subject]) -> vk.NodeStats:
+        """Return the usage now. Blocks for as long as reading procfs takes."""
+        before, self._highest = self._highest, {}
+        table, boot = process_table(), _boot()
+        pods = [self._pod(each, table, boot, before) for each in subjects if each.pids]
+        return vk.NodeStats(pods=pods, total=_node(boot))
+
+    def _pod(
+        self,
+        subject: Subject,
+        table: Mapping[int, Process],
+        boot: float,
+        before: Mapping[tuple[str, str, datetime | None], float],
+    ) -> vk.PodStats:
+        def usage(name: str, root: int, members: set[int]) -> vk.Usage:
+            found = _usage(root, members, boot)
+            mark = (subject.key.uid, name, found.started_at)
+            seconds = max(found.cpu_seconds or 0.0, before.get(mark, 0.0))
+            self._highest[mark] = seconds
+            return attrs.evolve(found, cpu_seconds=seconds)
+
+        mains = {name: pid for name, pid in subject.pids.items() if pid in table}
+        containers = {
+            name: usage(name, pid, {pid} | descendants(table, pid)) for name, pid in mains.items()
+        }
+        total: vk.Usage | None = None
+        network: tuple[int, int] | tuple[None, None] = (None, None)
+        for pid in [*mains.values()][:1]:
+            supervisor = table[pid].parent
+            total = usage("", supervisor, {supervisor} | descendants(table, supervisor))
+            network = _network(pid) if subject.own_network else network
+        return vk.PodStats(
+            subject.key,
+            containers=containers,
+            total=total,
+            received_bytes=network[0],
+            sent_bytes=network[1],
+        )
+
+
+def _usage(root: int, members: Collection[int], boot: float) -> vk.Usage:
+    ticks = resident = working = 0
+    started: datetime | None = None
+    for pid in members:
+        fields = _stat(pid)
+        if fields is None:  # it has ended meanwhile
+            continue
+        ticks += sum(fields[place] for place in (_UTIME, _STIME, _CUTIME, _CSTIME))
+        resident += fields[_RESIDENT] * _PAGE
+        share = _share(pid)
+        working += fields[_RESIDENT] * _PAGE if share is None else share
+        if pid == root:
+            started = _moment(boot + fields[_STARTED] / _TICK)
+    return vk.Usage(
+        time=datetime.now(UTC),
+        cpu_seconds=ticks / _TICK,
+        memory_bytes=resident,
+        working_set_bytes=working,
+        started_at=started,
+    )
+
+
+def _stat(pid: int) -> list[int] | None:
+    try:
+        content = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return None
+    # The command's name stands in brackets and may hold anything, brackets too.
+    return [0, *map(int, content.rpartition(b")")[2].split()[1:])]
+
+
+def _share(pid: int) -> int | None:
+    """Return the process's memory, of what it shares with others only its part, in bytes."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_bytes().splitlines()
+    except OSError:  # it has ended, or may not be looked into
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(b"Pss:")), None)
+
+
+def _network(pid: int) -> tuple[int, int] | tuple[None, None]:
+    """Return the bytes that came in and went out over the link of the process's namespace."""
+    try:
+        lines = Path(f"/proc/{pid}/net/dev").read_text().splitlines()
+    except OSError:
+        return None, None
+    for line in lines:
+        name, _, counts = line.partition(":")
+        if name.strip() == "eth0":
+            return int(counts.split()[0]), int(counts.split()[8])
+    return None, None
+
+
+def _node(boot: float) -> vk.Usage:
+    memory = machine.memory_bytes()
+    fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()
+    ticks = sum(int(count) for part in _BUSY for count in fields[part])
+    return vk.Usage(
+        time=datetime.now(UTC),
+        cpu_seconds=ticks / _TICK,
+        memory_bytes=memory["MemTotal"] - memory["MemFree"],
+        working_set_bytes=memory["MemTotal"] - memory["MemAvailable"],
+        started_at=_moment(boot),
+    )
+
+
+def _boot() -> float:
+    """Return when the machine started, in seconds since 1970: the same at every call."""
+    lines = Path("/proc/stat").read_text().splitlines()
+    return float(next(line.split()[1] for line in lines if line.startswith("btime ")))
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(round(seconds), UTC)

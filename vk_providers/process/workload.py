@@ -1,0 +1,184 @@
+"""One pod of this machine, as vk sees it: its link, its newest report, its status.
+
+The provider makes one for each pod folder and runs `Workload.follow` until the pod is over. What is
+known without a link, after a supervisor was killed, is in the folder's files.
+
+The surprising part: a pod that is over keeps its status and its logs until it is removed; one whose
+supervisor died is Failed with the reason SupervisorLost, whatever its restart policy, since nothing
+is left that could restart it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import aclosing
+from pathlib import Path
+
+import attrs
+
+import vk
+from vk_providers.process.folders import Identity
+from vk_providers.process.link import Link, LinkClosed, connect
+from vk_providers.process.log_entries import Stream
+from vk_providers.process.logs import read_log
+from vk_providers.process.wire import PodEvent, Report, is_running, last_report
+
+__all__ = ["Workload"]
+
+_SHORTEST, _LONGEST = 0.05, 2.0
+"""Seconds between two looks at a supervisor that is just ending or does not answer."""
+_STREAMS: Mapping[str | None, Stream] = {None: "all", "stdout": "stdout", "stderr": "stderr"}
+_LOST = "the pod's supervisor was killed, or the machine was restarted"
+
+
+@attrs.define(eq=False)
+class Workload:
+    """A pod that was started here."""
+
+    identity: Identity
+    folder: Path
+    """The supervisor's."""
+    host_ip: str
+    link: Link | None = None
+    report: Report | None = None
+    """The newest one; None: the supervisor is starting."""
+    over: bool = False
+    """Whether nothing of the pod runs any more, or ever will."""
+    asked_to_end: bool = False
+    """Whether somebody wanted its end, now or before vk started."""
+    _connecting: asyncio.Lock = attrs.field(factory=asyncio.Lock, init=False)
+
+    def refresh(self) -> None:
+        """Read what the folder says, where no link says it."""
+        if self.link is not None and not self.link.closed and self.report is not None:
+            return
+        alive = is_running(self.folder)  # before the report, which may be the last one
+        found = last_report(self.folder)
+        if found is not None:
+            self.report = found[0]
+            self.asked_to_end |= found[0].stopping
+        self.over = not alive and self.report is not None
+
+    def status(self, *, deleting: bool) -> vk.PodStatus:
+        """Return the pod's status; ``deleting`` says whether somebody asked for its end.
+
+        Raises TemporaryError where the supervisor has not said anything yet.
+        """
+        report = self.report
+        if report is None:
+            raise vk.TemporaryError(f"the supervisor of {self.identity.key} is starting")
+        lost = self.over and not report.ended
+        status = (report.lost() if lost else report).pod_status()
+        status = attrs.evolve(
+            status,
+            pod_ips=(self.identity.ip,),
+            host_ips=(self.host_ip,),
+            backend_id=self.identity.key.uid,
+        )
+        if lost:
+            return attrs.evolve(status, phase="Failed", reason="SupervisorLost", message=_LOST)
+        if report.ended and report.stopping and not deleting:
+            text = "the pod's supervisor was asked to end, as at a shutdown of the machine"
+            return attrs.evolve(status, phase="Failed", reason="Terminated", message=text)
+        return status
+
+    async def stop(self, grace_period: float) -> None:
+        """Ask the pod to end; raises TemporaryError where its supervisor does not answer."""
+        self.report = await (await self.connected()).stop(grace_period)
+
+    async def connected(self) -> Link:
+        """Return the link, a new one where there is none; raises TemporaryError."""
+        async with self._connecting:
+            if self.link is None or self.link.closed:
+                try:
+                    self.link = await connect(self.folder)
+                except vk.NotFoundError as error:
+                    raise vk.TemporaryError(f"pod {self.identity.key} does not run") from error
+            return self.link
+
+    async def connected_alive(self) -> Link:
+        """Return the link; raises InvalidInputError where the pod has ended."""
+        if self.over or (self.report is not None and self.report.ended):
+            raise vk.InvalidInputError(f"pod {self.identity.key} has ended")
+        return await self.connected()
+
+    async def follow(self, changed: Callable[[], None], tell: Callable[[PodEvent], None]) -> None:
+        """Keep `report` the newest, until the pod is over; ``changed`` is called after each change.
+
+        ``tell`` gets every event, those of an earlier process of vk again.
+        """
+        wait = _SHORTEST
+        while is_running(self.folder):
+            try:
+                await self._hear(await self.connected(), changed, tell)
+                wait = _SHORTEST
+            except vk.TemporaryError:
+                await asyncio.sleep(wait)
+                wait = min(2 * wait, _LONGEST)
+        self.close()
+        self.refresh()
+        for event in (last_report(self.folder) or (None, ()))[1]:
+            tell(event)
+        changed()
+
+    async def logs(self, container: str, options: vk.LogOptions) -> AsyncIterator[bytes]:
+        """Return a container's log; raises InvalidInputError for a run that never was."""
+        try:
+            return await read_log(
+                self.folder,
+                container,
+                follow=options.follow,
+                previous=options.previous,
+                tail=options.tail_lines,
+                since=options.since,
+                limit=options.limit_bytes,
+                timestamps=options.timestamps,
+                stream=_STREAMS[options.stream],
+            )
+        except vk.InvalidInputError:
+            reason = self._waits(container)
+            if options.previous or not reason:
+                raise
+            where = f'container "{container}" in pod "{self.identity.key.name}"'
+            raise vk.InvalidInputError(f"{where} is waiting to start: {reason}") from None
+
+    def _waits(self, container: str) -> str:
+        """Return why a container has not started, empty where it has."""
+        status = self.status(deleting=False)
+        for each in (*status.init_containers, *status.containers):
+            if each.name == container and isinstance(each.state, vk.Waiting):
+                return each.state.reason
+        return ""
+
+    def close(self) -> None:
+        """Leave the pod to its supervisor."""
+        if self.link is not None:
+            self.link.close()
+            self.link = None
+
+    async def _hear(
+        self, link: Link, changed: Callable[[], None], tell: Callable[[PodEvent], None]
+    ) -> None:
+        """Take what comes over one link; raises LinkClosed at its end, before that of the pod."""
+        async with asyncio.TaskGroup() as group:
+            telling = group.create_task(_tell(link, tell))
+            try:
+                async with aclosing(link.changes()) as changes:
+                    async for report in changes:
+                        self.report = report
+                        changed()
+            except LinkClosed:
+                telling.cancel()
+                ended = False
+            else:
+                ended = True
+                link.close()
+        if not ended:
+            raise LinkClosed("the supervisor went away")
+
+
+async def _tell(link: Link, tell: Callable[[PodEvent], None]) -> None:
+    async with aclosing(link.events()) as events:
+        async for event in events:
+            tell(event)
