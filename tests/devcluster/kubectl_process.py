@@ -7,7 +7,7 @@ import json
 import os
 import sysconfig
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -27,22 +27,41 @@ def program(source: str) -> Path | None:
 
 
 @attrs.frozen
+class Ended:
+    """A command that has ended: its exit code and what it printed."""
+
+    code: int | None
+    out: bytes
+    errors: bytes
+
+
+@attrs.frozen
 class Kubectl:
     """Runs one kubectl against one cluster."""
 
     path: Path
     kubeconfig: Path
     cache: Path
+    environment: Mapping[str, str] = attrs.field(factory=dict)
 
     async def __call__(self, *arguments: str, input: str = "", code: int = 0) -> str:
         """Run a command that must end with ``code``; return what it printed, errors last."""
+        ended = await self.run(*arguments, input=input.encode())
+        text = ended.out.decode() + ended.errors.decode()
+        if ended.code != code:
+            raise CommandError(f"kubectl {' '.join(arguments)}: {ended.code}: {text}")
+        return text
+
+    async def run(self, *arguments: str, input: bytes = b"") -> Ended:
+        """Run a command to its end."""
         async with asyncio.timeout(30):
             child = await self._start(*arguments)
-            out, errors = await child.communicate(input.encode())
-        text = out.decode() + errors.decode()
-        if child.returncode != code:
-            raise CommandError(f"kubectl {' '.join(arguments)}: {child.returncode}: {text}")
-        return text
+            try:
+                out, errors = await child.communicate(input)
+            finally:
+                if child.returncode is None:
+                    child.kill()
+        return Ended(child.returncode, out, errors)
 
     async def get(self, *arguments: str) -> Any:
         """Return the parsed answer of ``kubectl get ... -o json``."""
@@ -61,7 +80,7 @@ class Kubectl:
 
     async def _start(self, *arguments: str) -> Process:
         options = (f"--kubeconfig={self.kubeconfig}", f"--cache-dir={self.cache}")
-        environment = {**os.environ, "KUBE_EDITOR": "true"}
+        environment = {**os.environ, "KUBE_EDITOR": "true", **self.environment}
         return await asyncio.create_subprocess_exec(
             self.path, *options, *arguments, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=environment
         )

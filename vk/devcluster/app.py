@@ -24,10 +24,22 @@ from aiohttp.web_protocol import RequestHandler
 
 from vk.devcluster import discovery, openapi, refusals
 from vk.devcluster.access import Access
-from vk.devcluster.calls import Answer, Call, Target, User, json_answer, target_of, verb_of
+from vk.devcluster.calls import (
+    CONNECTED,
+    Answer,
+    Call,
+    Target,
+    User,
+    json_answer,
+    target_of,
+    verb_of,
+)
 from vk.devcluster.creation import Creator
 from vk.devcluster.deletion import Remover
 from vk.devcluster.forms import JSON, form_of
+from vk.devcluster.kinds import METRICS
+from vk.devcluster.proxy.metrics import Metrics
+from vk.devcluster.proxy.proxy import Proxy
 from vk.devcluster.reads import Reader
 from vk.devcluster.reviews import Reviews
 from vk.devcluster.subresources import Subresources
@@ -66,6 +78,8 @@ class App:
     watcher: Watcher
     subresources: Subresources
     reviews: Reviews
+    proxy: Proxy
+    metrics: Metrics
     _verbs: Mapping[str, Callable[[Call], Answer]] = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -103,6 +117,10 @@ class App:
             return _response(self._document(request, user))
         call = _call(request, target, user)
         self.access.check(call)
+        if target.subresource in CONNECTED:
+            return await self.proxy.answer(request, call)
+        if target.kind in METRICS:
+            return _response(await self.metrics.answer(call))
         if call.verb == "watch":
             return await self._watch(request, call)
         if request.body_exists:
@@ -158,12 +176,13 @@ def _call(request: web.BaseRequest, target: Target, user: User) -> Call:
     if verb is None:
         raise refusals.method_not_allowed()
     headers = request.headers
+    ours = target.subresource not in CONNECTED
     return Call(
         target,
         verb,
         user,
         query,
-        form_of(headers.get("Accept", "")),
+        form_of(headers.get("Accept", "")) if ours else "plain",
         headers.get("Content-Type", JSON).partition(";")[0].strip(),
         user_agent=headers.get("User-Agent", ""),
     )

@@ -12,9 +12,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-__all__ = ["objects"]
+__all__ = ["KUBELET_CLIENT", "objects"]
 
 Object = dict[str, Any]
+
+KUBELET_CLIENT = "kube-apiserver-kubelet-client"
+"""The user that the API server is when it asks a kubelet."""
 
 _RBAC = "rbac.authorization.k8s.io"
 _NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
@@ -81,6 +84,7 @@ def _paths(*paths: str) -> Object:
 
 
 _ALL = ["*"]
+_KUBELET_PARTS = ("configz", "healthz", "log", "metrics", "pods", "proxy", "stats")
 _EVENTS = [
     _rule("", "events", ["create", "patch", "update"]),
     _rule("events.k8s.io", "events", ["create", "patch", "update"]),
@@ -89,14 +93,16 @@ _REVIEWS = [
     _rule("authentication.k8s.io", "tokenreviews", ["create"]),
     _rule("authorization.k8s.io", "subjectaccessreviews", ["create"]),
 ]
+_STREAMS = "pods/attach pods/exec pods/portforward"
 _IN_NAMESPACES = "configmaps endpoints events pods services serviceaccounts"
 _VIEW = [
-    _rule("", f"{_IN_NAMESPACES} namespaces pods/status services/status", _READ),
+    _rule("", f"{_IN_NAMESPACES} namespaces pods/log pods/status services/status", _READ),
     _rule("discovery.k8s.io", "endpointslices", _READ),
+    _rule("metrics.k8s.io", "nodes pods", _READ),
 ]
 _EDIT = [
     *_VIEW,
-    _rule("", f"{_IN_NAMESPACES} secrets", [*_READ, *_WRITE]),
+    _rule("", f"{_IN_NAMESPACES} {_STREAMS} secrets", [*_READ, *_WRITE]),
     _rule("", "pods/eviction serviceaccounts/token", ["create"]),
     _rule("coordination.k8s.io", "leases", [*_READ, *_WRITE]),
 ]
@@ -130,6 +136,10 @@ _ROLES: dict[str, list[Object]] = {
         )
     ],
     "system:public-info-viewer": [_paths("/healthz", "/livez", "/readyz", "/version", "/version/")],
+    "system:kubelet-api-admin": [
+        _rule("", "nodes", [*_READ, "proxy"]),
+        _rule("", " ".join(f"nodes/{part}" for part in _KUBELET_PARTS), _ALL),
+    ],
     "system:kube-scheduler": [
         *_EVENTS,
         *_REVIEWS,
@@ -157,6 +167,7 @@ _BINDINGS: dict[str, tuple[str, tuple[str, str]]] = {
     "system:basic-user": ("system:basic-user", ("Group", "system:authenticated")),
     "system:discovery": ("system:discovery", ("Group", "system:authenticated")),
     "system:kube-scheduler": ("system:kube-scheduler", ("User", "system:kube-scheduler")),
+    KUBELET_CLIENT: ("system:kubelet-api-admin", ("User", KUBELET_CLIENT)),
     "system:node": ("system:node", ("Group", "system:nodes")),
     "system:public-info-viewer": ("system:public-info-viewer", ("Group", "system:authenticated")),
     "system:public-info-viewer:unauthenticated": (

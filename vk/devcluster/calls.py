@@ -17,9 +17,28 @@ from vk.devcluster import refusals
 from vk.devcluster.forms import JSON, Form
 from vk.devcluster.kinds import Kind, find
 
-__all__ = ["Answer", "Call", "Target", "User", "is_dry_run", "json_answer", "target_of", "verb_of"]
+__all__ = [
+    "CONNECTED",
+    "Answer",
+    "Call",
+    "Target",
+    "User",
+    "is_dry_run",
+    "json_answer",
+    "target_of",
+    "verb_of",
+]
 
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch"}
+_STREAMED = {"GET": "get", "POST": "create"}
+CONNECTED = {
+    "log": {"GET": "get"},
+    "exec": _STREAMED,
+    "attach": _STREAMED,
+    "portforward": _STREAMED,
+    "proxy": {**_VERBS, "GET": "get", "HEAD": "get", "DELETE": "delete"},
+}
+"""Subresources that a kubelet answers, with the verb of each method that they know."""
 
 
 @attrs.frozen
@@ -143,6 +162,8 @@ def target_of(path: str) -> Target | None:
     if rest[0] == "namespaces" and len(rest) > 2 and rest[2] not in ("status", "finalize"):
         namespace, rest = rest[1], rest[2:]
     kind = find(group, version, rest[0])
+    if rest[2:3] == ["proxy"]:
+        rest = rest[:3]  # what follows is the kubelet's
     if kind is None or len(rest) > 3 or "" in rest:
         return None
     name, subresource = (*rest[1:], "", "")[:2]
@@ -160,6 +181,8 @@ def verb_of(method: str, target: Target, *, watch: bool) -> str | None:
 
 
 def _verb(method: str, target: Target, *, watch: bool) -> str | None:
+    if target.subresource in CONNECTED:
+        return CONNECTED[target.subresource].get(method)
     if method in ("GET", "HEAD"):
         if target.subresource in _CREATED:
             return None

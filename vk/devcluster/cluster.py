@@ -38,6 +38,9 @@ from vk.devcluster.deletion import Remover
 from vk.devcluster.kinds import KINDS, Kind
 from vk.devcluster.names import new_metadata
 from vk.devcluster.node_taints import NodeTaints
+from vk.devcluster.proxy.kubelets import Kubelets
+from vk.devcluster.proxy.metrics import Metrics
+from vk.devcluster.proxy.proxy import Proxy
 from vk.devcluster.rbac import Rules
 from vk.devcluster.reads import Reader
 from vk.devcluster.reviews import Reviews
@@ -94,7 +97,10 @@ class DevCluster:
                 Collector(self.storage, Remover(self.storage)),
                 NodeTaints(self.storage),
             )
-            await self._serve(self._app(), listener, stack)
+            app = self._app()
+            stack.push_async_callback(app.proxy.kubelets.close)
+            stack.push_async_callback(app.metrics.close)
+            await self._serve(app, listener, stack)
             for name, run in (("collector", collector.run), ("node taints", taints.run)):
                 task = asyncio.create_task(_supervised(name, run))
                 stack.push_async_callback(_ended, task)
@@ -149,6 +155,8 @@ class DevCluster:
         access = Access(tokens, Rules(storage))
         creator = Creator(storage, (priorities.admit, accounts.admit, addresses.admit))
         updater = Updater(storage, creator, access.check)
+        pair = self._authority.client("kubelet-client", user=bootstrap.KUBELET_CLIENT)
+        kubelets = Kubelets(storage, pair)
         return App(
             address=f"{_HOST}:{self.port}",
             access=access,
@@ -159,6 +167,8 @@ class DevCluster:
             watcher=Watcher(storage),
             subresources=Subresources(storage, updater, remover, tokens),
             reviews=Reviews(access),
+            proxy=Proxy(storage, kubelets, access.check),
+            metrics=Metrics(storage, kubelets),
         )
 
     def _make(self, kind: Kind, obj: dict[str, Any]) -> dict[str, Any]:

@@ -10,18 +10,25 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
-from vk.devcluster.kinds import KINDS, Kind
+from vk.devcluster.kinds import KINDS, METRICS, Kind
 
 __all__ = ["AGGREGATED", "document"]
 
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
+_EVERY = (*KINDS, *METRICS)
 _READ_WRITE = ("get", "patch", "update")
+_STREAMED = ("create", "get")
 _PARTS: dict[str, tuple[tuple[str, str, str], tuple[str, ...]]] = {
     "binding": (("", "v1", "Binding"), ("create",)),
     "eviction": (("policy", "v1", "Eviction"), ("create",)),
     "token": (("authentication.k8s.io", "v1", "TokenRequest"), ("create",)),
     "finalize": (("", "", ""), ("update",)),
+    "log": (("", "", ""), ("get",)),
+    "exec": (("", "v1", "PodExecOptions"), _STREAMED),
+    "attach": (("", "v1", "PodAttachOptions"), _STREAMED),
+    "portforward": (("", "v1", "PodPortForwardOptions"), _STREAMED),
+    "proxy": (("", "v1", "NodeProxyOptions"), ("create", "delete", "get", "patch", "update")),
 }
 """Subresources with an object of their own, or with other verbs: group, version, kind; verbs."""
 
@@ -57,7 +64,7 @@ def document(path: str, *, aggregated: bool, server: str) -> dict[str, Any] | No
 def _groups() -> dict[str, list[str]]:
     """Return the groups in order, each with its versions."""
     found: dict[str, list[str]] = {}
-    for kind in KINDS:
+    for kind in _EVERY:
         versions = found.setdefault(kind.group, [])
         if kind.version not in versions:
             versions.append(kind.version)
@@ -72,7 +79,7 @@ def _group(group: str) -> dict[str, Any]:
 
 
 def _of(group: str, version: str) -> Iterable[Kind]:
-    return (kind for kind in KINDS if (kind.group, kind.version) == (group, version))
+    return (kind for kind in _EVERY if (kind.group, kind.version) == (group, version))
 
 
 def _resources(group: str, version: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import attrs
 
-__all__ = ["KINDS", "Kind", "find", "kind_of"]
+__all__ = ["KINDS", "METRICS", "Kind", "find", "kind_of"]
 
 _ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 
@@ -53,7 +53,7 @@ class Kind:
     @property
     def stored(self) -> bool:
         """Whether objects of the kind are kept; the others are answered and forgotten."""
-        return "get" in self.verbs
+        return {"create", "get"} <= {*self.verbs}
 
     @property
     def store(self) -> str:
@@ -74,7 +74,12 @@ def _review(group: str, name: str, plural: str) -> Kind:
 
 
 _NAMESPACE_VERBS = tuple(verb for verb in _ALL_VERBS if verb != "deletecollection")
-_POD_PARTS = frozenset({"status", "binding", "eviction", "ephemeralcontainers"})
+_POD_PARTS = frozenset(
+    {
+        *("status", "binding", "eviction", "ephemeralcontainers"),
+        *("log", "exec", "attach", "portforward"),
+    }
+)
 
 KINDS: tuple[Kind, ...] = (
     _core("Binding", "bindings", verbs=("create",)),
@@ -89,7 +94,7 @@ KINDS: tuple[Kind, ...] = (
         subresources=frozenset({"finalize", "status"}),
         verbs=_NAMESPACE_VERBS,
     ),
-    _core("Node", "nodes", "no", namespaced=False, subresources=frozenset({"status"})),
+    _core("Node", "nodes", "no", namespaced=False, subresources=frozenset({"proxy", "status"})),
     _core("Pod", "pods", "po", categories=("all",), subresources=_POD_PARTS),
     _core("Secret", "secrets"),
     _core("Service", "services", "svc", categories=("all",), subresources=frozenset({"status"})),
@@ -117,7 +122,19 @@ KINDS: tuple[Kind, ...] = (
 )
 """Every kind, core group first, then by group and name as the real server orders discovery."""
 
-_BY_PLURAL = {(kind.group, kind.version, kind.plural): kind for kind in KINDS}
+
+def _metrics(name: str, plural: str, *, namespaced: bool) -> Kind:
+    verbs, group = ("get", "list"), "metrics.k8s.io"
+    return Kind(group, "v1beta1", name, plural, singular="", namespaced=namespaced, verbs=verbs)
+
+
+METRICS: tuple[Kind, ...] = (
+    _metrics("NodeMetrics", "nodes", namespaced=False),
+    _metrics("PodMetrics", "pods", namespaced=True),
+)
+"""Kinds that are measured when they are read; a real cluster has them from an add-on."""
+
+_BY_PLURAL = {(kind.group, kind.version, kind.plural): kind for kind in (*KINDS, *METRICS)}
 _BY_NAME = {(kind.api_version, kind.name): kind for kind in KINDS}
 
 

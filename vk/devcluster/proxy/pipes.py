@@ -1,0 +1,145 @@
+"""Connections as bytes in and bytes out: the one to a kubelet, and what joins two of them.
+
+In: an open connection to a kubelet. Out: `KubeletPipe`, which after an upgrade is as good as a
+`vk.server.upgrade.Wire`, and `tunnel`, which passes everything on between two such pipes.
+
+Surprising: over TLS nobody can end one direction of a connection, so half-closes travel inside the
+frames that are passed on, and the end of one side is the end of the tunnel. What that side sent
+before still arrives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import attrs
+
+from vk.devcluster.proxy.heads import AnswerHead, Headers, parse_head, request_head
+from vk.server.spdy_transport import Pipe
+
+__all__ = ["KubeletGoneError", "KubeletPipe", "tunnel"]
+
+_CHUNK = 1 << 16
+_LONGEST_BODY = 50_000  # bytes of a refusal that are passed on, as the real server has it
+_PATIENCE = 30.0  # s for the head of an answer
+_CLOSING = 5.0
+
+
+class KubeletGoneError(ConnectionError):
+    """The connection to the kubelet has ended or broken."""
+
+
+@attrs.define(eq=False)
+class KubeletPipe:
+    """A connection to a kubelet: one request, then, if it was upgraded, bytes."""
+
+    _reader: asyncio.StreamReader = attrs.field(repr=False)
+    _writer: asyncio.StreamWriter = attrs.field(repr=False)
+
+    async def exchange(self, method: str, target: str, headers: Headers) -> AnswerHead:
+        """Send a request without a body; return the head of the answer.
+
+        Raises KubeletGoneError where there is none that can be understood, in time.
+        """
+        await self.write(request_head(method, target, headers))
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                return parse_head(await self._reader.readuntil(b"\r\n\r\n"))
+        except TimeoutError:
+            raise KubeletGoneError("timeout awaiting response headers") from None
+        except EOFError:
+            raise KubeletGoneError("EOF") from None
+        except (asyncio.LimitOverrunError, OSError, ValueError) as error:
+            raise KubeletGoneError(str(error)) from None
+
+    async def body(self, head: AnswerHead) -> bytes:
+        """Return the body of an answer that was no upgrade, or the start of a long one."""
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                if "chunked" in head.get("Transfer-Encoding").lower():
+                    return await self._chunks()
+                length = head.get("Content-Length")
+                size = int(length) if length.isascii() and length.isdigit() else _LONGEST_BODY
+                return await self._reader.readexactly(min(size, _LONGEST_BODY))
+        except asyncio.IncompleteReadError as error:
+            return error.partial
+        except OSError:  # and too late
+            return b""
+
+    async def _chunks(self) -> bytes:
+        body = bytearray()
+        try:
+            while len(body) < _LONGEST_BODY:
+                line = await self._reader.readuntil(b"\r\n")
+                size = int(line.partition(b";")[0], 16)
+                if size <= 0:
+                    break
+                body += (await self._reader.readexactly(size + 2))[:size]
+        except (EOFError, ValueError, asyncio.LimitOverrunError):
+            pass  # what came until then is better than nothing
+        return bytes(body[:_LONGEST_BODY])
+
+    async def read(self) -> bytes:
+        """Return the next chunk, of 64 KiB at most; empty once the kubelet is gone."""
+        try:
+            return await self._reader.read(_CHUNK)
+        except OSError:
+            return b""
+
+    async def write(self, data: bytes) -> None:
+        """Send ``data``; waits while the kubelet reads slower. Raises KubeletGoneError."""
+        try:
+            self._writer.write(data)
+            await self._writer.drain()
+        except OSError as error:
+            raise KubeletGoneError(str(error)) from None
+
+    async def answer(self, data: bytes) -> None:
+        """Send ``data`` as `write` does."""
+        await self.write(data)
+
+    async def close(self) -> None:
+        """Close the connection, in a time that does not depend on the kubelet."""
+        self._writer.close()
+        try:
+            async with asyncio.timeout(_CLOSING):
+                await self._writer.wait_closed()
+        except (OSError, TimeoutError):
+            pass  # it is gone, or does not read
+        finally:
+            self._writer.transport.abort()
+
+
+async def tunnel(client: Pipe, kubelet: Pipe) -> None:
+    """Pass bytes on both ways until one side ends; then close both.
+
+    Each direction waits for its reader, without holding the other one back.
+    """
+    try:
+        async with asyncio.TaskGroup() as copies:
+            there = copies.create_task(_copy(client, kubelet))
+            back = copies.create_task(_copy(kubelet, client))
+            there.add_done_callback(lambda _: back.cancel())
+            back.add_done_callback(lambda _: there.cancel())
+    finally:
+        await _close(client, kubelet)
+
+
+async def _close(client: Pipe, kubelet: Pipe) -> None:
+    """Close both; a client that has gone may have left something for the kubelet."""
+    try:
+        await client.close()
+        async with asyncio.timeout(_CLOSING):
+            await _copy(client, kubelet)
+    except TimeoutError:
+        pass  # the kubelet does not read
+    finally:
+        await kubelet.close()
+
+
+async def _copy(source: Pipe, target: Pipe) -> None:
+    try:
+        while chunk := await source.read():
+            await target.write(chunk)
+    except ConnectionError:
+        pass  # one of them is gone: the end of the tunnel

@@ -1,0 +1,149 @@
+"""The client's side of a SPDY session with a kubelet: streams that this side opens.
+
+In: an upgraded `Pipe`. Out: `SpdyStream`s to read from and write to, once `SpdyClient.run` runs
+beside. Used to speak to a kubelet that knows no WebSockets for a client that speaks one.
+
+Surprising: there is no flow control per stream; a stream that is not read stops the others, once
+`vk.server.spdy.streams.UNREAD` waits in it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+import attrs
+
+from vk.devcluster.proxy.pipes import KubeletGoneError
+from vk.server.inbound import Gate, Inbox
+from vk.server.spdy.events import Event, HalfClosed, SessionFailed, StreamAccepted, StreamReset
+from vk.server.spdy.frames import Data
+from vk.server.spdy.session import Session
+from vk.server.spdy_transport import Pipe, parts
+
+__all__ = ["SpdyClient", "SpdyStream"]
+
+
+@attrs.define(eq=False)
+class SpdyStream:
+    """A stream that was opened here."""
+
+    stream_id: int
+    _client: SpdyClient = attrs.field(repr=False)
+    inbox: Inbox = attrs.field(factory=Inbox, init=False, repr=False)
+    answered: asyncio.Event = attrs.field(factory=asyncio.Event, init=False, repr=False)
+    """Set when the kubelet has accepted it, or never will."""
+    accepted: bool = attrs.field(default=False, init=False)
+    broken: bool = attrs.field(default=False, init=False)
+    """Whether its end came without a word, as a reset or with the end of the connection."""
+
+    async def read(self) -> bytes:
+        """Return the next bytes of the kubelet; empty at the end, however it came."""
+        return await self.inbox.read()
+
+    async def write(self, data: bytes) -> None:
+        """Send ``data``; waits while the kubelet reads slower. Raises KubeletGoneError."""
+        for part in parts(data):
+            await self._client.send(self.stream_id, part)
+
+    async def write_eof(self) -> None:
+        """End this side; reading goes on. Raises KubeletGoneError."""
+        await self._client.finish(self.stream_id)
+
+
+@attrs.define(eq=False)
+class SpdyClient:
+    """One session on a connection, which its owner closes."""
+
+    _pipe: Pipe = attrs.field(repr=False)
+    _session: Session = attrs.field(factory=lambda: Session(client=True), init=False, repr=False)
+    _streams: dict[int, SpdyStream] = attrs.field(factory=dict, init=False, repr=False)
+    _gate: Gate = attrs.field(init=False, repr=False)
+    _gone: bool = attrs.field(default=False, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._gate = Gate(lambda: self._session.congested, self._sign_of_life)
+
+    async def run(self) -> None:
+        """Read until the kubelet is gone or says what cannot be understood."""
+        loop = asyncio.get_running_loop()
+        try:
+            while chunk := await self._pipe.read():
+                events = self._session.receive(chunk, loop.time())
+                for event in events:
+                    self._told(event)
+                await self._flush()
+                if any(isinstance(event, SessionFailed) for event in events):
+                    return
+                await self._gate.passed()
+        except ConnectionError:
+            pass  # the same as an end
+        finally:
+            self._gone = True
+            for stream in self._streams.values():
+                _end(stream, broken=True)
+
+    async def open(self, kind: str) -> SpdyStream:
+        """Open a stream of a ``streamtype``; return it once the kubelet has accepted it.
+
+        Raises KubeletGoneError where it does not.
+        """
+        if self._gone:
+            raise KubeletGoneError("the kubelet has closed the connection")
+        stream = SpdyStream(self._session.open({"streamtype": kind}), self)
+        self._streams[stream.stream_id] = stream
+        await self._flush()
+        await stream.answered.wait()
+        if not stream.accepted:
+            raise KubeletGoneError(f"the kubelet has refused the stream {kind}")
+        return stream
+
+    async def send(self, stream_id: int, part: bytes) -> None:
+        """Send a piece of a stream. Raises KubeletGoneError."""
+        if self._gone or not self._session.send(stream_id, part):
+            raise KubeletGoneError("the kubelet has closed the stream")
+        await self._flush()
+
+    async def finish(self, stream_id: int) -> None:
+        """End this side of a stream."""
+        self._session.finish(stream_id)
+        await self._flush()
+
+    def _told(self, event: Event) -> None:
+        match event:
+            case Data(stream_id, data):
+                used, known = partial(self._used, event), self._streams.get(stream_id)
+                if known is None:
+                    used()
+                else:
+                    known.inbox.put(data, used)
+            case StreamAccepted(stream_id) if stream_id in self._streams:
+                stream = self._streams[stream_id]
+                stream.accepted = True
+                stream.answered.set()
+            case HalfClosed(stream_id) if stream_id in self._streams:
+                _end(self._streams.pop(stream_id), broken=False)
+            case StreamReset(stream_id) if stream_id in self._streams:
+                _end(self._streams.pop(stream_id), broken=True)
+                self._gate.open()
+            case _:
+                pass  # a kubelet opens no streams; what it says of the session ends with it
+
+    def _used(self, piece: Data) -> None:
+        self._session.consumed(piece)
+        self._gate.open()
+
+    async def _flush(self) -> None:
+        outgoing = b"".join(self._session.take())
+        if outgoing:
+            await self._pipe.write(outgoing)
+
+    async def _sign_of_life(self) -> None:
+        self._session.ping()
+        await self._flush()
+
+
+def _end(stream: SpdyStream, *, broken: bool) -> None:
+    stream.broken = broken
+    stream.inbox.end()
+    stream.answered.set()

@@ -1,0 +1,147 @@
+"""Upgraded connections: exec, attach, port-forward, and upgrades through a node's proxy.
+
+In: a request that may do what it asks for, and the kubelet's target. Out: a connection that lasts
+until one side ends it. Mostly the kubelet's answer and all bytes after it are passed on untouched,
+SPDY and WebSocket alike.
+
+Surprising: kubectl's WebSockets are passed on only to a node that declares that it takes them. For
+the others exec and attach are translated stream by stream, and a port-forward, which is SPDY inside
+WebSocket messages, is unpacked. Older WebSocket protocols are passed on to every node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+from aiohttp import web
+
+from vk.devcluster import refusals
+from vk.devcluster.proxy.heads import AnswerHead
+from vk.devcluster.proxy.kubelets import Kubelet, Kubelets, UnreachableError
+from vk.devcluster.proxy.pipes import KubeletGoneError, KubeletPipe, tunnel
+from vk.devcluster.proxy.plain import passed_on
+from vk.devcluster.proxy.translation import PROTOCOL, Translation, spdy_upgrade, upgraded
+from vk.server.channels import Channel, Channels
+from vk.server.conversation import converse
+from vk.server.execution import Asked
+from vk.server.lifetime import Lifetime
+from vk.server.negotiation import EXEC_WEBSOCKET
+from vk.server.negotiation import PORT_FORWARD_WEBSOCKET as FORWARDS
+from vk.server.upgrade import take_over
+from vk.server.websocket_transport import ChannelConnection, MessagePipe, open_websocket
+
+__all__ = ["is_upgrade", "pass_on", "translate_exec", "unpack_forward", "wants"]
+
+_IDLE = 4 * 3600.0  # s without a byte, as the real server has it
+_OURS = frozenset({"host", "authorization", "content-length", "expect"})
+_TUNNEL = next(protocol for protocol in FORWARDS if protocol.tunnel)
+_EXEC = next(protocol for protocol in EXEC_WEBSOCKET if protocol.name == PROTOCOL)
+_SUBPROTOCOLS = "Sec-WebSocket-Protocol"
+
+
+def is_upgrade(request: web.BaseRequest) -> bool:
+    """Return whether the client asks for another protocol than HTTP."""
+    return any("upgrade" in value.lower() for value in request.headers.getall("Connection", []))
+
+
+def wants(request: web.BaseRequest, subresource: str) -> bool:
+    """Return whether a WebSocket is of the kind that a node must declare to take."""
+    if request.headers.get("Upgrade", "").lower() != "websocket":
+        return False
+    asked = _subprotocols(request.headers.getall(_SUBPROTOCOLS, []))
+    return (_TUNNEL.name if subresource == "portforward" else PROTOCOL) in asked
+
+
+async def pass_on(
+    request: web.BaseRequest, kubelets: Kubelets, kubelet: Kubelet, target: str
+) -> web.StreamResponse:
+    """Upgrade at the kubelet as the client asked, and pass all bytes on. Raises refusals."""
+    headers = [
+        ("Host", kubelet.authority),
+        ("Connection", "Upgrade"),
+        *(("Upgrade", value) for value in request.headers.getall("Upgrade", [])),
+        ("X-Forwarded-For", request.remote or ""),
+        *passed_on(request.headers.items(), _OURS),
+    ]
+    if request.method != "GET":
+        headers.append(("Content-Length", "0"))
+    pipe = await _dial(kubelets, kubelet)
+    try:
+        head = await _exchange(pipe, request.method, target, headers)
+        if head.status != 101:
+            return await _refused(pipe, head)
+        answer = {name: value for name, value in head.headers if name.lower() != "connection"}
+        await tunnel(take_over(_routed(request), answer), pipe)
+    finally:
+        await pipe.close()
+    return web.Response(status=101)
+
+
+async def unpack_forward(
+    request: web.BaseRequest, kubelets: Kubelets, kubelet: Kubelet, target: str
+) -> web.StreamResponse:
+    """Serve a port-forward in WebSocket messages by SPDY at the kubelet. Raises refusals."""
+    pipe = await _dial(kubelets, kubelet)
+    try:
+        protocol = _TUNNEL.name.partition("+")[2]
+        headers = spdy_upgrade(kubelet, [protocol])
+        head = await _exchange(pipe, "POST", target, headers)
+        if head.status != 101:
+            return await _refused(pipe, head)
+        socket = await open_websocket(_routed(request), _TUNNEL)
+        await tunnel(MessagePipe(socket), pipe)
+    finally:
+        await pipe.close()
+    return socket
+
+
+async def translate_exec(
+    request: web.BaseRequest, kubelets: Kubelets, kubelet: Kubelet, target: str, asked: Asked
+) -> web.StreamResponse:
+    """Serve exec or attach over a WebSocket by SPDY at the kubelet."""
+    lifetime = Lifetime(_IDLE)
+    try:
+        socket = await open_websocket(_routed(request), _EXEC)
+        connection = ChannelConnection(socket, Channels(len(Channel), closes=True), lifetime)
+        translation = Translation(connection, asked, lambda: upgraded(kubelets, kubelet, target))
+        await converse(connection, lifetime, translation.talk, translation.farewell)
+    finally:
+        lifetime.close()
+    return socket
+
+
+async def _dial(kubelets: Kubelets, kubelet: Kubelet) -> KubeletPipe:
+    try:
+        return await kubelets.dial(kubelet)
+    except UnreachableError as error:
+        raise refusals.Refusal(500, "", f"error dialing backend: {error}") from None
+
+
+async def _exchange(
+    pipe: KubeletPipe, method: str, target: str, headers: list[tuple[str, str]]
+) -> AnswerHead:
+    try:
+        head = await pipe.exchange(method, target, headers)
+    except KubeletGoneError as error:
+        raise refusals.Refusal(500, "", f"error dialing backend: {error}") from None
+    if head.status != 101 and head.status < 400:
+        why = f"invalid upgrade response: status code {head.status}"
+        raise refusals.Refusal(500, "", why)
+    return head
+
+
+async def _refused(pipe: KubeletPipe, head: AnswerHead) -> web.Response:
+    """Return the kubelet's refusal as it is."""
+    body = await pipe.body(head)
+    kind = head.get("Content-Type") or "text/plain; charset=utf-8"
+    return web.Response(status=head.status, body=body, headers={"Content-Type": kind})
+
+
+def _subprotocols(values: Sequence[str]) -> set[str]:
+    return {part.strip() for value in values for part in value.split(",")}
+
+
+def _routed(request: web.BaseRequest) -> web.Request:
+    """Return the request for the parts of `vk.server`, which use nothing of a router in it."""
+    return cast(web.Request, request)
