@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from vk.hookspecs import Register, hookimpl
     from vk.kubelet import VirtualKubelet
     from vk.log_lines import LineFilter, filter_lines
+    from vk.models.files import File, FileTree, RegistryCredential
     from vk.models.keys import ContainerKey, PodKey
     from vk.models.logs import LogOptions
     from vk.models.node import Address, NodeInfo, Taint
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
         Unplaced,
         Waiting,
     )
+    from vk.models.volumes import CSI, NFS, EmptyDir, HostPath, ImageSource, Volume, VolumeSource
     from vk.provider import API_VERSION, Provider, ProviderContext
     from vk.settings import Settings
     from vk.streams import ByteStream, ExecIO, TerminalSize
@@ -68,6 +70,7 @@ _HOMES = {
     "vk.hookspecs": ("Register", "hookimpl"),
     "vk.kubelet": ("VirtualKubelet",),
     "vk.log_lines": ("LineFilter", "filter_lines"),
+    "vk.models.files": ("File", "FileTree", "RegistryCredential"),
     "vk.models.keys": ("ContainerKey", "PodKey"),
     "vk.models.logs": ("LogOptions",),
     "vk.models.node": ("Address", "NodeInfo", "Taint"),
@@ -85,15 +88,26 @@ _HOMES = {
         "Unplaced",
         "Waiting",
     ),
+    "vk.models.volumes": (
+        "CSI",
+        "NFS",
+        "EmptyDir",
+        "HostPath",
+        "ImageSource",
+        "Volume",
+        "VolumeSource",
+    ),
     "vk.provider": ("API_VERSION", "Provider", "ProviderContext"),
     "vk.settings": ("Settings",),
     "vk.streams": ("ByteStream", "ExecIO", "TerminalSize"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = [  # noqa: RUF022 # written out for type checkers; a test compares it with _HOMES
+__all__ = [  # written out for type checkers; a test compares it with _HOMES
     "API_VERSION",
+    "CSI",
     "DNS",
+    "NFS",
     "Address",
     "ByteStream",
     "ClusterError",
@@ -103,10 +117,15 @@ __all__ = [  # noqa: RUF022 # written out for type checkers; a test compares it 
     "ContainerKey",
     "ContainerState",
     "ContainerStatus",
+    "EmptyDir",
     "ExecIO",
     "FieldTable",
+    "File",
+    "FileTree",
     "Gone",
     "HostAlias",
+    "HostPath",
+    "ImageSource",
     "InvalidInputError",
     "Latest",
     "LineFilter",
@@ -125,17 +144,20 @@ __all__ = [  # noqa: RUF022 # written out for type checkers; a test compares it 
     "ProviderContext",
     "ProviderError",
     "Register",
+    "RegistryCredential",
     "Running",
     "Settings",
     "Taint",
     "TemporaryError",
     "TerminalSize",
     "Terminated",
-    "UnsupportedError",
     "Unplaced",
+    "UnsupportedError",
     "Usage",
     "VirtualKubelet",
     "VkError",
+    "Volume",
+    "VolumeSource",
     "Waiting",
     "__version__",
     "filter_lines",

@@ -13,7 +13,9 @@ from typing import Any
 
 import attrs
 
+from vk.models.files import FileTree, RegistryCredential
 from vk.models.keys import PodKey
+from vk.models.volumes import Volume, volume
 
 __all__ = ["DNS", "Container", "HostAlias", "Json", "Pod", "Resolution", "pod_key"]
 
@@ -64,6 +66,10 @@ class Resolution:
     init_containers: tuple[Container, ...] = ()
     ephemeral_containers: tuple[Container, ...] = ()
     dns: DNS = DNS()
+    files: Mapping[str, FileTree] = attrs.field(factory=dict, repr=False)
+    volumes: Mapping[str, Volume] | None = None
+    """None: as the object says, claims without what they are bound to."""
+    registry_credentials: tuple[RegistryCredential, ...] = ()
     reopen: Callable[[Sequence[str], Sequence[str]], Resolution] | None = attrs.field(
         default=None, repr=False, eq=False
     )
@@ -155,6 +161,27 @@ class Pod:
             HostAlias(alias["ip"], tuple(alias.get("hostnames") or ()))
             for alias in self.spec.get("hostAliases") or ()
         )
+
+    @cached_property
+    def volumes(self) -> Mapping[str, Volume]:
+        """The volumes by name, in the order of the spec."""
+        if self.resolution is not None and self.resolution.volumes is not None:
+            return self.resolution.volumes
+        return {raw["name"]: volume(raw) for raw in self.spec.get("volumes") or ()}
+
+    @property
+    def files(self) -> Mapping[str, FileTree]:
+        """The files of each volume of kind configMap, secret, projected or downwardAPI, by name.
+
+        Empty unless the core resolved them. They are as the kubelet would place them; what a
+        container's subPath leaves of them is the provider's.
+        """
+        return self.resolution.files if self.resolution is not None else {}
+
+    @property
+    def registry_credentials(self) -> tuple[RegistryCredential, ...]:
+        """How to log in to registries, in the order of the pod's secrets; empty unless resolved."""
+        return self.resolution.registry_credentials if self.resolution is not None else ()
 
     @property
     def restart_policy(self) -> str:
