@@ -232,8 +232,10 @@ async def test_run_starts_attaches_and_removes(way: World) -> None:
 async def test_a_terminal_has_the_clients_size_and_follows_it(way: World) -> None:
     ours, theirs = os.openpty()
     _resize(theirs, 33, 101)
+    # As with a container runtime, the command may start before the first size has come.
     script = (
-        "stty size; until [ $(stty size | cut -c1-2) = 44 ]; do sleep 0.05; done; stty size; exit 3"
+        "for rows in 33 44; do until [ $(stty size | cut -c1-2) = $rows ]; do sleep 0.05; done; "
+        "stty size; done; exit 3"
     )
     kubectl = way.kubectl
     child = await asyncio.create_subprocess_exec(
