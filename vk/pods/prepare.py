@@ -18,7 +18,8 @@ from vk.models.node import NodeInfo
 from vk.models.pod import Json, Pod, Resolution
 from vk.pods.admission import AdmissionNode, Usage, admit
 from vk.pods.dns import resolve_dns
-from vk.pods.environment import MissingReference, Notice, resolve
+from vk.pods.environment import resolve
+from vk.pods.missing import MissingReference, Notice
 from vk.pods.needs import needs
 from vk.pods.references import References
 from vk.pods.services import Services
