@@ -47,10 +47,10 @@ if TYPE_CHECKING:
         Waiting,
     )
     from vk.models.volumes import CSI, NFS, EmptyDir, HostPath, ImageSource, Volume, VolumeSource
+    from vk.mounts import files_below, sub_path
     from vk.provider import API_VERSION, Provider, ProviderContext
     from vk.settings import Settings
     from vk.streams import ByteStream, ExecIO, TerminalSize
-    from vk.sub_path import files_below, sub_path
     from vk.volume_folder import write_files
 
 _HOMES = {
@@ -102,7 +102,7 @@ _HOMES = {
     "vk.provider": ("API_VERSION", "Provider", "ProviderContext"),
     "vk.settings": ("Settings",),
     "vk.streams": ("ByteStream", "ExecIO", "TerminalSize"),
-    "vk.sub_path": ("files_below", "sub_path"),
+    "vk.mounts": ("files_below", "sub_path"),
     "vk.volume_folder": ("write_files",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

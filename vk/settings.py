@@ -54,6 +54,8 @@ class Settings:
     """Taints of the node; the command line's default is one that keeps ordinary pods away."""
     pod_sync_workers: int = 64
     """Creates in flight at once."""
+    watch_references: bool = False
+    """Watch the config maps and secrets that pods use instead of reading them every 60 s."""
     full_resync_period: float = 60.0
     """Every pod is looked at again this often, changed or not; ten times as long, and what is known
     of the API server's objects is compared with a fresh list."""

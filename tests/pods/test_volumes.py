@@ -12,7 +12,7 @@ from vk.errors import InvalidInputError
 from vk.fields import FieldTable
 from vk.models.files import File
 from vk.pods.file_sources import TokenNeed, file_sources, names, tokens
-from vk.pods.missing import MissingReference
+from vk.pods.obstacles import MissingReference
 
 
 def config_map(name: str = "settings", **more: Any) -> dict[str, Any]:

@@ -93,6 +93,12 @@ OPTIONS = (
         "How often every pod is looked at again.",
     ),
     Option(
+        "watch-references",
+        "watch_references",
+        values.boolean,
+        "Watch config maps and secrets of pods, where that is granted, not read them every 60 s.",
+    ),
+    Option(
         "startup-timeout",
         "startup_timeout",
         values.duration,

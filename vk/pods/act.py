@@ -25,7 +25,8 @@ from vk.models.pod import Pod
 from vk.models.status import PodStatus
 from vk.models.time import format_time, now
 from vk.pods.budget import CreateBudget
-from vk.pods.prepare import NotReadyError, Preparation, RefusedError
+from vk.pods.obstacles import NotReadyError, RefusedError
+from vk.pods.prepare import Preparation
 from vk.pods.records import Accepted, Held, Record, Verdict
 from vk.pods.refusals import Refusals
 from vk.pods.timing import Timed, untimed
@@ -56,6 +57,8 @@ class Act:
     emit: Emit
     ask_list: Callable[[], None]
     """Wants a complete list soon."""
+    created: Callable[[Record, Pod], None]
+    """Told of every pod that the provider took, as it was given."""
     timed: Timed = untimed
 
     async def create(self, record: Record) -> None:
@@ -105,6 +108,7 @@ class Act:
         record.problem, record.unplaced, record.retry_at = None, False, 0.0
         record.backoff.reset()
         self._heard(record, status, before)
+        self.created(record, pod)
         if status is None:
             self.ask_list()
         log.info("pod created", extra={"pod": str(record.key), "uid": record.key.uid})

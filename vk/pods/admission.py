@@ -16,7 +16,7 @@ from vk.models.pod import Json
 from vk.models.tuples import as_tuple
 from vk.notation.quantity import to_integer, to_milli
 
-__all__ = ["AdmissionNode", "Rejection", "Usage", "admit", "effective_requests"]
+__all__ = ["AdmissionNode", "Rejection", "Usage", "admit", "effective_requests", "term_matches"]
 
 _EMPTY: Json = {}
 _OS_LABEL = "kubernetes.io/os"
@@ -163,7 +163,7 @@ def _check_affinity(raw: Json, node: AdmissionNode) -> Rejection | None:
     fits = all(labels.get(key) == value for key, value in selector.items()) and (
         required is None
         or any(
-            _term_matches(term, labels, fields) for term in required.get("nodeSelectorTerms") or ()
+            term_matches(term, labels, fields) for term in required.get("nodeSelectorTerms") or ()
         )
     )
     if fits:
@@ -186,7 +186,8 @@ def _check_taints(raw: Json, node: AdmissionNode) -> Rejection | None:
     return None
 
 
-def _term_matches(term: Json, labels: Mapping[str, str], fields: Mapping[str, str]) -> bool:
+def term_matches(term: Json, labels: Mapping[str, str], fields: Mapping[str, str]) -> bool:
+    """Say whether a node with ``labels`` and ``fields`` fits a nodeSelectorTerm."""
     expressions = term.get("matchExpressions") or ()
     on_fields = term.get("matchFields") or ()
     if not expressions and not on_fields:

@@ -20,6 +20,7 @@ __all__ = [
     "Delete",
     "Expire",
     "Forget",
+    "GiveFiles",
     "Lookup",
     "Lost",
     "Remove",
@@ -39,6 +40,11 @@ class Update:
     """Tell the provider what changed."""
 
     changed: frozenset[str]
+
+
+@attrs.frozen
+class GiveFiles:
+    """Give the provider files of volumes that changed."""
 
 
 @attrs.frozen
@@ -80,7 +86,7 @@ class Wait:
     seconds: float | None = None
 
 
-Decision = Create | Update | Delete | Lookup | Lost | Expire | Remove | Forget | Wait
+Decision = Create | Update | GiveFiles | Delete | Lookup | Lost | Expire | Remove | Forget | Wait
 
 
 def decide(record: Record, *, now: float, wall: float, enforce_deadline: bool) -> Decision:
@@ -112,7 +118,7 @@ def decide(record: Record, *, now: float, wall: float, enforce_deadline: bool) -
     if changed:
         paused = _paused(record, now)
         return paused if paused is not None else Update(changed)
-    return Wait(left)
+    return GiveFiles() if record.fresh_files else Wait(left)
 
 
 def _paused(record: Record, now: float) -> Wait | None:

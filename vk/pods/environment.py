@@ -22,8 +22,8 @@ from vk.errors import InvalidInputError
 from vk.models.pod import DNS, Container, Json, Resolution
 from vk.notation.expansion import expand, referenced_names
 from vk.pods.downward import field_value, resource_value, waits_for_address
-from vk.pods.missing import MissingReference, Notice
 from vk.pods.needs import objects, sources
+from vk.pods.obstacles import MissingReference, Notice
 from vk.pods.service_links import pod_links
 
 __all__ = ["resolve"]

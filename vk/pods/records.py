@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 
 from vk.aio.backoff import Backoff
+from vk.models.files import FileTree
 from vk.models.keys import PodKey
 from vk.models.pod import Json, Pod, pod_key
 from vk.models.status import PodStatus
@@ -90,6 +91,12 @@ class Record:
     missed_at: float = 0.0
     judged: tuple[tuple[object, ...], dict[str, Any] | None] | None = None
     """The inputs of the last report, compared by identity, and the patch that they called for."""
+    files: dict[str, bytes] | None = None
+    """Digests of the files that the provider has, by volume; None: not known."""
+    fresh_files: dict[str, FileTree] = attrs.field(factory=dict, repr=False)
+    """Volumes whose files the provider does not have yet."""
+    static_files: bool = False
+    """The provider said that it does not change files."""
     annotations: dict[str, str] = attrs.field(factory=dict)
     """Annotations of ours that the pod must carry."""
 

@@ -16,7 +16,7 @@ import orjson
 
 from vk.models.files import RegistryCredential
 from vk.models.pod import Json
-from vk.pods.missing import Notice
+from vk.pods.obstacles import Notice
 
 __all__ = ["pull_secrets", "registry_credentials"]
 

@@ -22,7 +22,7 @@ from vk.models.pod import Json
 from vk.notation.file_path import clean_file_path
 from vk.pods.downward import field_value, resource_value
 from vk.pods.file_sources import FileSource, TokenNeed, VolumeSources
-from vk.pods.missing import MissingReference
+from vk.pods.obstacles import MissingReference
 
 __all__ = ["resolve_files"]
 

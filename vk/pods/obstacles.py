@@ -1,4 +1,4 @@
-"""What the rules say of an object that a pod refers to: that it is missing, or worth an event."""
+"""What keeps a pod from being created, or is worth an event while it is prepared."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import attrs
 
 from vk.errors import VkError
 
-__all__ = ["MissingReference", "Notice"]
+__all__ = ["MissingReference", "NotReadyError", "Notice", "RefusedError"]
 
 
 class MissingReference(VkError):
@@ -22,6 +22,23 @@ class MissingReference(VkError):
         super().__init__(message)
         self.kind, self.name, self.key = kind, name, key
         self.reason, self.message, self.volume = reason, message, volume
+
+
+class NotReadyError(VkError):
+    """The pod cannot start yet: something it needs is missing."""
+
+    def __init__(self, message: str, *, reason: str, retry_after: float | None) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.retry_after = retry_after
+
+
+class RefusedError(VkError):
+    """The pod can never run on this node; ``reason`` is the kubelet's."""
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 @attrs.frozen(kw_only=True)
