@@ -115,6 +115,10 @@ class ProcessProvider(vk.Provider):
             raise vk.UnsupportedError(text)
         return self._status(self._get(pod.key))
 
+    async def update_files(self, key: vk.PodKey, volume: str, files: vk.FileTree) -> None:
+        """Write a volume's files anew, all at one moment; processes see them at once."""
+        await self._site.update_files(self._get(key).identity.key.uid, volume, files)
+
     async def delete_pod(self, key: vk.PodKey, *, grace_period: float) -> vk.PodStatus:
         """Ask the pod to end; one that has ended is removed, with its logs."""
         workload = self._find(key)
