@@ -21,7 +21,6 @@ from vk.cluster.reflector import Reflector
 from vk.cluster.resources import NODES, PODS, SERVICES
 from vk.cluster.store import Store
 from vk.metrics import Metrics
-from vk.models.keys import PodKey
 from vk.models.pod import Json
 from vk.models.status import Condition, PodStatus
 from vk.node.controller import NodeController
@@ -30,6 +29,7 @@ from vk.node.lease import Lease
 from vk.pods.act import Act
 from vk.pods.budget import CreateBudget
 from vk.pods.controller import Controller
+from vk.pods.facts import internal_addresses
 from vk.pods.feed import Feed
 from vk.pods.gauges import watch
 from vk.pods.live_files import LiveFiles
@@ -72,12 +72,18 @@ class Parts:
         self.settings, self.client, self.lease = settings, client, lease
         self.metrics, self.ready = metrics, ready
         self.recorder = EventRecorder(client, "vk", settings.node_name)
+        self.emit = self.recorder.emit_about_pod
         self.records = Records()
         self.queue: WorkQueue[tuple[str, str]] = WorkQueue(observer=metrics.queue("pods"))
         self.timed = timing(metrics.operation)
         self.references = References(client)
         self.services = Services(Store())
-        self.report = Report(client=client, emit=self.emit, started=metrics.pod_started)
+        self.report = Report(
+            client=client,
+            emit=self.emit,
+            started=metrics.pod_started,
+            host_ips=lambda: internal_addresses(self.node.node),
+        )
         self.provider = make_provider(
             ProviderContext(
                 node_name=settings.node_name,
@@ -269,19 +275,6 @@ class Parts:
             "queued": len(self.queue),
             "pods": pod_summaries(self.records, now=now, wall=wall),
         }
-
-    def emit(
-        self, key: PodKey, type: str, reason: str, message: str, *, id: str | None = None
-    ) -> None:
-        """Write an event about a pod."""
-        reference = {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "namespace": key.namespace,
-            "name": key.name,
-            "uid": key.uid,
-        }
-        self.recorder.emit(reference, type, reason, message, id=id)
 
     def node_changed(self) -> None:
         """Ask for a new description of the node."""

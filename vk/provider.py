@@ -186,6 +186,9 @@ class Provider(ABC):
     async def update_pod(self, pod: Pod, changed: Collection[str]) -> PodStatus | None:
         """Apply a change of the pod; ``changed`` names the fields, such as ``spec.containers``.
 
+        For containers it also names what changed in them, such as ``spec.containers[].image`` or
+        ``spec.containers[].resources`` (a resize).
+
         The default raises UnsupportedError: one event, no retry, the status is kept.
         """
         raise UnsupportedError(f"this provider cannot change a running pod: {sorted(changed)}")

@@ -64,6 +64,8 @@ class Settings:
     not_ready_on_exit: bool = False
     not_ready_after: float = 300.0
     """How long the provider must be unreachable before the node says Ready=False."""
+    daemonsets: str = "refuse"
+    """What happens to pods of DaemonSets: refuse (they stay Pending) or run."""
     orphans: str = "delete"
     """What happens to workloads that no pod asks for: delete, report or keep."""
     max_creates_per_minute: float = 0.0

@@ -83,6 +83,9 @@ def _merge_list(have: list[Any], patch: list[Any], key: str) -> list[Any]:
         return [entry for entry in patch if "$patch" not in entry]
     entries = {entry[key]: entry for entry in have}
     for entry in patch:
+        if entry.get("$patch") == "delete":
+            entries.pop(entry[key], None)
+            continue
         entries[entry[key]] = merge(entries.get(entry[key], {}), entry)
     return list(entries.values())
 
@@ -221,6 +224,7 @@ class World:
     api: Api
     provider: Any
     watched: bool = False
+    daemonsets: str = "refuse"
     records: Records = attrs.field(factory=Records)
     events: list[tuple[str, str, str]] = attrs.field(factory=list)
     doubts: list[bool] = attrs.field(factory=list)
@@ -265,7 +269,7 @@ class World:
     def _build_live(self, client: Any) -> None:
         resolver = Resolver(
             provider=self.provider,
-            settings=Settings(provider="scripted", node_name="node-1"),
+            settings=Settings(provider="scripted", node_name="node-1", daemonsets=self.daemonsets),
             references=References(client),
             services=Services(Store()),
             node=lambda: INFO,
@@ -290,9 +294,12 @@ class World:
 
 
 @asynccontextmanager
-async def running(api: Api, provider: Provider, *, watched: bool = False) -> AsyncIterator[World]:
-    """A process that acts for the node; at the end it is stopped as a clean stop does it."""
-    world = World(api, provider, watched=watched)
+async def running(api: Api, provider: Provider, **options: Any) -> AsyncIterator[World]:
+    """A process that acts for the node; at the end it is stopped as a clean stop does it.
+
+    ``options`` are fields of `World`.
+    """
+    world = World(api, provider, **options)
     api.observe = world.controller.observe
     for pod in api.pods.values():
         world.controller.observe(None, copy.deepcopy(pod))

@@ -105,6 +105,12 @@ OPTIONS = (
         "Give up when the node is not ready by then; 0: never.",
     ),
     Option(
+        "daemonsets",
+        "daemonsets",
+        values.choice("refuse", "run"),
+        "What happens to pods of DaemonSets: refuse (they stay Pending) or run.",
+    ),
+    Option(
         "orphans",
         "orphans",
         values.choice("delete", "report", "keep"),

@@ -18,6 +18,11 @@ from vk.notation.quantity import to_integer, to_milli
 
 __all__ = ["AdmissionNode", "Rejection", "Usage", "admit", "effective_requests", "term_matches"]
 
+INFEASIBLE = "Infeasible"
+"""A resize that the node can never grant."""
+DEFERRED = "Deferred"
+"""A resize that has to wait for others to end."""
+
 _EMPTY: Json = {}
 _OS_LABEL = "kubernetes.io/os"
 _ARCHITECTURE_LABEL = "kubernetes.io/arch"
@@ -95,6 +100,18 @@ def admit(raw: Json, *, fields: FieldTable, node: AdmissionNode, used: Usage) ->
         or _check_affinity(raw, node)
         or _check_taints(raw, node)
     )
+
+
+def resize_problem(raw: Json, node: AdmissionNode, used: Usage) -> Rejection | None:
+    """Return why a running pod cannot have its new resources, with the kubelet's reasons.
+
+    ``Infeasible``: the node never has that much. ``Deferred``: others use it now.
+    """
+    alone = _check_resources(raw, node, Usage())
+    if alone is not None:
+        return Rejection(INFEASIBLE, alone.message)
+    now = _check_resources(raw, node, used)
+    return None if now is None else Rejection(DEFERRED, now.message)
 
 
 def effective_requests(raw: Json) -> dict[str, int]:

@@ -9,13 +9,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import inf
 
 import attrs
 
 from vk.errors import InvalidInputError, VkError
 from vk.models.keys import PodKey
 from vk.models.pod import Json, Pod
-from vk.pods.admission import AdmissionNode, Usage, admit
+from vk.pods import daemonsets
+from vk.pods.admission import AdmissionNode, Rejection, Usage, admit, resize_problem
 from vk.pods.obstacles import MissingReference, NotReadyError, RefusedError
 from vk.pods.resolver import Resolver
 from vk.provider import Emit
@@ -35,6 +37,8 @@ class Preparation:
     resolver: Resolver
     emit: Emit
     _used: Usage = attrs.field(factory=Usage, init=False)
+    _told: set[str] = attrs.field(factory=set, init=False)
+    """UIDs of the DaemonSets whose pods were refused."""
 
     async def pod(self, key: PodKey, raw: Json) -> Pod:
         """Return the pod for `create_pod`, with its requests taken from the node.
@@ -42,6 +46,7 @@ class Preparation:
         Raises RefusedError, NotReadyError, or ClusterError; then nothing is taken.
         """
         with self._readable(key):
+            self._check_owner(key, raw)
             self._admit(raw)
             try:
                 pod = await self._resolved(key, raw)
@@ -80,9 +85,25 @@ class Preparation:
             self.emit(key, notice.type, notice.reason, notice.message)
         return pod
 
-    def occupy(self, raw: Json) -> None:
-        """Count a pod's requests; once a UID."""
-        if not self._used.counts(raw):
+    def resize_problem(self, key: PodKey, raw: Json) -> Rejection | None:
+        """Return why the node has no room for a pod's new resources."""
+        with self._readable(key):
+            return resize_problem(raw, self._admission_node(), self._used)
+
+    def _check_owner(self, key: PodKey, raw: Json) -> None:
+        """Refuse pods of DaemonSets where the operator says so; one event an owner."""
+        text = daemonsets.refusal(raw, self.resolver.settings.daemonsets)
+        if text is None:
+            return
+        owner = str((daemonsets.owner(raw) or {}).get("uid"))
+        if owner not in self._told:
+            self._told.add(owner)
+            self.emit(key, "Warning", daemonsets.REASON, text)
+        raise NotReadyError(text, reason=daemonsets.REASON, retry_after=inf)
+
+    def occupy(self, raw: Json, *, anew: bool = False) -> None:
+        """Count a pod's requests; once a UID, unless they are others now."""
+        if anew or not self._used.counts(raw):
             self._used.add(raw)
 
     def release(self, key: PodKey) -> None:
