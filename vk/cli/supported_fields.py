@@ -23,8 +23,8 @@ This page is written by `vk providers --fields`.
 - `[]` stands for every element of a list, `=` for one value. Rules for `spec.containers[]` hold for
   init and ephemeral containers too, unless they have rules of their own. The most specific rule
   counts.
-- Scheduling (`affinity`, `tolerations`, priorities and the like), names and service accounts are the
-  cluster's or vk's own business and honoured with every provider.
+- Scheduling (`affinity`, `tolerations`, priorities and the like), names and service accounts are
+  the cluster's or vk's own business and honoured with every provider.
 """
 
 
