@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import ssl
 import threading
@@ -286,19 +285,20 @@ async def test_the_termination_message_is_in_the_status(
     assert state(report).message == message
 
 
-async def test_a_wrapped_container_is_stopped_past_its_wrapper(tmp_path: Path) -> None:
-    """Root may make a mount namespace; the wrapper itself must not get the stop signal."""
-    if os.geteuid() != 0:
-        pytest.skip("only root may make a mount namespace without bubblewrap")
-    script = "trap 'echo stopped; exit 3' TERM; echo up; while :; do sleep 0.01; done"
-    wrap = ("unshare", "--mount", "--fork", "--kill-child")
-    enter = ("nsenter", "--target", "{pid}", "--mount")
-    wrapped = sh(script, wrap=wrap, exec_wrap=enter)
-    async with supervised(tmp_path / "pod", [wrapped], restart_policy="Never") as pod:
-        await first_line(pod)
-        namespace = await pod.output("readlink /proc/self/ns/mnt")
-        assert namespace.strip() != os.readlink("/proc/self/ns/mnt")
-        await pod.link.stop(60)
+@pytest.mark.parametrize("kind", ["fifo", "link"])
+async def test_what_a_container_puts_in_place_of_its_message_file_is_neither_read_nor_emptied(
+    tmp_path: Path, kind: str
+) -> None:
+    file, other = tmp_path / "message", tmp_path / "other"
+    other.write_text("of somebody else")
+    make = {"fifo": f"mkfifo {file}", "link": f"ln -s {other} {file}"}[kind]
+    script = f"test -p {file} || test -L {file} && exit 0; rm -f {file}; {make}; exit 1"
+    main = sh(script, message_file=str(file))
+    async with supervised(tmp_path / "pod", [main], restart_policy="OnFailure") as pod:
         report = await pod.end()
-    assert state(report).exit_code == 3
-    assert log_text(pod.folder).endswith("stopped\n")
+        event = await pod.event("FailedTerminationMessage")
+    assert container(report).restart_count == 1
+    assert (state(report).exit_code, state(report).message) == (0, "")
+    assert other.read_text() == "of somebody else"
+    expected = "not a regular file" if kind == "fifo" else "symbolic links"
+    assert str(file) in event.message and expected in event.message

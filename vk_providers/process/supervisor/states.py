@@ -5,11 +5,17 @@ Used by `container`.
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
+
 from .log_file import last_lines
 from .rules import termination_message
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import BinaryIO
+
     from .log_file import LogFile
     from .plan import ContainerPlan
     from .status import Json
@@ -55,10 +61,11 @@ def empty_message(path: str | None) -> str:
     if path is None:
         return ""
     try:
-        with open(path, "wb"):
-            return ""
+        with _open_message(path, os.O_WRONLY | os.O_CREAT) as file:
+            file.truncate(0)
     except OSError as error:
         return f"{path}: {error.strerror}"
+    return ""
 
 
 def read_message(plan: ContainerPlan, log: LogFile, exit_code: int) -> str:
@@ -66,9 +73,21 @@ def read_message(plan: ContainerPlan, log: LogFile, exit_code: int) -> str:
     content, path = b"", plan["message_file"]
     if path is not None:
         try:
-            with open(path, "rb") as file:
+            with _open_message(path, os.O_RDONLY) as file:
                 content = file.read(4096)
-        except OSError:  # the container removed it
+        except OSError:  # the container removed it, or put something else in its place
             content = b""
     end = last_lines(log.tail(16 * 1024), lines=80, size=2048)
     return termination_message(content, log=end, policy=plan["message_policy"], exit_code=exit_code)
+
+
+def _open_message(path: str, flags: int) -> BinaryIO:
+    """Open a message file, never what a container put in its place; raises OSError.
+
+    A link could name any file of this machine, and a FIFO would stop the supervisor.
+    """
+    fd = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "not a regular file")
+    return open(fd, "rb" if flags == os.O_RDONLY else "wb", buffering=0)
