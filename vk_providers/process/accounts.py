@@ -30,11 +30,6 @@ class Account:
     groups: tuple[int, ...] = ()
     home: str = "/"
 
-    @property
-    def is_root(self) -> bool:
-        """Whether its processes have root's rights on this machine."""
-        return (os.geteuid() if self.uid is None else self.uid) == 0
-
 
 def account(container: Json, pod: Json, *, image_user: str, root: Path) -> Account:
     """Return the account of a container; ``container`` and ``pod`` are the raw specs.

@@ -1,8 +1,8 @@
-"""Bubblewrap: mounts, process and host name space of a container's own, and how to enter them.
+"""Bubblewrap: mounts, process and host name space of a container's own.
 
-In: a container's file tree and names; out: the commands before its own (`Bubblewrap.wrap`) and
-before later ones (`Bubblewrap.exec_wrap`). `find` says at the start whether this machine allows
-that, by doing it. Pure apart from `find`.
+In: a container's file tree and names; out: the command that builds them (`Bubblewrap.cell`), which
+the supervisor has run and enters (`supervisor.cell`). `find` says at the start whether this machine
+allows that, by doing it. Pure apart from `find`.
 
 The surprising part: a container that runs as another user than vk needs a user namespace, since
 root's bubblewrap cannot change the user; some machines allow that to root only.
@@ -34,18 +34,17 @@ _LINKS = {"fd": "", "stdin": "/0", "stdout": "/1", "stderr": "/2"}
 
 @attrs.frozen(kw_only=True)
 class Bubblewrap:
-    """How to start a container of its own, and how to enter it."""
+    """How to build what a container has of its own."""
 
     program: str
-    enter: str
-    """Path of nsenter."""
     refused_users: str = ""
     """Why no container can run as another user than vk; empty: it can."""
 
-    def wrap(
-        self, *, root: Path, mounts: Sequence[Mount], hostname: str, working_dir: str
-    ) -> list[str]:
-        """Return what stands before the command of a container with ``root`` as its files."""
+    def cell(self, *, root: Path, mounts: Sequence[Mount], hostname: str) -> list[str]:
+        """Return the command for a container with ``root`` as its files, up to what it executes.
+
+        Everybody on this machine can read it; the container's environment has no place in it.
+        """
         links = [
             argument
             for name, end in _LINKS.items()
@@ -55,14 +54,8 @@ class Bubblewrap:
         return [
             *(self.program, *spaces, "--die-with-parent"),
             *tree(root, [*own_folders(), *mounts]),
-            *(*links, "--chdir", working_dir, "--"),
+            *links,
         ]
-
-    def exec_wrap(self, *, own_user: bool) -> list[str]:
-        """Return what stands before a later command; ``own_user`` for one that is not root."""
-        spaces = ["--mount", "--uts", "--ipc", "--pid", "--wd"]
-        user = ["--user", "--preserve-credentials"] if own_user else []
-        return [self.enter, "--target", "{pid}", *user, *spaces, "--"]
 
 
 def own_folders() -> list[Mount]:
@@ -100,10 +93,10 @@ async def find(setting: str) -> Bubblewrap | None:
 
 
 async def _try() -> tuple[Bubblewrap | None, str]:
-    program, enter = shutil.which("bwrap"), shutil.which("nsenter")
-    if program is None or enter is None:
-        return None, f"{'bwrap' if program is None else 'nsenter'} is not installed"
-    found = Bubblewrap(program=program, enter=enter)
+    program = shutil.which("bwrap")
+    if program is None:
+        return None, "bwrap is not installed"
+    found = Bubblewrap(program=program)
     why = await _run(found, None)
     if why:
         return None, why
@@ -114,7 +107,7 @@ async def _try() -> tuple[Bubblewrap | None, str]:
 
 async def _run(found: Bubblewrap, user: int | None) -> str:
     """Run a container that does nothing; return why that failed, empty where it did not."""
-    argv = [*found.wrap(root=Path("/"), mounts=(), hostname="vk", working_dir="/"), "true"]
+    argv = [*found.cell(root=Path("/"), mounts=(), hostname="vk"), "--", "true"]
     process = await asyncio.create_subprocess_exec(
         *argv,
         user=user,

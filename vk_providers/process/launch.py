@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import attrs
 
@@ -97,24 +96,17 @@ class Launch:
             }
             folder = self._volumes.on_machine(container, wanted) if wanted else str(self.files)
             return attrs.evolve(plan, env={**env, **extra, **container.env}, cwd=folder)
-        wrapped = self._isolated(self.isolation, container, root, who, wanted or "/")
-        return attrs.evolve(plan, env={**env, **container.env}, **wrapped)
+        cell = self._cell(self.isolation, container, root, who)
+        return attrs.evolve(plan, env={**env, **container.env}, cwd=wanted or "/", cell=cell)
 
-    def _isolated(
-        self, isolation: Bubblewrap, container: vk.Container, root: Path, who: Account, folder: str
-    ) -> dict[str, Any]:
+    def _cell(
+        self, isolation: Bubblewrap, container: vk.Container, root: Path, who: Account
+    ) -> list[str]:
         if who.uid not in (None, os.geteuid()) and isolation.refused_users:
             text = f"no other user can have isolated processes: {isolation.refused_users}"
             raise vk.InvalidInputError(text, reason="CreateContainerConfigError")
-        return {
-            "wrap": isolation.wrap(
-                root=root,
-                mounts=list(self._mounts(container, root)),
-                hostname=self.hostname,
-                working_dir=folder,
-            ),
-            "exec_wrap": isolation.exec_wrap(own_user=not who.is_root),
-        }
+        mounts = list(self._mounts(container, root))
+        return isolation.cell(root=root, mounts=mounts, hostname=self.hostname)
 
     def _mounts(self, container: vk.Container, root: Path) -> Iterator[Mount]:
         covered = any(self.config.folder.is_relative_to(each.target) for each in own_folders())

@@ -58,12 +58,12 @@ class Probe:
 
 @attrs.frozen(kw_only=True)
 class ContainerPlan:
-    """One container. ``wrap`` stands before ``argv``, ``exec_wrap`` before later commands.
+    """One container.
 
-    In ``exec_wrap`` the text ``{pid}`` is replaced by the process whose namespaces a later command
-    has to enter. ``uid`` and ``gid`` hold for the wrapping commands too: a wrapper that needs the
-    supervisor's rights has to change the user itself. ``message_file`` is the path on this machine
-    of the termination message, or None.
+    ``cell`` is the command of bubblewrap, up to what it would execute, that builds the container's
+    namespaces; empty: it has none of its own. It runs as ``uid`` and ``gid`` too, but without
+    ``env``; ``argv``, ``cwd`` and ``env`` count inside. ``message_file`` is the path on this
+    machine of the termination message, or None.
     """
 
     name: str
@@ -74,8 +74,7 @@ class ContainerPlan:
     uid: int | None = None
     gid: int | None = None
     groups: Sequence[int] = ()
-    wrap: Sequence[str] = ()
-    exec_wrap: Sequence[str] = ()
+    cell: Sequence[str] = ()
     stdin: bool = False
     stdin_once: bool = False
     tty: bool = False

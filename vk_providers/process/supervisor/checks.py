@@ -19,11 +19,12 @@ from .spawn import Command, StartError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .cell import Cell
     from .children import Children
     from .loop import Loop
     from .plan import HTTP, TCP, Action, ContainerPlan
 
-__all__ = ["Checks", "exec_argv"]
+__all__ = ["Checks"]
 
 _MOST = 10 * 1024
 """The most bytes of a command's output that are kept."""
@@ -43,12 +44,12 @@ class Checks:
         self._children = children
         self._plan = plan
 
-    async def perform(self, action: Action, main: int, timeout: float) -> tuple[bool, str]:
-        """Do it in the container whose main process is ``main``; say whether it worked.
+    async def perform(self, action: Action, cell: Cell | None, timeout: float) -> tuple[bool, str]:
+        """Do it, a command in the container's ``cell``; say whether it worked.
 
         What takes longer than ``timeout`` seconds is ended and did not work.
         """
-        task = self._loop.task(self._act(action, main))
+        task = self._loop.task(self._act(action, cell))
         try:
             if await self._loop.within(task, timeout):
                 worked, text = task.value
@@ -58,11 +59,10 @@ class Checks:
             await task
         return False, f"timed out after {timeout:g} s"
 
-    async def _act(self, action: Action, main: int) -> tuple[bool, str]:
+    async def _act(self, action: Action, cell: Cell | None) -> tuple[bool, str]:
         try:
             if "exec" in action:
-                argv = exec_argv(self._plan, action["exec"], self._children, main)
-                return await self._command(command_of(self._plan, argv))
+                return await self._command(command_of(self._plan, action["exec"], cell))
             if "http" in action:
                 return await self._http(action["http"])
             if "tcp" in action:
@@ -122,16 +122,3 @@ class Checks:
         outlet.finish()
         self._children.release(child, terminal=False)
         return exit_code_of(status)[0] == 0, said.decode(errors="replace")
-
-
-def exec_argv(plan: ContainerPlan, argv: list[str], children: Children, main: int) -> list[str]:
-    """Return ``argv`` behind the container's wrapper for later commands.
-
-    ``{pid}`` in the wrapper stands for the process whose namespaces are to be entered: ``main``,
-    or below a wrapping command the first process inside.
-    """
-    wrap = plan["exec_wrap"]
-    if any("{pid}" in part for part in wrap):
-        pid = str(children.innermost(main))
-        wrap = [part.replace("{pid}", pid) for part in wrap]
-    return wrap + argv

@@ -77,17 +77,6 @@ class Children:
         for pid in self.members_of(child):
             _send(pid, number)
 
-    def signal_inside(self, child: Child, number: int) -> None:
-        """Send a signal past a wrapping command to what it wraps.
-
-        A wrapper, such as bubblewrap, stays outside the mount namespace that it makes; told to
-        end it would take what it wraps along with SIGKILL.
-        """
-        members = self.members_of(child)
-        inner = [pid for pid in members if _is_inside(pid)]
-        for pid in inner or members:
-            _send(pid, number)
-
     def release(self, child: Child, *, terminal: bool) -> None:
         """Forget an ended command's session where nothing is left in it."""
         if not _group_exists(child.pid) and not (terminal and _session_exists(child.pid)):
@@ -107,23 +96,6 @@ class Children:
     def kill_rest(self) -> None:
         """Kill every process below the supervisor."""
         _kill_all(lambda: _alive_below(os.getpid()))
-
-    def innermost(self, pid: int) -> int:
-        """Return the process to enter: the first below ``pid`` in a mount namespace of its own."""
-        table = linux.process_table()
-        rest = [pid]
-        while rest:
-            candidate = rest.pop(0)
-            if _is_inside(candidate):
-                return candidate
-            rest += sorted(each for each in table if table[each].parent == candidate)
-        return pid
-
-    def wraps(self, pid: int) -> bool:
-        """Whether the wrapping command ``pid`` has begun what it wraps: `innermost` is complete."""
-        inner = self.innermost(pid)
-        started = any(process.parent == inner for process in linux.process_table().values())
-        return started and _is_inside(inner)
 
     def next_end(self) -> Future:
         """Return a future that comes when another child has ended, adopted ones too."""
@@ -196,14 +168,6 @@ def _kill_all(members: Callable[[], list[int]]) -> None:
 def _alive_below(root: int) -> list[int]:
     table = linux.process_table()
     return [pid for pid in linux.descendants(table, root) if not table[pid].zombie]
-
-
-def _is_inside(pid: int) -> bool:
-    """Whether the process has another mount namespace than the supervisor."""
-    try:
-        return os.readlink(f"/proc/{pid}/ns/mnt") != os.readlink("/proc/self/ns/mnt")
-    except OSError:
-        return False
 
 
 def _group_exists(group: int) -> bool:

@@ -7,6 +7,7 @@ for its backoff when it is halted shows its last end, not the waiting, as with t
 
 from __future__ import annotations
 
+from .cell import open_cell
 from .checks import Checks
 from .deadline import Deadline
 from .log_file import LogFile
@@ -127,14 +128,16 @@ class Container:
         if problem:
             self._event("Warning", "FailedTerminationMessage", problem)
         try:
-            self.run = run = Run(self._loop, self._children, self.plan, log)
+            cell = await open_cell(self._loop, self._children, self.plan, self.halted)
+            self.run = run = Run(self._loop, self._children, self.plan, log, cell)
         except StartError as error:
+            if self.halted.done:
+                return self._called_off(log)
             log.write("stderr", f"{error}\n".encode())
             log.close()
             self._event("Warning", "Failed", f"Error: {error}")
             self._set_state(terminated(128, "StartError", str(error), finished=began))
             return 128
-        await run.begun
         self._event("Normal", "Started", f"Started container {name}")
         self._set_state({"running": {"startedAt": began}})
         self._hooked = self.plan["post_start"] is None
@@ -143,7 +146,7 @@ class Container:
             self.plan,
             checks=self._checks,
             journal=self._journal,
-            main=run.child.pid,
+            cell=run.cell,
             fail=self._fail_probe,
         )
         hook = self._loop.task(self._after_start(run, self._probes))
@@ -164,11 +167,18 @@ class Container:
         )
         return int(exit_code)
 
+    def _called_off(self, log: LogFile) -> int:
+        """Take back a start in which the container was halted: its last end stays."""
+        log.close()
+        if "waiting" in self._state:
+            self._set_state(self._last)
+        return 137 if self.exit_code is None else self.exit_code
+
     async def _after_start(self, run: Run, probes: Probes) -> None:
         """Run the postStart hook, and say when the container counts as started."""
         action = self.plan["post_start"]
         if action is not None:
-            worked, text = await self._checks.perform(action, run.child.pid, _HOOK_TIMEOUT)
+            worked, text = await self._checks.perform(action, run.cell, _HOOK_TIMEOUT)
             if not worked:
                 self._event("Warning", "FailedPostStartHook", f"PostStartHook failed: {text}")
                 self._end(self._pod["grace_period"])
@@ -210,15 +220,14 @@ class Container:
         deadline.at_least(MINIMUM_GRACE)
         if not deadline.forced:
             self._event("Normal", "Killing", f"Stopping container {self.plan['name']}")
-            signal = self._children.signal_inside if self.plan["wrap"] else self._children.signal
-            signal(run.child, self.plan["stop_signal"])
+            self._children.signal(run.child, self.plan["stop_signal"])
         if not await deadline.wait(run.child.exited):
             self._children.kill(self.plan["name"])
 
     async def _before_stop(self, run: Run, deadline: Deadline) -> None:
         action = self.plan["pre_stop"]
         assert action is not None
-        hook = self._loop.task(self._checks.perform(action, run.child.pid, _HOOK_TIMEOUT))
+        hook = self._loop.task(self._checks.perform(action, run.cell, _HOOK_TIMEOUT))
         ended = Future()
         hook.then(ended.set)
         run.child.exited.then(ended.set)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import signal
 
 from . import frames
-from .checks import exec_argv
 from .frames import WireError
 from .run import command_of
 from .sessions import Attach, Channel, Exec
@@ -102,14 +101,12 @@ class Desk:
 
     def _exec(self, request: Json) -> Json:
         run, number, tty = self._run_of(request["container"]), _channel(request), request["tty"]
-        plan, children = run.plan, self._children
-        argv = exec_argv(plan, list(request["argv"]), children, run.child.pid)
-        command = command_of(plan, argv, terminal=bool(tty))
+        command = command_of(run.plan, list(request["argv"]), run.cell, terminal=bool(tty))
         command.env.update(request["env"])
         session = Exec(
             self._loop,
-            children,
-            owner=plan["name"],
+            self._children,
+            owner=run.plan["name"],
             command=command,
             channel=Channel(number, self._send),
             stdin=bool(request["stdin"]),
@@ -134,7 +131,7 @@ class Desk:
     def _run_of(self, name: str) -> Run:
         container = self._pod.containers.get(name)
         run = container.run if container is not None else None
-        if run is None or run.child.exited.done or not run.begun.done:
+        if run is None or run.child.exited.done:
             raise _Refused(f"container {name} does not run")
         return run
 

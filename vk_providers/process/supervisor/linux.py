@@ -1,7 +1,8 @@
-"""What Linux offers beyond the standard library: prctl, locks that forks share, the process table.
+"""What Linux offers beyond the library: prctl, setns, locks that forks share, the process table.
 
-Used by `start`, `guardian`, `spawn` and `children`. The lock is an open-file-description lock: it
-holds until the last process that inherited it is gone, and can be asked for without taking it.
+Used by `start`, `guardian`, `spawn`, `cell` and `children`. The lock is an open-file-description
+lock: it holds until the last process that inherited it is gone, and can be asked for without taking
+it.
 """
 
 from __future__ import annotations
@@ -20,12 +21,15 @@ __all__ = [
     "become_subreaper",
     "descendants",
     "die_with_parent",
+    "hide",
     "is_locked",
     "lock",
     "process_table",
+    "set_namespace",
 ]
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
 _LOCK = "hhqqi0q"  # struct flock
 
@@ -46,6 +50,18 @@ def die_with_parent(signal: int) -> None:
 def become_subreaper() -> None:
     """Become the parent of every descendant whose own parent ends."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def hide() -> None:
+    """Keep other processes of this user from reading this one, until it executes a command."""
+    _prctl(_PR_SET_DUMPABLE, 0)
+
+
+def set_namespace(fd: int) -> None:
+    """Move this process into the namespace of an open file of /proc/PID/ns; raises OSError."""
+    if _libc.setns(fd, 0) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"setns: {os.strerror(number)}")
 
 
 def lock(fd: int) -> bool:

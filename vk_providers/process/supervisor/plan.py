@@ -60,8 +60,7 @@ if TYPE_CHECKING:
         uid: int | None
         gid: int | None
         groups: list[int]
-        wrap: list[str]
-        exec_wrap: list[str]
+        cell: list[str]
         stdin: bool
         stdin_once: bool
         tty: bool

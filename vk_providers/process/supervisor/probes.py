@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .cell import Cell
     from .checks import Checks
     from .loop import Loop, Task
     from .plan import ContainerPlan, Probe
@@ -32,15 +33,15 @@ class Probes:
         *,
         checks: Checks,
         journal: Journal,
-        main: int,
+        cell: Cell | None,
         fail: Callable[[str, Probe], None],
     ) -> None:
-        """``main`` is the container's main process; ``fail`` gets the kind of a failed probe."""
+        """Commands run in ``cell``; ``fail`` gets the kind of a failed probe."""
         self._loop = loop
         self._plan = plan
         self._checks = checks
         self._journal = journal
-        self._main = main
+        self._cell = cell
         self._fail = fail
         self._began = loop.time()
         self.started = Future()
@@ -82,7 +83,7 @@ class Probes:
             await self._loop.sleep(due - self._loop.time())
 
     async def _ask(self, kind: str, probe: Probe) -> bool:
-        worked, text = await self._checks.perform(probe["action"], self._main, probe["timeout"])
+        worked, text = await self._checks.perform(probe["action"], self._cell, probe["timeout"])
         if not worked:
             message = f"{kind.capitalize()} probe failed: {text}"
             self._journal.event(self._plan["name"], "Warning", "Unhealthy", message)

@@ -18,6 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
 
+    from .cell import Cell
     from .children import Child, Children
     from .deadline import Deadline
     from .log_file import LogFile
@@ -39,35 +40,43 @@ if TYPE_CHECKING:
 
 __all__ = ["Run", "command_of"]
 
-_LOOK_AGAIN = 0.005
-"""Seconds; a wrapper tells nobody that it is ready, and is so within a few of these."""
 _NAMES = {STDOUT: "stdout", STDERR: "stderr"}
 
 
 class Run:
-    """A started container. Making one raises StartError, and then nothing runs."""
+    """A started container. Making one raises StartError, and then nothing runs.
 
-    def __init__(self, loop: Loop, children: Children, plan: ContainerPlan, log: LogFile) -> None:
+    It runs in ``cell``, if there is one, which ends with it in any case.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        children: Children,
+        plan: ContainerPlan,
+        log: LogFile,
+        cell: Cell | None = None,
+    ) -> None:
         self._loop = loop
         self._children = children
         self.plan = plan
         self.log = log
+        self.cell = cell
         self.taps: list[Tap] = []
         self.deadline: Deadline | None = None
         """Set once the container has been asked to end."""
         self.ended = Future()
-        self.begun = Future()
-        """Comes when the command runs, which a wrapping command may have to prepare."""
         streams = open_streams(stdin=plan["stdin"], terminal=plan["tty"])
         try:
             self.child: Child = children.start(
                 plan["name"],
-                command_of(plan, [*plan["wrap"], *plan["argv"]], terminal=plan["tty"]),
+                command_of(plan, plan["argv"], cell, terminal=plan["tty"]),
                 streams.childs,
                 terminal=plan["tty"],
             )
         except StartError:
             streams.close()
+            self._end_all()
             raise
         finally:
             streams.close_childs()
@@ -77,10 +86,6 @@ class Run:
         if streams.stderr >= 0:
             self._outlets[STDERR] = self._outlet(STDERR, streams.stderr)
         loop.task(self._finish())
-        if any("{pid}" in part for part in plan["exec_wrap"]):
-            loop.task(self._begin())
-        else:
-            self.begun.set()
 
     def resume(self) -> None:
         """A tap has room again, or is gone."""
@@ -103,16 +108,15 @@ class Run:
 
         return Outlet(self._loop, fd, room=room, take=take)
 
-    async def _begin(self) -> None:
-        """Wait until a wrapper that later commands have to enter has built what it wraps."""
-        while not self.child.exited.done and not self._children.wraps(self.child.pid):
-            await self._loop.within(self.child.exited, _LOOK_AGAIN)
-        self.begun.set()
+    def _end_all(self) -> None:
+        self._children.kill(self.plan["name"])
+        if self.cell is not None:
+            self.cell.close()
 
     async def _finish(self) -> None:
         status = await self.child.exited
         await self._let_rest_end()
-        self._children.kill(self.plan["name"])
+        self._end_all()
         for outlet in self._outlets.values():
             outlet.finish()
         for outlet in self._outlets.values():
@@ -128,15 +132,20 @@ class Run:
     async def _let_rest_end(self) -> None:
         """Give what the main process left behind its grace, where the container was asked to end.
 
-        After an end of its own accord nothing may go on, as in a container.
+        After an end of its own accord nothing may go on, and in a cell nothing may at all, as in a
+        container.
         """
+        if self.cell is not None:
+            return
         while self.deadline is not None and self._children.members_of(self.child):
             if not await self.deadline.wait(self._children.next_end()):
                 return
 
 
-def command_of(plan: ContainerPlan, argv: list[str], *, terminal: bool = False) -> Command:
-    """Return ``argv`` as a command with the container's environment, folder and user."""
+def command_of(
+    plan: ContainerPlan, argv: list[str], cell: Cell | None, *, terminal: bool = False
+) -> Command:
+    """Return ``argv`` as a command in the container's cell, with its environment, folder, user."""
     term = {"TERM": "xterm"} if terminal else {}  # as container runtimes do
     return Command(
         argv,
@@ -145,4 +154,5 @@ def command_of(plan: ContainerPlan, argv: list[str], *, terminal: bool = False) 
         uid=plan["uid"],
         gid=plan["gid"],
         groups=plan["groups"],
+        cell=cell,
     )

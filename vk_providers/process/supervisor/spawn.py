@@ -3,6 +3,10 @@
 What comes in: a `Command` and the file descriptors of its three streams; what goes out: the id of
 a process that has become the command, or a StartError. Used by `children` only. Between fork and
 exec runs ordinary Python, which is safe because the supervisor has one thread.
+
+A command in a cell takes two forks, since only what a process forks gets into another process
+namespace. The first one ends at once, and the supervisor, as the subreaper, has the second as its
+child. From there on nothing may be imported: the files are the container's.
 """
 
 from __future__ import annotations
@@ -11,12 +15,15 @@ import fcntl
 import os
 import signal
 import termios
+import warnings  # noqa: F401 # os.execvpe imports it, which in a cell would be the container's file
 
 from . import linux
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from .cell import Cell
 
 __all__ = ["Command", "StartError", "spawn"]
 
@@ -34,9 +41,13 @@ _DEFAULTS = (
 
 
 class Command:
-    """What to execute and as whom; ``uid`` and ``gid`` None: as the supervisor."""
+    """What to execute, where and as whom; ``uid`` and ``gid`` None: as the supervisor.
 
-    __slots__ = ("argv", "cwd", "env", "gid", "groups", "uid")
+    ``ignored`` are signals that it ignores from the start. What runs in a cell ends with the cell,
+    all else with the supervisor.
+    """
+
+    __slots__ = ("argv", "cell", "cwd", "env", "gid", "groups", "ignored", "uid")
 
     def __init__(
         self,
@@ -47,6 +58,8 @@ class Command:
         uid: int | None = None,
         gid: int | None = None,
         groups: Sequence[int] = (),
+        ignored: Sequence[int] = (),
+        cell: Cell | None = None,
     ) -> None:
         self.argv = list(argv)
         self.env = dict(env)
@@ -54,6 +67,8 @@ class Command:
         self.uid = uid
         self.gid = gid
         self.groups = list(groups)
+        self.ignored = ignored
+        self.cell = cell
 
 
 class StartError(Exception):
@@ -83,11 +98,16 @@ def spawn(command: Command, streams: tuple[int, int, int], *, terminal: bool) ->
     os.close(write_end)
     with open(read_end, "rb") as file:
         report = file.read()  # ends when the command is executed or its process has ended
-    if report:
+    said = dict(line.split(" ", 1) for line in report.decode(errors="replace").split("\n") if line)
+    if command.cell is not None:
         os.waitpid(pid, 0)
-        exit_code, _, text = report.decode(errors="replace").partition(" ")
-        raise StartError(text, int(exit_code))
-    return pid
+        pid = int(said.get("inside", 0))
+    if "error" not in said and pid:
+        return pid
+    if pid:
+        os.waitpid(pid, 0)
+    exit_code, _, text = said.get("error", "126 it ended before it was inside").partition(" ")
+    raise StartError(text, int(exit_code))
 
 
 def _become(
@@ -96,6 +116,9 @@ def _become(
     """Turn this forked process into the command; never returns."""
     step = "start"
     try:
+        if command.cell is not None:
+            step = "enter the container"
+            _enter(command, command.cell, report)
         os.setsid()
         for number, stream in enumerate(streams):
             os.dup2(stream, number, inheritable=True)
@@ -103,20 +126,33 @@ def _become(
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
         signal.set_wakeup_fd(-1)
         for each in _DEFAULTS:
-            signal.signal(each, signal.SIG_DFL)
+            signal.signal(each, signal.SIG_IGN if each in command.ignored else signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         os.umask(0o022)
         step = f"working directory {command.cwd!r}"
         os.chdir(command.cwd)
-        step = f"user {command.uid}, group {command.gid}"
-        _change_user(command)
-        linux.die_with_parent(signal.SIGKILL)
-        if os.getppid() == parent:  # else the supervisor ended before it could be noticed
-            step = f"exec {command.argv[0]!r}"
-            os.execvpe(command.argv[0], command.argv, command.env)
+        if command.cell is None:
+            step = f"user {command.uid}, group {command.gid}"
+            _change_user(command)
+            linux.die_with_parent(signal.SIGKILL)
+            if os.getppid() != parent:  # the supervisor ended before it could be noticed
+                os._exit(127)
+        step = f"exec {command.argv[0]!r}"
+        os.execvpe(command.argv[0], command.argv, command.env)
     except BaseException as error:  # noqa: BLE001 # whatever it is, this fork must not run on
         _write_report(report, step, error)
     os._exit(127)
+
+
+def _enter(command: Command, cell: Cell, report: int) -> None:
+    """Go on as a fork inside the cell, as the container's user; what is outside ends."""
+    linux.hide()  # what the supervisor knows is nobody's business in there
+    _change_user(command)
+    cell.enter()
+    inside = os.fork()
+    if inside:
+        os.write(report, f"inside {inside}\n".encode())
+        os._exit(0)
 
 
 def _change_user(command: Command) -> None:
@@ -133,4 +169,4 @@ def _change_user(command: Command) -> None:
 def _write_report(report: int, step: str, error: BaseException) -> None:
     missing = isinstance(error, FileNotFoundError | NotADirectoryError)
     text = error.strerror if isinstance(error, OSError) else repr(error)
-    os.write(report, f"{127 if missing else 126} {step}: {text}".encode())
+    os.write(report, f"error {127 if missing else 126} {step}: {text}\n".encode())
