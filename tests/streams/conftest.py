@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 from kubectl_process import CONTROL_PLANE, WHEEL, Kubectl, program
 from metrics_server import PROGRAM, metrics_server
-from streams_world import NODE, World, a_world
+from streams_world import NODE, SERVERS, World, a_world
 
 from vk.devcluster.cluster import DevCluster
 from vk.testing.control_plane import ControlPlane
@@ -22,15 +22,11 @@ DEPLOY = Path(__file__).parents[2] / "examples" / "deploy"
 WAYS = ("websocket", "translated", "spdy")
 
 
-@pytest_asyncio.fixture(
-    scope="module",
-    loop_scope="module",
-    params=["embedded", pytest.param("real", marks=pytest.mark.e2e)],
-)
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=SERVERS)
 async def world(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[World]:
-    """Give a node with a running pod ``web`` on each API server."""
+    """Give a node with a running pod ``web`` on each API server; isolated where it is asked for."""
     folder = tmp_path_factory.mktemp("streams")
     if request.param == "real":
         plane: ControlPlane = request.getfixturevalue("control_plane")
@@ -53,6 +49,7 @@ async def world(
             address="127.0.0.1",
             folder=folder,
             server="embedded",
+            isolation="bubblewrap" if request.param == "isolated" else "none",
         ) as one:
             yield one
 

@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 import orjson
+import pytest
+from isolation_here import needs_bubblewrap
 from kubectl_process import Kubectl
 
 from vk.cluster.config import load_access
@@ -19,6 +21,11 @@ from vk_providers.process.config import ProcessConfig
 from vk_providers.process.provider import ProcessProvider
 
 NODE = "streams"
+SERVERS = ("embedded", pytest.param("real", marks=pytest.mark.e2e))
+everywhere = pytest.mark.parametrize(
+    "world", [*SERVERS, pytest.param("isolated", marks=needs_bubblewrap)], indirect=True
+)
+"""For what differs where pods are isolated: also there, on the embedded API server."""
 NO_WEBSOCKETS = {
     "KUBECTL_REMOTE_COMMAND_WEBSOCKETS": "false",
     "KUBECTL_PORT_FORWARD_WEBSOCKETS": "false",
@@ -42,9 +49,18 @@ class World:
         return attrs.evolve(self, kubectl=kubectl, way=way)
 
     async def run_pod(self, name: str, script: str, *, ready: bool = True, **spec: Any) -> None:
-        """Create a pod of one container that runs a shell script; wait until it is Ready."""
-        container = {"name": "main", "image": "none", "command": ["sh", "-c", script]}
-        container |= spec.pop("container", {})
+        """Create a pod of one container that runs a shell script; wait until it is Ready.
+
+        It works in a volume, so a file there is the same one for all its runs and commands.
+        """
+        container = {
+            "name": "main",
+            "image": "none",
+            "command": ["sh", "-c", script],
+            "workingDir": "/work",
+            "volumeMounts": [{"name": "work", "mountPath": "/work"}],
+            **spec.pop("container", {}),
+        }
         pod = {
             "apiVersion": "v1",
             "kind": "Pod",
@@ -53,6 +69,7 @@ class World:
                 "nodeName": NODE,
                 "terminationGracePeriodSeconds": 0,
                 "containers": [container],
+                "volumes": [{"name": "work", "emptyDir": {}}],
                 **spec,
             },
         }
@@ -63,7 +80,13 @@ class World:
 
 @asynccontextmanager
 async def a_world(
-    kubectl: Kubectl, *, account: Path, address: str, folder: Path, server: str
+    kubectl: Kubectl,
+    *,
+    account: Path,
+    address: str,
+    folder: Path,
+    server: str,
+    isolation: Literal["none", "bubblewrap"] = "none",
 ) -> AsyncIterator[World]:
     """Run the node with the kubeconfig ``account`` and a pod ``web`` on it, which prints lines."""
     settings = Settings(
@@ -75,7 +98,7 @@ async def a_world(
         state_folder=folder / "node",
     )
     async with ProcessProvider.development() as state:
-        config = ProcessConfig(**state, isolation="none")
+        config = ProcessConfig(**state, isolation=isolation)
         access = await load_access(str(account))
         node = VirtualKubelet(settings, ProcessProvider, config, access=access)
         async with asyncio.TaskGroup() as tasks:

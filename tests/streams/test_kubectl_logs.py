@@ -7,11 +7,12 @@ import asyncio
 import orjson
 import pytest
 from kubectl_process import line_of
-from streams_world import NODE, World
+from streams_world import NODE, World, everywhere
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
 
+@everywhere
 async def test_logs_obey_every_flag(world: World) -> None:
     kubectl = world.kubectl
     assert await kubectl("logs", "web") == "line 1\nline 2\nline 3\n"
@@ -30,21 +31,38 @@ async def test_logs_obey_every_flag(world: World) -> None:
     assert "previous" in previous
 
 
+@everywhere
 async def test_logs_are_followed_until_the_container_ends(world: World) -> None:
-    gate = world.folder / "gate"
-    script = f"echo one; until [ -e {gate} ]; do sleep 0.05; done; echo two"
+    script = "echo one; until [ -e gate ]; do sleep 0.05; done; echo two"
     await world.run_pod("ending", script, restartPolicy="Never")
     async with world.kubectl.running("logs", "-f", "ending") as child:
         assert await line_of(child) == "one"
-        gate.touch()
+        await world.kubectl("exec", "ending", "--", "touch", "gate")
         assert await line_of(child) == "two"
         assert await line_of(child) == ""
         assert await child.wait() == 0
 
 
+@everywhere
+async def test_followed_logs_begin_where_the_flags_say(world: World) -> None:
+    script = "echo one; echo two; until [ -e gate ]; do sleep 0.05; done; echo three"
+    await world.run_pod("chosen", script, restartPolicy="Never")
+    follow = ("logs", "-f", "chosen")
+    async with (
+        world.kubectl.running(*follow, "--tail=1") as tail,
+        world.kubectl.running(*follow, "--since=1h") as since,
+        world.kubectl.running(*follow, "--since=1h", "--tail=1") as both,
+        world.kubectl.running(*follow, "--since-time=2099-01-01T00:00:00Z") as none,
+    ):
+        assert [await line_of(child) for child in (tail, since, both)] == ["two", "one", "two"]
+        await world.kubectl("exec", "chosen", "--", "touch", "gate")
+        ends = [(await child.communicate())[0] for child in (tail, since, both, none)]
+        assert ends == [b"three\n", b"two\nthree\n", b"three\n", b""]
+
+
+@everywhere
 async def test_the_log_before_a_restart_is_there(world: World) -> None:
-    mark = world.folder / "mark"
-    script = f"[ -e {mark} ] && echo second && exec sleep 1000; touch {mark}; echo first; exit 1"
+    script = "[ -e mark ] && echo second && exec sleep 1000; touch mark; echo first; exit 1"
     await world.run_pod("restarting", script, ready=False)
     count = "jsonpath={.status.containerStatuses[0].restartCount}=1"
     await world.kubectl("wait", "pod/restarting", f"--for={count}", "--timeout=25s")
@@ -60,6 +78,9 @@ async def test_a_container_must_be_named_where_there_are_several(world: World) -
     text = await world.kubectl("logs", "two")
     assert text == 'a\nDefaulted container "a" out of: a, b\n'
     assert await world.kubectl("logs", "two", "-c", "b") == "b\n"
+    assert await world.kubectl("logs", "two", "--all-containers") == "a\nb\n"
+    prefixed = await world.kubectl("logs", "two", "--all-containers", "--prefix")
+    assert prefixed == "[pod/two/a] a\n[pod/two/b] b\n"
     raw = "/api/v1/namespaces/default/pods/two/log"
     refused = await world.kubectl("get", "--raw", raw, code=1)
     assert "a container name must be specified for pod two, choose one of: [a b]" in refused

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import os
-import signal
-import struct
 import sys
-import termios
 from asyncio.subprocess import Process
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from kubectl_process import line_of
-from streams_world import NODE, World
+from streams_world import NODE, World, everywhere
+from terminal import Terminal, on_terminal
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
@@ -38,6 +34,7 @@ asyncio.run(main())
 """
 
 
+@everywhere
 @pytest.mark.parametrize("code", [0, 1, 137])
 async def test_an_exit_code_arrives_with_both_outputs(
     way: World, code: int, caplog: pytest.LogCaptureFixture
@@ -57,6 +54,7 @@ def _spoken(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.__dict__["over"] for record in begun]
 
 
+@everywhere
 async def test_a_command_ends_with_its_client(way: World) -> None:
     mark = f"{os.getpid()}{way.way}"
     async with way.kubectl.running(
@@ -74,6 +72,7 @@ def _running(mark: str) -> bool:
     return any(command.startswith(f"sh\0-c\0: {mark};".encode()) for command in commands)
 
 
+@everywhere
 async def test_a_command_that_is_not_there_is_an_error(way: World) -> None:
     done = await way.kubectl.run("exec", "web", "--", "no-such-command")
     assert done.code not in (0, None)
@@ -87,6 +86,7 @@ async def test_64_mib_come_back_byte_for_byte(way: World) -> None:
     assert done.out == data
 
 
+@everywhere
 async def test_attach_reaches_the_main_process(way: World) -> None:
     name = f"attached-{way.way}"
     await way.run_pod(
@@ -96,6 +96,7 @@ async def test_attach_reaches_the_main_process(way: World) -> None:
     assert (done.code, done.out) == (0, b"hello\n"), done.errors
 
 
+@everywhere
 async def test_run_starts_attaches_and_removes(way: World) -> None:
     overrides = '{"spec":{"nodeName":"' + NODE + '"}}'
     command = ("run", "once", "--image=none", "-i", "--rm", "--restart=Never", "--quiet")
@@ -106,59 +107,67 @@ async def test_run_starts_attaches_and_removes(way: World) -> None:
     assert "not found" in await way.kubectl("get", "pod", "once", code=1)
 
 
+@everywhere
 async def test_a_terminal_has_the_clients_size_and_follows_it(way: World) -> None:
-    ours, theirs = os.openpty()
-    _resize(theirs, 33, 101)
     # As with a container runtime, the command may start before the first size has come.
     script = (
         "for rows in 33 44; do until [ $(stty size | cut -c1-2) = $rows ]; do sleep 0.05; done; "
         "stty size; done; exit 3"
     )
-    kubectl = way.kubectl
-    child = await asyncio.create_subprocess_exec(
-        *(kubectl.path, f"--kubeconfig={kubectl.kubeconfig}", f"--cache-dir={kubectl.cache}"),
-        *("exec", "-it", "web", "--", "sh", "-c", script),
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        env={**os.environ, **kubectl.environment},
-        start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-    )
-    os.close(theirs)
-    try:
-        await _read_until(ours, b"33 101")
-        _resize(ours, 44, 120)
-        child.send_signal(signal.SIGWINCH)
-        await _read_until(ours, b"44 120")
-        async with asyncio.timeout(20):
-            assert await child.wait() == 3
-    finally:
-        with suppress(ProcessLookupError):
-            child.kill()
-        await child.wait()
-        os.close(ours)
+    command = ("exec", "-it", "web", "--", "sh", "-c", script)
+    async with on_terminal(way.kubectl, *command, rows=33, columns=101) as terminal:
+        await terminal.sees("33 101")
+        terminal.resize(44, 120)
+        await terminal.sees("44 120")
+        assert await terminal.exit_code() == 3
 
 
-def _resize(terminal: int, rows: int, columns: int) -> None:
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+@everywhere
+async def test_exec_gives_a_shell_on_a_terminal(way: World) -> None:
+    async with on_terminal(way.kubectl, "exec", "-it", "web", "--", "sh") as terminal:
+        await _use_shell(terminal)
+        assert await terminal.exit_code() == 4
 
 
-async def _read_until(terminal: int, text: bytes) -> None:
-    loop, seen = asyncio.get_running_loop(), b""
-    async with asyncio.timeout(20):
-        while text not in seen:
-            readable = asyncio.Event()
-            loop.add_reader(terminal, readable.set)
-            try:
-                await readable.wait()
-            finally:
-                loop.remove_reader(terminal)
-            seen += os.read(terminal, 4096)
+@everywhere
+async def test_attach_gives_the_containers_own_shell_on_its_terminal(way: World) -> None:
+    name = f"shell-{way.way}"
+    container = {"command": ["sh"], "stdin": True, "tty": True}
+    await way.run_pod(name, "", restartPolicy="Never", container=container)
+    async with on_terminal(way.kubectl, "attach", "-it", name) as terminal:
+        await _use_shell(terminal)
+        await terminal.exit_code()  # attach knows of none
+    code = "jsonpath={.status.containerStatuses[0].state.terminated.exitCode}=4"
+    await way.kubectl("wait", f"pod/{name}", f"--for={code}", "--timeout=20s")
 
 
+@everywhere
+async def test_run_gives_a_shell_on_a_terminal_and_removes_it(way: World) -> None:
+    overrides = '{"spec":{"nodeName":"' + NODE + '"}}'
+    command = ("run", "shell", "--image=none", "-it", "--rm", "--restart=Never")
+    async with on_terminal(
+        way.kubectl, *command, f"--overrides={overrides}", "--command", "--", "sh"
+    ) as terminal:
+        await _use_shell(terminal)
+        assert await terminal.exit_code() == 4
+    assert "not found" in await way.kubectl("get", "pod", "shell", code=1)
+
+
+async def _use_shell(terminal: Terminal) -> None:
+    """Do what only the owner of a terminal can, and leave with 4."""
+    terminal.type("PS1=; echo u''p\n")
+    await terminal.sees("up\r\n")
+    terminal.type("sh -c \"echo wait''ing; exec sleep 1000\"\n")
+    await terminal.sees("waiting\r\n")
+    terminal.type("\x03")
+    terminal.type("echo code=$?\n")
+    await terminal.sees("code=130\r\n")
+    terminal.type("exit 4\n")
+
+
+@everywhere
 async def test_a_folder_is_copied_there_and_back(way: World, tmp_path: Path) -> None:
-    source, there, back = (tmp_path / name for name in ("source", "there", "back"))
+    source, back, there = tmp_path / "source", tmp_path / "back", f"there-{way.way}"
     source.mkdir()
     (source / "large").write_bytes(os.urandom(5 * MEBI))
     await way.kubectl("cp", str(source), f"web:{there}")

@@ -10,7 +10,6 @@ import itertools
 import os
 import shutil
 import signal
-import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
@@ -18,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-import pytest
 from supervised import parent_of
 
 import vk
@@ -30,35 +28,6 @@ LIMIT = 20.0
 CLUSTER, NODE = "cluster", "node"
 
 _uids = itertools.count(1)
-
-
-def _why_no_bubblewrap() -> str:
-    """Say why this machine cannot isolate pods, empty where it can; not with our own code."""
-    if shutil.which("bwrap") is None or shutil.which("nsenter") is None:
-        return "bubblewrap or nsenter is not installed"
-    command = ["bwrap", "--ro-bind", "/", "/", "--proc", "/proc", "--unshare-pid", "true"]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
-    return "" if ended.returncode == 0 else f"bubblewrap is not allowed here: {ended.stderr}"
-
-
-def _why_no_namespaces() -> str:
-    if os.geteuid() != 0 or shutil.which("ip") is None or shutil.which("nsenter") is None:
-        return "network namespaces need root, iproute2 and nsenter"
-    name = f"vk-test-{os.getpid()}"
-    ended = subprocess.run(["ip", "netns", "add", name], capture_output=True, check=False)
-    if ended.returncode:
-        return f"network namespaces are not allowed here: {ended.stderr.decode()}"
-    subprocess.run(["ip", "netns", "delete", name], check=True)
-    return ""
-
-
-NO_BUBBLEWRAP, NO_NAMESPACES = _why_no_bubblewrap(), _why_no_namespaces()
-needs_bubblewrap = pytest.mark.skipif(bool(NO_BUBBLEWRAP), reason=NO_BUBBLEWRAP or "-")
-needs_namespaces = pytest.mark.skipif(bool(NO_NAMESPACES), reason=NO_NAMESPACES or "-")
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may change the user")
-both_ways = pytest.mark.parametrize(
-    "isolation", ["none", pytest.param("bubblewrap", marks=needs_bubblewrap)]
-)
 
 
 @contextmanager

@@ -8,7 +8,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from process_world import both_ways, children_of, container, ended, is_up, node, pod, sh
+from isolation_here import both_ways
+from process_world import children_of, container, ended, is_up, node, pod, sh
 from supervised import exists, gone
 
 import vk

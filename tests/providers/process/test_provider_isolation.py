@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from process_world import ended, is_up, needs_bubblewrap, needs_root, node, pod, sh
+from isolation_here import needs_bubblewrap, needs_root
+from process_world import ended, is_up, node, pod, sh
 
 import vk
 from vk_providers.process.config import Image

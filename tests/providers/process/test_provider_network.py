@@ -15,22 +15,12 @@ from typing import Any
 
 import attrs
 import pytest
-from process_world import (
-    LIMIT,
-    NO_BUBBLEWRAP,
-    Node,
-    container,
-    ended,
-    is_up,
-    needs_namespaces,
-    node,
-    pod,
-    sh,
-)
+from isolation_here import NO_BUBBLEWRAP, needs_namespaces
+from process_world import LIMIT, Node, container, ended, is_up, node, pod, sh
 
 import vk
 
-pytestmark = [pytest.mark.slow, needs_namespaces]
+pytestmark = [pytest.mark.slow, *needs_namespaces]
 
 _SERVER = """
 import socket, sys

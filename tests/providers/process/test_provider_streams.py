@@ -9,18 +9,8 @@ from typing import Any
 
 import attrs
 import pytest
-from process_world import (
-    LIMIT,
-    Client,
-    Node,
-    both_ways,
-    children_of,
-    ended,
-    is_up,
-    node,
-    pod,
-    sh,
-)
+from isolation_here import both_ways
+from process_world import LIMIT, Client, Node, children_of, ended, is_up, node, pod, sh
 from supervised import gone
 
 import vk

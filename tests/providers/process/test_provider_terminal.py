@@ -7,17 +7,8 @@ import os
 from pathlib import Path
 
 import pytest
-from process_world import (
-    LIMIT,
-    Client,
-    both_ways,
-    ended,
-    needs_bubblewrap,
-    needs_root,
-    node,
-    pod,
-    sh,
-)
+from isolation_here import both_ways, needs_bubblewrap, needs_root
+from process_world import LIMIT, Client, ended, node, pod, sh
 
 import vk
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import attrs
 import pytest
-from process_world import both_ways, ended, is_up, needs_bubblewrap, needs_root, node, pod, sh
+from isolation_here import both_ways, needs_bubblewrap, needs_root
+from process_world import ended, is_up, node, pod, sh
 
 import vk
 from vk.models.pod import Resolution

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from process_world import needs_bubblewrap
+from isolation_here import needs_bubblewrap
 from supervised import (
     LIMIT,
     first_line,
@@ -79,6 +79,7 @@ async def test_what_is_in_a_cell_ends_with_the_supervisor(tmp_path: Path) -> Non
     script = "setsid sleep 1000 & echo up; exec sleep 1000"
     async with supervised(tmp_path / "pod", [isolated(script)]) as pod:
         await first_line(pod)
+        await pod.output("until test $(grep -l ^sleep$ /proc/[0-9]*/comm | wc -l) = 2; do :; done")
         guardian, supervisor = pod.guardian(), pod.supervisor()
         below = _processes_of_the_cell(supervisor)
         sleeping = [pid for pid in below if _command(pid) == "sleep"]

@@ -3,7 +3,8 @@
 Started as ``python -I -S vk_providers/process/supervisor FOLDER`` (`start`), it takes the plan in
 FOLDER (`plan`), runs the pod by the kubelet's rules (`pod`, `container`, `run`, `rules`), writes
 the log files (`log_file`) and ``status.json`` (`status`), and serves vk on FOLDER's socket
-(`clients`, `sessions`; the protocol is in `frames`). Where things run: `loop`, `children`, `spawn`, `cell`.
+(`clients`, `sessions`; the protocol is in `frames`). Where things run: `loop`, `children`, `spawn`,
+and `cell` for a container that is isolated.
 
 Nothing here imports vk, a third-party package or a costly module of the standard library:
 ``asyncio`` would add 9 MB a pod, ``dataclasses`` and ``typing`` 1 MB each. Types come in below
