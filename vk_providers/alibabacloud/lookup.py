@@ -1,0 +1,107 @@
+"""Whether a pod has a group, as proof: what `get_pods` answers, and what creates and deletes ask.
+
+After a create whose answer was lost the group may be missing from every answer for a while; until
+that has passed an absence proves nothing, and asking raises.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+import attrs
+
+import vk
+from vk_providers.alibabacloud.annotations import PREFIX
+from vk_providers.alibabacloud.groups import Group, best
+from vk_providers.alibabacloud.inventory import Inventory
+
+__all__ = ["Lookup"]
+
+_INSTANCE = f"{PREFIX}eci-instance-id"
+
+
+@attrs.define(eq=False)
+class Lookup:
+    """Finds groups, or proves that there are none."""
+
+    inventory: Inventory
+    pods: Mapping[str, vk.Pod]
+    lag: float
+    _unsure: dict[str, float] = attrs.field(factory=dict, init=False)
+    """Pods for which a create may have gone out, and since when."""
+    _started: float = attrs.field(init=False)
+    _inherited: set[str] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        # What an earlier process sent right before its end is as unsure as what we send.
+        self._started, self._inherited = _clock(), set(self.pods)
+
+    def sent(self, uid: str) -> None:
+        """Note that a create goes out; call `settled` once its outcome is known."""
+        self._unsure[uid] = _clock()
+
+    def settled(self, uid: str) -> None:
+        """Note that it is known what became of the pod's create."""
+        self._unsure.pop(uid, None)
+        self._inherited.discard(uid)
+
+    async def find(self, keys: Sequence[vk.PodKey]) -> list[Group]:
+        """Return the group of each of ``keys`` that has one; the others are proved to have none.
+
+        Raises TemporaryError where that cannot be proved, for all of them.
+        """
+        ids = {id for key in keys for id in self._ids(key.uid)}
+        look = await self.inventory.look(ids) if ids else None
+        if look is not None:
+            for id in look.gone:
+                self.inventory.forget(id)
+            if ids - look.found.keys() - look.gone:
+                raise vk.TemporaryError("an absent group cannot be told from a missing permission")
+        found = []
+        for key in keys:
+            group = self.inventory.best(key.uid) if look is not None else None
+            group = group or await self._by_tag(key)
+            if group is not None:
+                found.append(group)
+        return found
+
+    async def _by_tag(self, key: vk.PodKey) -> Group | None:
+        uid, asked = key.uid, _clock()
+        group = best(await self.inventory.find(uid))
+        if group is not None:
+            self.settled(uid)
+            return group
+        since = self._unsure.get(uid, self._started if uid in self._inherited else None)
+        if since is not None and asked < since + self.lag:
+            text = "a create may have gone out and its group may not be listed yet"
+            raise vk.TemporaryError(text, retry_after=since + self.lag - asked)
+        if not await self._may_lack(key, since=asked):
+            text = "no group is listed, and no other group shows that lists are allowed"
+            raise vk.TemporaryError(text, retry_after=15.0)
+        self.settled(uid)
+        return None
+
+    async def _may_lack(self, key: vk.PodKey, *, since: float) -> bool:
+        """Whether an empty answer counts.
+
+        It does with proof. It also does for a living pod that never had a group: then the next
+        create has the token of the last one, and makes no second group whatever there is.
+        """
+        pod = self.pods.get(key.uid)
+        fresh = pod is not None and not pod.metadata.get("deletionTimestamp") and not _ran(pod)
+        return fresh or await self.inventory.prove(since)
+
+    def _ids(self, uid: str) -> set[str]:
+        known = {group.id for group in self.inventory.of(uid)}
+        pod = self.pods.get(uid)
+        noted = pod.annotations.get(_INSTANCE, "") if pod is not None else ""
+        return known or ({noted} if noted.startswith("eci-") else set())
+
+
+def _ran(pod: vk.Pod) -> bool:
+    return bool((pod.raw.get("status") or {}).get("startTime") or pod.annotations.get(_INSTANCE))
+
+
+def _clock() -> float:
+    return asyncio.get_running_loop().time()
