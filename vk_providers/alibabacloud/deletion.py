@@ -38,7 +38,7 @@ class Deletion:
             groups = self.inventory.of(key.uid)
         now = asyncio.get_running_loop().time()
         for group in groups:
-            since = self.watch.deleting.get(group.id, now)
+            since = self.inventory.deleting.get(group.id, now)
             late = now - since > grace_period + _PATIENCE
             await self.end(group, force=late or grace_period <= 0)
         group_left = best(self.inventory.of(key.uid))
@@ -57,4 +57,5 @@ class Deletion:
                 raise vk.TemporaryError("the group is said both to exist and not to") from None
             self.watch.drop(group.id)
         else:
-            self.watch.deleting.setdefault(group.id, asyncio.get_running_loop().time())
+            now = asyncio.get_running_loop().time()
+            self.inventory.deleting.setdefault(group.id, now)

@@ -14,23 +14,25 @@ from vk_providers.alibabacloud.inventory import Inventory
 
 __all__ = ["EventFeed"]
 
-_EVERY = 10.0
+_ROUNDS = 3
 _OVERLAP = 60
 _LONGEST = 1024
 
 
 @attrs.define(eq=False)
 class EventFeed:
-    """Asks at most every 10 s, and passes on what is new."""
+    """Asks every third round at most, and passes on what is new."""
 
     inventory: Inventory
     emit: Emit
+    poll: float
+    """Seconds between two rounds."""
     _asked_at: float | None = attrs.field(default=None, init=False)
 
     async def forward(self) -> None:
         """Pass new events on, where it is time to ask again."""
         now = asyncio.get_running_loop().time()
-        if self._asked_at is not None and now - self._asked_at < _EVERY:
+        if self._asked_at is not None and now - self._asked_at < self.poll * _ROUNDS:
             return
         if next(iter(self.inventory), None) is None:
             return

@@ -6,6 +6,8 @@ of TLS.
 
 from __future__ import annotations
 
+import logging
+
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
@@ -16,6 +18,7 @@ _LIMITS = httpx.Limits(max_connections=32, keepalive_expiry=30.0)
 
 def http_client() -> httpx.AsyncClient:
     """Return a client; enter it to use it, and use one for everything."""
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log the URL of every call
     return httpx.AsyncClient(
         transport=AiohttpTransport(verify=True, trust_env=False, limits=_LIMITS),
         trust_env=False,

@@ -24,6 +24,7 @@ __all__ = ["Inventory", "Look"]
 
 _PAGE = 20
 _MOST_PAGES = 1000
+_LATELY = 60.0
 
 
 @attrs.frozen
@@ -43,6 +44,8 @@ class Inventory:
 
     client: Client
     identity: Identity
+    deleting: dict[str, float] = attrs.field(factory=dict, init=False)
+    """Groups whose end the service has accepted, and since when."""
     _groups: dict[str, Group] = attrs.field(factory=dict, init=False)
     _by_uid: dict[str, set[str]] = attrs.field(factory=dict, init=False)
     _proved_at: float = attrs.field(default=float("-inf"), init=False)
@@ -70,6 +73,7 @@ class Inventory:
 
     def forget(self, id: str) -> None:
         """Drop a group that is gone; repeatable."""
+        self.deleting.pop(id, None)
         group = self._groups.pop(id, None)
         if group is not None:
             ids = self._by_uid[group.key.uid]
@@ -77,17 +81,17 @@ class Inventory:
             if not ids:
                 del self._by_uid[group.key.uid]
 
-    async def list_all(self) -> list[Group]:
-        """Return all groups of this node.
+    async def list_all(self, expected: Collection[str] = ()) -> list[Group]:
+        """Return all groups of this node; ``expected`` are ids that are said to exist.
 
         Raises TemporaryError rather than return a part, or an emptiness that nothing proves.
         """
-        known = {group.id for group in self._groups.values() if group.alive}
-        rows = await self._pages(self.identity.owner_tags())
+        known = {group.id for group in self._groups.values() if group.alive} | set(expected)
+        rows = await self._pages({"Tag": _tags(self.identity.owner_tags())})
         groups = [group for row in rows if (group := read_group(row, self.identity)) is not None]
         if known and not groups:
-            look = await self.look(known)
-            if look.gone != known:
+            one = next(iter(known))  # enough to see where the permission is missing
+            if not (await self.look([one])).gone or (await self.look(known)).gone != known:
                 raise vk.TemporaryError("the list is empty although groups are known to live")
         listed = {group.id for group in groups}
         for group in groups:
@@ -99,7 +103,7 @@ class Inventory:
 
     async def find(self, uid: str) -> list[Group]:
         """Return the groups that carry a pod's UID; none proves nothing, see `prove`."""
-        rows = await self._pages({**self.identity.owner_tags(), UID: uid})
+        rows = await self._pages({"Tag": _tags({**self.identity.owner_tags(), UID: uid})})
         groups = [group for row in rows if (group := read_group(row, self.identity)) is not None]
         found = [group for group in groups if group.key.uid == uid]
         for group in found:
@@ -133,13 +137,8 @@ class Inventory:
         return result
 
     async def _look(self, ids: Sequence[str]) -> Look:
-        witness = [
-            group.id for group in self._groups.values() if group.alive and group.id not in ids
-        ]
-        question = {"ContainerGroupIds": _array([*ids, *witness[:1]]), "WithEvent": True}
         asked = _clock()
-        answer = await self.client.call("DescribeContainerGroups", question)
-        rows = answer.get("containergroups") or ()
+        rows = await self._pages({"ContainerGroupIds": _array([*ids, *self._witness(ids)])})
         groups = [group for row in rows if (group := read_group(row, self.identity)) is not None]
         found = {group.id: group for group in groups}
         for group in groups:
@@ -147,9 +146,31 @@ class Inventory:
         absent = [id for id in ids if id not in found]
         if groups:
             self._proved_at = asked
-        elif absent:
-            absent = [id for id in absent if await self._is_gone(id)]
-        return Look({id: found[id] for id in ids if id in found}, frozenset(absent))
+            gone = set(absent)
+        else:
+            gone = await self._proved_gone(absent, asked)
+        return Look({id: found[id] for id in ids if id in found}, frozenset(gone))
+
+    def _witness(self, ids: Collection[str]) -> list[str]:
+        """Return an id that an answer must hold where lists are allowed, if one is known."""
+        for group in self._groups.values():
+            if group.alive and group.id not in ids and group.id not in self.deleting:
+                return [group.id]
+        return []
+
+    async def _proved_gone(self, absent: Collection[str], asked: float) -> set[str]:
+        """Return which of ``absent`` are gone though no other group vouches for the answer.
+
+        One whose end was accepted needs a permission that was seen lately; nothing leaks by it.
+        """
+        lately = asked - self._proved_at <= _LATELY
+        gone = {id for id in absent if lately and id in self.deleting}
+        for id in absent:
+            if id not in gone:
+                if not await self._is_gone(id):
+                    break  # the others would be told the same, a call each
+                gone.add(id)
+        return gone
 
     async def _is_gone(self, id: str) -> bool:
         """Ask for a line of a log: without permission that is an error, not an absence."""
@@ -164,8 +185,9 @@ class Inventory:
             return False
         return False
 
-    async def _pages(self, tags: Mapping[str, str]) -> list[Mapping[str, Any]]:
-        question: dict[str, Any] = {"Tag": _tags(tags), "Limit": _PAGE, "WithEvent": True}
+    async def _pages(self, question: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        """Return the rows of all pages. Raises TemporaryError where some are missing."""
+        question = {**question, "Limit": _PAGE, "WithEvent": True}
         rows: dict[str, Mapping[str, Any]] = {}
         seen: set[str] = set()
         totals: list[int] = []

@@ -92,6 +92,14 @@ class Lookup:
         fresh = pod is not None and not pod.metadata.get("deletionTimestamp") and not _ran(pod)
         return fresh or await self.inventory.prove(since)
 
+    def noted(self) -> set[str]:
+        """Return the ids of groups that the node's pods say they have, but for ended pods."""
+        ids = set()
+        for uid, pod in self.pods.items():
+            if (pod.raw.get("status") or {}).get("phase") not in ("Succeeded", "Failed"):
+                ids |= self._ids(uid)
+        return ids
+
     def _ids(self, uid: str) -> set[str]:
         known = {group.id for group in self.inventory.of(uid)}
         pod = self.pods.get(uid)

@@ -45,6 +45,15 @@ _UNNOTICED = frozenset(
     {"metadata.annotations", "metadata.labels", "spec.activeDeadlineSeconds", "spec.tolerations"}
 )
 """What may change without the group noticing."""
+_IMAGES = frozenset(
+    {
+        "spec.containers",
+        "spec.containers[].image",
+        "spec.initContainers",
+        "spec.initContainers[].image",
+    }
+)
+"""What is told of a change of images."""
 
 
 @attrs.define(eq=False)
@@ -119,7 +128,7 @@ class AlibabaCloudProvider(vk.Provider):
             max_pending=config.max_pending,
         )
         self._deletion = Deletion(self._inventory, self._lookup, self._watch)
-        self._events = EventFeed(self._inventory, context.emit)
+        self._events = EventFeed(self._inventory, context.emit, config.poll)
         return self
 
     async def __aexit__(
@@ -146,12 +155,12 @@ class AlibabaCloudProvider(vk.Provider):
 
     async def update_pod(self, pod: vk.Pod, changed: Collection[str]) -> vk.PodStatus | None:
         """Change images in place; the group keeps its address, its containers start again."""
-        if not set(changed) - _UNNOTICED:
-            return None
-        if set(changed) - _UNNOTICED != {"spec.containers"}:
-            names = ", ".join(sorted(set(changed) - _UNNOTICED))
+        noticed = set(changed) - _UNNOTICED
+        if others := noticed - _IMAGES:
+            names = ", ".join(sorted(others))
             raise vk.UnsupportedError(f"ECI changes nothing but images of a running pod: {names}")
-        await self._creation.update(pod)
+        if noticed:
+            await self._creation.update(pod)
         return None
 
     async def delete_pod(self, key: vk.PodKey, *, grace_period: float) -> vk.PodStatus | None:
@@ -162,7 +171,7 @@ class AlibabaCloudProvider(vk.Provider):
 
     async def list_pods(self) -> Sequence[vk.PodStatus]:
         """Return the status of every pod that has a group with this node's tags."""
-        groups = await self._inventory.list_all()
+        groups = await self._inventory.list_all(self._lookup.noted())
         by_uid: dict[str, list[Group]] = {}
         for group in groups:
             by_uid.setdefault(group.key.uid, []).append(group)

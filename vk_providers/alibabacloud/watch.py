@@ -50,8 +50,6 @@ class Watch:
     """Deletes a group; a coroutine function."""
     on_failure: Callable[[vk.Pod, str], None]
     max_pending: float
-    deleting: dict[str, float] = attrs.field(factory=dict, init=False)
-    """Groups that were asked to end, and since when."""
     images: dict[str, dict[str, tuple[str, str]]] = attrs.field(factory=dict, init=False)
     _rows: dict[str, bytes] = attrs.field(factory=dict, init=False)
     _told: set[str] = attrs.field(factory=set, init=False)
@@ -61,7 +59,9 @@ class Watch:
 
     def interval(self, poll: float) -> float:
         """Return the seconds until the next round."""
-        lively = self.deleting or any(group.status in _UNSTABLE for group in self.inventory)
+        lively = self.inventory.deleting or any(
+            group.status in _UNSTABLE for group in self.inventory
+        )
         recent = _clock() - self._changed_at < _SETTLED
         return poll if lively or recent else poll * _SLOWER
 
@@ -69,7 +69,7 @@ class Watch:
         """Look once, and yield what changed."""
         began = _clock()
         changed = await self._changed_ids(began)
-        ids = changed | {id for id in self.deleting if self.inventory.get(id) is not None}
+        ids = changed | set(self.inventory.deleting)
         if ids:
             look = await self.inventory.look(ids)
             for group in look.found.values():
@@ -90,22 +90,22 @@ class Watch:
     def drop(self, id: str) -> None:
         """Forget a group that is gone."""
         self.inventory.forget(id)
-        for memory in (self.deleting, self.images, self._rows):
-            memory.pop(id, None)
+        self.images.pop(id, None)
+        self._rows.pop(id, None)
         self._told.discard(id)
         self._overdue.discard(id)
 
     def _told_status(self, group: Group) -> vk.PodStatus:
         if group.status in FINAL and group.status != "Succeeded":
             pod = self.pods.get(group.key.uid)
-            if pod is not None and group.id not in self.deleting:
+            if pod is not None and group.id not in self.inventory.deleting:
                 self.on_failure(pod, group.id)
         stands = self.inventory.best(group.key.uid) or group
         return self.status_of(stands)
 
     def _gone(self, id: str) -> vk.Gone | None:
         group = self.inventory.get(id)
-        asked = id in self.deleting
+        asked = id in self.inventory.deleting
         self.drop(id)
         if group is None or self.inventory.best(group.key.uid) is not None:
             return None
@@ -173,7 +173,7 @@ class Watch:
         now = datetime.now(UTC)
         for group in self.inventory:
             old = group.created and (now - group.created).total_seconds() > self.max_pending
-            if group.status != "Pending" or not old or group.id in self.deleting:
+            if group.status != "Pending" or not old or group.id in self.inventory.deleting:
                 continue
             text = f"the container group was Pending for more than {self.max_pending:g} s"
             if not await self._end(group, text):
@@ -185,7 +185,7 @@ class Watch:
         """End every group that does not stand for its pod."""
         for group in self.inventory:
             stands = self.inventory.best(group.key.uid)
-            if stands is None or stands is group or group.id in self.deleting:
+            if stands is None or stands is group or group.id in self.inventory.deleting:
                 continue
             if stands.status == UNPLACED:
                 continue  # all of them are: the next attempt comes first
