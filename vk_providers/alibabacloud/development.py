@@ -32,4 +32,5 @@ def settings_for(emulator: Running) -> Mapping[str, str]:
         "secret_key": settings.access_key_secret,
         "poll": "1",
         "list_lag": "2",
+        "exec_exit_code": "wrap",  # kubectl takes an unknown one for a failure
     }

@@ -17,6 +17,8 @@ __all__ = ["EventFeed"]
 _ROUNDS = 3
 _OVERLAP = 60
 _LONGEST = 1024
+_TOLD = frozenset({"Created", "Started", "Killing", "Scheduled", "BackOff"})
+"""Reasons that the cluster's scheduler and vk tell themselves."""
 
 
 @attrs.define(eq=False)
@@ -49,6 +51,8 @@ class EventFeed:
                     self._pass_on(group.key, group.id, event)
 
     def _pass_on(self, key: vk.PodKey, group: str, event: dict[str, Any]) -> None:
+        if event.get("reason") in _TOLD:
+            return
         kind = "Warning" if event.get("type") == "Warning" else "Normal"
         reason, message = str(event.get("reason") or "ECI"), str(event.get("message") or "")
         text = f"{group}/{reason}/{message}/{event.get('firsttimestamp')}"

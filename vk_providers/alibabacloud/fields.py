@@ -96,11 +96,7 @@ FIELDS = vk.FieldTable(
         "spec.volumes[].flexVolume.readOnly",
         "spec.volumes[].nfs",
         "spec.volumes[].persistentVolumeClaim",
-        "spec.volumes[].projected.defaultMode",
-        "spec.volumes[].projected.sources[].configMap",
-        "spec.volumes[].projected.sources[].downwardAPI",
-        "spec.volumes[].projected.sources[].secret",
-        "spec.volumes[].projected.sources[].serviceAccountToken",
+        "spec.volumes[].projected",
         "spec.volumes[].secret",
     ),
     ignored={
@@ -129,6 +125,8 @@ FIELDS = vk.FieldTable(
         "spec.volumes[].persistentVolumeClaim.readOnly": "the mounts say it for each container",
     },
     refused={
+        "spec.volumes[].projected.sources[].clusterTrustBundle": "vk does not read it",
+        "spec.volumes[].projected.sources[].podCertificate": "vk does not make it",
         **{
             f"spec.containers[].{probe}.{field}": "ECI's probes have no such field"
             for probe in _PROBES
@@ -165,8 +163,6 @@ FIELDS = vk.FieldTable(
         "spec.volumes[].csi.nodePublishSecretRef": "ECI reads no Secrets; use a RAM role",
         "spec.volumes[].flexVolume.secretRef": "ECI reads no Secrets; use a RAM role",
         "spec.volumes[].hostPath": _NO_HOST,
-        "spec.volumes[].projected.sources[].clusterTrustBundle": "vk does not read it",
-        "spec.volumes[].projected.sources[].podCertificate": "vk does not make it",
         **{f"spec.volumes[].{kind}": _NO_KIND for kind in _REFUSED_VOLUMES},
     },
 )

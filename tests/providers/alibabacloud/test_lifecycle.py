@@ -249,7 +249,7 @@ async def test_events_of_the_service_have_one_id_each_in_every_process(world: Wo
         world.events.clear()
         async with world.provider() as provider:
             await provider.create_pod(world.add())
-            await driven(provider, lambda: "Started" in {event[2] for event in world.events})
+            await driven(provider, lambda: "Pulled" in {event[2] for event in world.events})
             pulled = {event[-1] for event in world.events if event[2] == "Pulled"}
             assert len(pulled) == 1
 
