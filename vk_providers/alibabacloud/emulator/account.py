@@ -63,6 +63,11 @@ class Account:
         self.add(credential)
         return credential
 
+    def left(self, credential: Credential, now: float) -> float:
+        """Return for how many more seconds a temporary credential is good."""
+        known = self._keys[credential.id]
+        return (known.expires or now) - now
+
     def expire(self, now: float) -> None:
         """Let all temporary credentials end now."""
         for credential in list(self._keys.values()):

@@ -19,6 +19,7 @@ from vk_providers.alibabacloud.emulator.faults import Fault, Faults
 from vk_providers.alibabacloud.emulator.group import Group
 from vk_providers.alibabacloud.emulator.ledger import Entry, Ledger, pod_uid
 from vk_providers.alibabacloud.emulator.placement import Region
+from vk_providers.alibabacloud.emulator.sessions import Sessions
 from vk_providers.alibabacloud.emulator.settings import Settings
 from vk_providers.alibabacloud.emulator.sizes import Size
 from vk_providers.alibabacloud.emulator.timeline import Timeline
@@ -40,6 +41,7 @@ class Cloud:
     book: Book = attrs.field(init=False, repr=False)
     region: Region = attrs.field(init=False, repr=False)
     faults: Faults = attrs.field(init=False)
+    sessions: Sessions = attrs.field(init=False, repr=False)
     ledger: Ledger = attrs.field(factory=Ledger, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -52,6 +54,7 @@ class Cloud:
         self.book = Book(self.timeline, self.random, settings.list_lag)
         self.region = Region(settings, self.random)
         self.faults = Faults(self.random)
+        self.sessions = Sessions(self.random)
 
     def create(
         self, parameters: dict[str, Any], size: Size, now: float, *, unplaced: str = ""

@@ -63,6 +63,8 @@ class Container:
     ready: bool = False
     over: bool = False
     """Whether it has run for the last time."""
+    recordings: dict[float, Any] = attrs.field(factory=dict, repr=False)
+    """Its runs' output by their start, as far as somebody asked for it."""
     env: Mapping[str, str] = attrs.field(init=False)
     _life: int = 0
     _failures: int = 0

@@ -51,8 +51,11 @@ class Fault:
     done: bool | None = None
 
     def document(self) -> dict[str, Any]:
-        """Return it as JSON values."""
-        return attrs.asdict(self)
+        """Return it as JSON values that may be set again."""
+        usual = Fault(kind=self.kind)
+        values = attrs.asdict(self) | {"actions": list(self.actions)}
+        given = {name: value for name, value in values.items() if value != getattr(usual, name)}
+        return {"kind": self.kind, **given, "actions": values["actions"]}
 
 
 @attrs.define(eq=False)

@@ -56,6 +56,7 @@ class Action:
     shape: Shape
     perform: Callable[[Call], dict[str, Any]]
     signed: bool = True
+    regional: bool = True
 
 
 @attrs.frozen
@@ -122,6 +123,7 @@ class Rpc:
         identity = None
         if action.signed:
             identity = cloud.account.authenticate(method, parameters, now)
+        if action.signed and action.regional:
             region = parameters.get("RegionId")
             if not region:
                 raise missing("RegionId")

@@ -21,6 +21,8 @@ from aiohttp.web_protocol import RequestHandler
 from vk_providers.alibabacloud.emulator.actions import ACTIONS
 from vk_providers.alibabacloud.emulator.cloud import Cloud
 from vk_providers.alibabacloud.emulator.control import Control
+from vk_providers.alibabacloud.emulator.exec_session import ExecSession
+from vk_providers.alibabacloud.emulator.machine import Machine
 from vk_providers.alibabacloud.emulator.refusal import Refusal, invalid
 from vk_providers.alibabacloud.emulator.rpc import Answer, Meant, Rpc
 from vk_providers.alibabacloud.emulator.settings import Settings
@@ -42,18 +44,23 @@ class Server:
     cloud: Cloud
     rpc: Rpc
     control: Control
+    machine: Machine
     url: str = ""
 
     @classmethod
     def of(cls, cloud: Cloud) -> Server:
         """Return the server of a cloud."""
-        return cls(cloud, Rpc(cloud, ACTIONS), Control(cloud))
+        return cls(cloud, Rpc(cloud, ACTIONS), Control(cloud), Machine(cloud))
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
         if request.path.startswith("/emulator"):
             body = await request.read()
             return _response(self.control.answer(request.method, request.path, body))
+        if request.path.startswith("/latest/"):
+            return _response(self.machine.answer(request.method, request.path, request.headers))
+        if request.path == "/exec/":
+            return await self._exec(request)
         if request.path == "/":
             return await self._call(request)
         return web.Response(status=404, text="the emulator has no such path\n")
@@ -70,6 +77,18 @@ class Server:
                 request.transport.abort()
             return web.Response()
         return _response(answer)
+
+    async def _exec(self, request: web.BaseRequest) -> web.StreamResponse:
+        timeline = self.cloud.timeline
+        ticket = self.cloud.sessions.redeem(request.query.get("s", ""), timeline.now())
+        if ticket is None or not ticket.alive:
+            return web.Response(status=403, text="the session is not known, used or too old\n")
+        socket = web.WebSocketResponse()
+        if not socket.can_prepare(request):
+            return web.Response(status=400, text="expected a WebSocket\n")
+        await socket.prepare(request)
+        await ExecSession(ticket, socket, timeline, self.cloud.settings.exec_status).run()
+        return socket
 
     async def _answer(self, meant: Meant) -> Answer:
         fault = meant.call.fault

@@ -24,8 +24,8 @@ class VSwitch:
     """How many groups it has addresses for; None: as many as its range has."""
 
 
-def _setting(default: Any, text: str) -> Any:
-    return attrs.field(default=default, metadata={"help": text})
+def _setting(default: Any, text: str, *, shown: bool = True) -> Any:
+    return attrs.field(default=default, repr=shown, metadata={"help": text})
 
 
 def _default_vswitches(settings: Settings) -> tuple[VSwitch, ...]:
@@ -46,7 +46,7 @@ class Settings:
     speed: float = _setting(1.0, "How many times faster than the service all durations pass.")
     rates: float = _setting(1.0, "Factor on the documented calls a minute; 0 throttles nothing.")
     access_key_id: str = _setting("emulator", "The access key that signed calls use.")
-    access_key_secret: str = _setting("emulator-secret", "Its secret.")
+    access_key_secret: str = _setting("emulator-secret", "Its secret.", shown=False)
     account: str = _setting("1000000000000000", "The account's number.")
     role: str = _setting("emulator-role", "The RAM role of the machine, in its metadata.")
     region: str = _setting("cn-hangzhou", "The region that is emulated.")

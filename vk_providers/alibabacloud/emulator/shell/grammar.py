@@ -33,6 +33,8 @@ class Sequence:
 
     items: tuple[tuple[str, Node], ...]
     redirects: tuple[str, ...] = ()
+    apart: bool = False
+    """Whether it is a shell of its own, in round brackets."""
 
 
 @attrs.frozen
@@ -80,7 +82,10 @@ _ENDS = ("then", "elif", "else", "fi", "do", "done", "}", ")")
 def parse(text: str) -> Node:
     """Return the tree of a text. Raises `ShellSyntaxError`."""
     reader = _Reader(list(tokens(text)))
-    tree = reader.sequence()
+    try:
+        tree = reader.sequence()
+    except RecursionError:
+        raise ShellSyntaxError("too deeply nested") from None
     if reader.left:
         raise ShellSyntaxError("unexpected " + reader.show())
     return tree
@@ -142,7 +147,7 @@ class _Reader:
                 self.left.pop(0)
                 tree = self.sequence()
                 self._expect("}" if opened == "{" else ")")
-                return Sequence(((";", tree),), self._redirects())
+                return Sequence(((";", tree),), self._redirects(), opened == "(")
             case "if":
                 return self._branch()
             case "while" | "until" as kind:

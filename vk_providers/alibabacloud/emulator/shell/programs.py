@@ -26,8 +26,8 @@ __all__ = ["Outcome", "launch", "outcome", "output"]
 
 _LOOKED_AT = 2_000
 """Steps after which a command counts as endless."""
-_LINES = 20_000
-"""Steps of a log that are played at most."""
+_STEPS = 20_000
+"""Steps of an output that are played at most."""
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 _ESCAPE = re.compile(r"\\([ntr\\])|%(%|s|d)")
 
@@ -67,7 +67,7 @@ def outcome(
             return Outcome(seconds, int(end.value))
         answer = None
         if isinstance(step, Sleep):
-            seconds += step.seconds
+            seconds += math.inf if step.busy else step.seconds
         elif isinstance(step, Read):
             answer = b""
             seconds = math.inf if stdin else seconds
@@ -76,11 +76,14 @@ def outcome(
     return Outcome(math.inf, 0)
 
 
-def output(argv: tuple[str, ...], place: Place, seconds: float) -> Iterator[tuple[float, bytes]]:
-    """Yield what a container writes in its first ``seconds``, with the second of each."""
+def output(argv: tuple[str, ...], place: Place) -> Iterator[tuple[float, bytes]]:
+    """Yield what a command writes that nobody types to, with the second of each piece.
+
+    Ends with an empty piece at infinity where the command has no end.
+    """
     steps = launch(argv, place)
     at, answer = 0.0, None
-    for _ in range(_LINES):
+    for _ in range(_STEPS):
         try:
             step = steps.send(answer)
         except StopIteration:
@@ -90,8 +93,9 @@ def output(argv: tuple[str, ...], place: Place, seconds: float) -> Iterator[tupl
             at += step.seconds
         elif isinstance(step, Write):
             yield at, step.content
-        if at > seconds:
-            return
+        if math.isinf(at):
+            break
+    yield math.inf, b""
 
 
 def _echo(argv: list[str], shell: Shell) -> Steps:
@@ -112,23 +116,21 @@ def _escaped(found: re.Match[str]) -> str:
 
 
 def _printf(argv: list[str], shell: Shell) -> Steps:
-    words = argv[2:] if argv[1:2] != ["--"] else argv[3:]
-    rest = iter(words)
+    words = argv[2:] if argv[1:2] == ["--"] else argv[1:]
+    pattern, rest = (words[0], words[1:]) if words else ("", [])
 
     def put(found: re.Match[str]) -> str:
         if found[1]:
             return _escaped(found)
-        return "%" if found[2] == "%" else next(rest, "0" if found[2] == "d" else "")
+        if found[2] == "%":
+            return "%"
+        return rest.pop(0) if rest else "0" if found[2] == "d" else ""
 
-    pattern = next(iter(argv[1:2] if argv[1:2] != ["--"] else argv[2:3]), "")
-    text = _ESCAPE.sub(put, pattern)
-    for word in rest:  # the pattern is used again for what is left
-        rest = iter([word, *rest])
-        text += _ESCAPE.sub(put, pattern)
-        if not _ESCAPE.search(pattern):
-            break
-    yield said(text)
-    return 0
+    while True:  # the pattern is used again for the words that are left
+        left = len(rest)
+        yield said(_ESCAPE.sub(put, pattern))
+        if not rest or len(rest) == left:
+            return 0
 
 
 def _cat(argv: list[str], shell: Shell) -> Steps:
@@ -156,6 +158,7 @@ def _sleep(argv: list[str], shell: Shell) -> Steps:
         else:
             yield said("sleep: invalid time interval\n", STDERR)
             return 1
+    shell.work.turns = 0
     yield Sleep(total)
     return 0
 

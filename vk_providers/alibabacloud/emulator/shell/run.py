@@ -18,6 +18,7 @@ from vk_providers.alibabacloud.emulator.shell.steps import (
     STDERR,
     STDOUT,
     Input,
+    Interrupted,
     Read,
     Sleep,
     Step,
@@ -30,8 +31,10 @@ from vk_providers.alibabacloud.emulator.shell.words import Part, ShellSyntaxErro
 __all__ = ["NOT_FOUND", "Place", "Shell", "start"]
 
 NOT_FOUND = 127
-_TOO_MANY = 10_000
+_TOO_MANY = 1_000
+_LONGEST = 1_000_000
 _USAGE = 2
+_INTERRUPTED = 130
 
 
 @attrs.frozen
@@ -57,6 +60,13 @@ class _LeaveError(Exception):
         self.status = status
 
 
+@attrs.define(eq=False)
+class Work:
+    """How many turns loops have made since something slept; shared by all of one command."""
+
+    turns: int = 0
+
+
 Program = Callable[[list[str], "Shell"], Steps]
 
 
@@ -76,6 +86,7 @@ class Shell:
     arguments: list[str] = attrs.field(factory=list)
     name: str = "sh"
     status: int = 0
+    work: Work = attrs.field(factory=Work)
 
     def call(self, argv: list[str]) -> Steps:
         """Run one program."""
@@ -91,7 +102,7 @@ class Shell:
         """Run a text to its end, or to its ``exit``."""
         try:
             yield from self._walk(grammar.parse(text))
-        except ShellSyntaxError as error:
+        except (ShellSyntaxError, RecursionError) as error:
             yield said(f"{self.name}: syntax error: {error}\n", STDERR)
             self.status = _USAGE
         except _LeaveError as leave:
@@ -101,16 +112,19 @@ class Shell:
     def interactive(self, prompt: str) -> Steps:
         """Run what comes in, line by line, until its end or ``exit``."""
         while True:
-            if prompt:
-                yield said(prompt)
-            line = yield from self.input.line()
-            if not line:
-                return self.status
             try:
+                if prompt:
+                    yield said(prompt)
+                line = yield from self.input.line()
+                if not line:
+                    return self.status
                 yield from self._walk(grammar.parse(line.decode("utf-8", "surrogateescape")))
             except ShellSyntaxError as error:
                 yield said(f"{self.name}: syntax error: {error}\n", STDERR)
                 self.status = _USAGE
+            except Interrupted:
+                yield said("\n")
+                self.status = _INTERRUPTED
             except _LeaveError as leave:
                 if leave.kind == "exit":
                     return leave.status
@@ -120,7 +134,8 @@ class Shell:
             case grammar.Command():
                 self.status = yield from self._redirected(self._command(node), node.redirects)
             case grammar.Sequence():
-                self.status = yield from self._redirected(self._sequence(node), node.redirects)
+                steps = self._apart(node) if node.apart else self._sequence(node)
+                self.status = yield from self._redirected(steps, node.redirects)
             case grammar.Pipe():
                 self.status = yield from self._pipe(node)
             case grammar.Branch():
@@ -141,6 +156,14 @@ class Shell:
                 yield from self._walk(item)
         return self.status
 
+    def _apart(self, node: grammar.Sequence) -> Steps:
+        """Run it in a shell of its own: what it sets and where it leaves stays there."""
+        inner = attrs.evolve(self, variables=dict(self.variables))
+        try:
+            return (yield from inner._sequence(node))
+        except _LeaveError as leave:
+            return leave.status if leave.kind == "exit" else inner.status
+
     def _branch(self, node: grammar.Branch) -> Steps:
         for condition, body in node.choices:
             if (yield from self._walk(condition)) == 0:
@@ -149,18 +172,21 @@ class Shell:
         return (yield from self._walk(node.otherwise))
 
     def _loop(self, node: grammar.Loop) -> Steps:
-        turns = 0
         while ((yield from self._walk(node.condition)) == 0) != node.until:
             if not (yield from self._turn(node.body)):
                 break
-            turns += 1
-            if turns % _TOO_MANY == 0:
-                yield Sleep(1)  # a loop that never sleeps must not hold up the emulator
         self.status = 0
         return 0
 
     def _turn(self, body: grammar.Node) -> Generator[Step, Any, bool]:
-        """Run a loop's body once; return whether the loop goes on."""
+        """Run a loop's body once; return whether the loop goes on.
+
+        A loop that never sleeps is made to, or it would hold up the emulator.
+        """
+        self.work.turns += 1
+        if self.work.turns > _TOO_MANY:
+            self.work.turns = 0
+            yield Sleep(1, busy=True)
         try:
             yield from self._walk(body)
         except _LeaveError as leave:
@@ -170,8 +196,10 @@ class Shell:
         return True
 
     def _pipe(self, node: grammar.Pipe) -> Steps:
-        content, _ = yield from _captured(attrs.evolve(self)._walk(node.left))
-        return (yield from attrs.evolve(self, input=Input.of(content))._walk(node.right))
+        left = grammar.Sequence(((";", node.left),))
+        content, _ = yield from _captured(self._apart(left))
+        right = grammar.Sequence(((";", node.right),))
+        return (yield from attrs.evolve(self, input=Input.of(content))._apart(right))
 
     def _command(self, node: grammar.Command) -> Steps:
         settings = dict[str, str]()
@@ -217,6 +245,8 @@ class Shell:
                 if split and part.kind != "text" and not part.quoted:
                     pieces = content.split()
             fields[-1] += pieces[0] if pieces else ""
+            if len(fields[-1]) > _LONGEST:
+                raise ShellSyntaxError("a word is too long")
             fields += pieces[1:]
         return fields if quoted or fields != [""] or not split else []
 

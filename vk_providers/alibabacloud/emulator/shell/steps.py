@@ -10,7 +10,18 @@ from typing import Any
 
 import attrs
 
-__all__ = ["STDERR", "STDOUT", "Input", "Read", "Sleep", "Step", "Steps", "Write", "said"]
+__all__ = [
+    "STDERR",
+    "STDOUT",
+    "Input",
+    "Interrupted",
+    "Read",
+    "Sleep",
+    "Step",
+    "Steps",
+    "Write",
+    "said",
+]
 
 STDOUT = 1
 STDERR = 2
@@ -29,11 +40,17 @@ class Sleep:
     """Time passes, in seconds of the service."""
 
     seconds: float
+    busy: bool = False
+    """Whether a loop has long not slept: it is made to, and counts as endless."""
 
 
 @attrs.frozen
 class Read:
     """Input is wanted: the runner sends bytes, none at the end of input."""
+
+
+class Interrupted(Exception):
+    """Ctrl-C was typed; the runner throws it into the steps."""
 
 
 Step = Write | Sleep | Read
@@ -62,16 +79,16 @@ class Input:
 
     def line(self) -> Generator[Step, Any, bytes]:
         """Return the next line with its end; nothing at the end."""
-        while b"\n" not in self._rest and not self._ended:
-            yield from self._more()
+        while b"\n" not in self._rest and (yield from self._more()):
+            continue
         line, end, self._rest = self._rest.partition(b"\n")
         return line + end
 
-    def _more(self) -> Generator[Step, Any, None]:
-        if not self._ended:
-            content = yield Read()
-            self._rest += content
-            self._ended = not content
+    def _more(self) -> Generator[Step, Any, bool]:
+        """Ask for more; return whether it came. A terminal may be asked again after its end."""
+        content = b"" if self._ended else (yield Read())
+        self._rest += content
+        return bool(content)
 
 
 def said(content: str | Iterable[str], stream: int = STDOUT) -> Write:
