@@ -53,6 +53,13 @@ def apply(control_plane: ControlPlane, namespace: str, *things: str) -> None:
         control_plane.kubectl("apply", f"--namespace={namespace}", "-f", "-", input=thing)
 
 
+def job(name: str, node: str, command: str) -> str:
+    container = {"name": "main", "image": "busybox", "command": [command]}
+    spec = manifests.pod_spec(node, restartPolicy="Never", containers=[container])
+    fields = {"backoffLimit": 0, "template": {"spec": spec}}
+    return manifests.thing("batch/v1", "Job", name, spec=fields)
+
+
 def test_workloads_of_every_kind_run(
     control_plane: ControlPlane, make_node: StartNode, namespace: str, eci: Emulator
 ) -> None:
@@ -74,8 +81,8 @@ def test_workloads_of_every_kind_run(
         manifests.pod("files", node.name, volumes=files, containers=[container]),
         manifests.workload("Deployment", "web", node.name, 40),
         manifests.workload("StatefulSet", "db", node.name, 2),
-        manifests.job("good", node.name, ["true"]),
-        manifests.job("bad", node.name, ["false"]),
+        job("good", node.name, "true"),
+        job("bad", node.name, "false"),
     )
     wait = ("wait", f"-n={namespace}", "--timeout=120s")
     control_plane.kubectl(*wait, "--for=condition=Ready", "pod/files")

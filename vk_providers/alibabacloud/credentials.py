@@ -74,20 +74,26 @@ class CredentialChain:
             self._current = None
 
     async def _fetch(self) -> Credentials:
-        problem = ""
-        for source in self.sources:
-            if self.found in ("", source.name):
-                try:
-                    fresh = await source.read()
-                except vk.TemporaryError as error:
-                    problem, fresh = str(error), None
-                if fresh is not None:
-                    self.found, self._current = source.name, fresh
-                    return fresh
-        if self._current is not None and self._current.lasts(_LAST):
+        old = self._current if self._current and self._current.lasts(_LAST) else None
+        try:
+            self._current = await self._read() or old
+        except vk.TemporaryError:
+            if old is None:
+                raise
+        if self._current is not None:
             return self._current
-        if self.found or problem:
-            text = problem or f"no credentials from {self.found} now"
-            raise vk.TemporaryError(text, retry_after=15.0)
+        if self.found:
+            raise vk.TemporaryError(f"no credentials from {self.found} now", retry_after=15.0)
         names = "; ".join(source.name for source in self.sources)
         raise vk.ConfigError(f"no credentials: expected them in one of: {names}")
+
+    async def _read(self) -> Credentials | None:
+        """Ask the source in use, or all of them in order until one has something.
+
+        One that is set up and fails is not passed over: the next might be another identity.
+        """
+        for source in self.sources:
+            if self.found in ("", source.name) and (fresh := await source.read()) is not None:
+                self.found = source.name
+                return fresh
+        return None
