@@ -180,4 +180,7 @@ class EciConfig:
     @classmethod
     def from_file(cls, data: Mapping[str, Any], node_name: str) -> dict[str, Any]:
         """Return what a file says, by field names: ours, or those of the Go provider."""
-        return {_GO_KEYS.get(key, key): value for key, value in data.items()}
+        found = {_GO_KEYS.get(key, key): value for key, value in data.items()}
+        if isinstance(data.get("VSwitch"), str):
+            found["vswitches"] = _names(data["VSwitch"])
+        return found
