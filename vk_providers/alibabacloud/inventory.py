@@ -49,6 +49,8 @@ class Inventory:
     _groups: dict[str, Group] = attrs.field(factory=dict, init=False)
     _by_uid: dict[str, set[str]] = attrs.field(factory=dict, init=False)
     _proved_at: float = attrs.field(default=float("-inf"), init=False)
+    _listed_at: float = attrs.field(default=float("-inf"), init=False)
+    _listing: asyncio.Lock = attrs.field(factory=asyncio.Lock, init=False)
     _proving: asyncio.Lock = attrs.field(factory=asyncio.Lock, init=False)
 
     def __iter__(self) -> Iterator[Group]:
@@ -87,12 +89,16 @@ class Inventory:
         Raises TemporaryError rather than return a part, or an emptiness that nothing proves.
         """
         known = {group.id for group in self._groups.values() if group.alive} | set(expected)
+        began = _clock()
         rows = await self._pages({"Tag": _tags(self.identity.owner_tags())})
         groups = [group for row in rows if (group := read_group(row, self.identity)) is not None]
         if known and not groups:
             one = next(iter(known))  # enough to see where the permission is missing
             if not (await self.look([one])).gone or (await self.look(known)).gone != known:
                 raise vk.TemporaryError("the list is empty although groups are known to live")
+        self._listed_at = began
+        if groups:
+            self._proved_at = max(self._proved_at, began)
         listed = {group.id for group in groups}
         for group in groups:
             self.remember(group)
@@ -100,6 +106,12 @@ class Inventory:
             if group.id not in listed and not group.alive:
                 self.forget(group.id)  # the service forgets what has ended, sooner or later
         return groups
+
+    async def list_since(self, moment: float) -> None:
+        """Make sure that a complete list has begun at ``moment`` or later: one for all who ask."""
+        async with self._listing:
+            if self._listed_at < moment:
+                await self.list_all()
 
     async def find(self, uid: str) -> list[Group]:
         """Return the groups that carry a pod's UID; none proves nothing, see `prove`."""

@@ -19,6 +19,8 @@ from vk_providers.alibabacloud.inventory import Inventory
 __all__ = ["Lookup"]
 
 _INSTANCE = f"{PREFIX}eci-instance-id"
+_MANY = 20
+"""Pods that wait for an answer, from which on one list for all costs less than a call for each."""
 
 
 @attrs.define(eq=False)
@@ -61,26 +63,30 @@ class Lookup:
         found = []
         for key in keys:
             group = self.inventory.best(key.uid) if look is not None else None
-            group = group or await self._by_tag(key)
+            group = group or await self._without_id(key)
             if group is not None:
                 found.append(group)
         return found
 
-    async def _by_tag(self, key: vk.PodKey) -> Group | None:
-        uid, asked = key.uid, _clock()
-        group = best(await self.inventory.find(uid))
-        if group is not None:
-            self.settled(uid)
-            return group
+    async def _without_id(self, key: vk.PodKey) -> Group | None:
+        """Return the group of a pod of which no group is known, or None with proof."""
+        uid, now = key.uid, _clock()
         since = self._unsure.get(uid, self._started if uid in self._inherited else None)
-        if since is not None and asked < since + self.lag:
+        if since is not None and now < since + self.lag:
             text = "a create may have gone out and its group may not be listed yet"
-            raise vk.TemporaryError(text, retry_after=since + self.lag - asked)
-        if not await self._may_lack(key, since=asked):
+            raise vk.TemporaryError(text, retry_after=since + self.lag - now)
+        if len(self._unsure) + len(self._inherited) > _MANY:
+            moment = now if since is None else since + self.lag
+            await self.inventory.list_since(moment)
+            group = self.inventory.best(uid)
+        else:
+            moment = now
+            group = best(await self.inventory.find(uid))
+        if group is None and not await self._may_lack(key, since=moment):
             text = "no group is listed, and no other group shows that lists are allowed"
             raise vk.TemporaryError(text, retry_after=15.0)
         self.settled(uid)
-        return None
+        return group
 
     async def _may_lack(self, key: vk.PodKey, *, since: float) -> bool:
         """Whether an empty answer counts.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -79,10 +80,11 @@ async def test_a_list_that_was_cut_is_no_list(world: World) -> None:
 async def test_no_pod_is_deleted_from_the_cluster_while_its_group_may_live(world: World) -> None:
     """A deleted pod whose create was lost: without proof it is not gone."""
     pod = world.add()
-    async with world.provider() as provider:
+    async with world.provider(list_lag="0.01") as provider:
         await world.emulator.set_faults({"kind": "lost_reply", "count": 1})
         with pytest.raises(Exception, match="no answer"):
             await provider.create_pod(pod)
+        await asyncio.sleep(0.02)  # the lag is real time
         deleted = world.change(pod, deletionTimestamp="2026-01-01T00:00:00Z")
         await world.emulator.set_faults({"kind": "denied", "actions": LISTS})
         for _ in range(3):

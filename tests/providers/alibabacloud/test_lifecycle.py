@@ -57,10 +57,11 @@ async def test_a_second_create_of_a_pod_finds_the_first_ones_group(world: World)
 
 async def test_a_create_whose_answer_was_lost_makes_one_group(world: World) -> None:
     pod = world.add()
-    async with world.provider() as provider:
+    async with world.provider(list_lag="0.01") as provider:
         await world.emulator.set_faults({"kind": "lost_reply", "actions": [CREATE], "count": 1})
         with pytest.raises(OutcomeUnknownError):
             await provider.create_pod(pod)
+        await asyncio.sleep(0.02)  # the lag is real time
         (found,) = await provider.get_pods([pod.key])
         assert (await provider.create_pod(pod)).backend_id == found.backend_id
     assert len(await world.billed()) == 1
@@ -76,9 +77,23 @@ async def test_while_lists_may_lag_an_absence_proves_nothing() -> None:
                 await provider.create_pod(pod)
             with pytest.raises(vk.TemporaryError, match="may not be listed yet"):
                 await provider.get_pods([pod.key])
-            await asyncio.sleep(1.1)  # the emulator's lag is real time
+            await asyncio.sleep(1.5)  # the lag is real time
             (found,) = await provider.get_pods([pod.key])
             assert (await provider.create_pod(pod)).backend_id == found.backend_id
+
+
+async def test_many_lost_creates_are_settled_by_one_list(world: World) -> None:
+    pods = [world.add(f"p{number}") for number in range(50)]
+    await world.emulator.set_faults({"kind": "lost_reply", "actions": [CREATE]})
+    async with world.provider(list_lag="0.2") as provider:
+        tries = [provider.create_pod(pod) for pod in pods]
+        assert len(await asyncio.gather(*tries, return_exceptions=True)) == 50
+        await asyncio.sleep(0.3)  # the lag is real time
+        before = len(await world.calls(GROUPS))
+        found = await asyncio.gather(*(provider.get_pods([pod.key]) for pod in pods))
+        assert [len(one) for one in found] == [1] * 50
+        assert len(await world.calls(GROUPS)) - before == 3  # pages of 20
+    assert len(await world.billed()) == 50
 
 
 @pytest.mark.parametrize(
