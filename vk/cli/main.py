@@ -94,11 +94,16 @@ def command(context: click.Context, /, config: str | None, **parameters: Any) ->
 
 @command.command()
 @click.argument("name", required=False)
-def providers(name: str | None) -> int:
+@click.option(
+    "--fields", is_flag=True, help="What becomes of each field of a PodSpec, as Markdown."
+)
+def providers(name: str | None, fields: bool) -> int:
     """List the providers, or the configuration of one."""
-    from vk.cli.providers import describe, show
+    from vk.cli.providers import describe, show, show_fields
 
-    if name is None:
+    if fields:
+        show_fields(name)
+    elif name is None:
         show()
     else:
         describe(name)

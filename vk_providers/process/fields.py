@@ -86,6 +86,10 @@ FIELDS = vk.FieldTable(
         "spec.volumes[].projected",
         "spec.volumes[].secret",
     ),
+    changed={
+        "spec.hostAliases": _BUBBLEWRAP,
+        "spec.hostname": _BUBBLEWRAP,
+    },
     ignored={
         "spec.activeDeadlineSeconds": "vk itself keeps it, for every provider",
         "spec.containers[].imagePullPolicy": "nothing is pulled: images are folders of the machine",
@@ -96,8 +100,6 @@ FIELDS = vk.FieldTable(
         "spec.containers[].volumeMounts[].mountPropagation": "nothing mounts in a volume",
         "spec.dnsConfig": "processes use the machine's resolver",
         "spec.dnsPolicy": "processes use the machine's resolver",
-        "spec.hostAliases": _BUBBLEWRAP,
-        "spec.hostname": _BUBBLEWRAP,
         "spec.imagePullSecrets": "nothing is pulled: images are folders of the machine",
         "spec.overhead": _NO_CGROUPS,
         "spec.resources": _NO_CGROUPS,
