@@ -10,7 +10,7 @@ from typing import Any
 from vk_providers.alibabacloud.emulator.cloud import Call
 from vk_providers.alibabacloud.emulator.container_shapes import GROUP_ID
 from vk_providers.alibabacloud.emulator.group import Group
-from vk_providers.alibabacloud.emulator.reads import ids
+from vk_providers.alibabacloud.emulator.reads import IDS
 from vk_providers.alibabacloud.emulator.shapes import Shape, choice, text
 from vk_providers.alibabacloud.emulator.states import moment, read_moment
 
@@ -24,25 +24,17 @@ _NANO = 10**9
 _WAVE = 2 * math.pi / 600
 """Usage swings in ten minutes."""
 
-
-def _moment(value: str) -> float:
-    try:
-        return read_moment(value)
-    except ValueError:
-        raise ValueError("expected a moment such as 2021-12-02T15:00:00Z") from None
-
-
 METRIC = Shape(
     {
         "ContainerGroupId": GROUP_ID,
-        "StartTime": _moment,
-        "EndTime": _moment,
+        "StartTime": read_moment,
+        "EndTime": read_moment,
         "Period": choice("15", "30", "60", "600"),
     },
     ("ContainerGroupId",),
 )
 METRICS = Shape(
-    {"ContainerGroupIds": ids, "MetricType": choice("summary"), "ResourceGroupId": text(64)},
+    {"ContainerGroupIds": IDS, "MetricType": choice("summary"), "ResourceGroupId": text(64)},
     ("ContainerGroupIds",),
 )
 
