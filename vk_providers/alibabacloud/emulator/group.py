@@ -66,7 +66,7 @@ class Group:
     """Steps of the group that were planned before it restarted or ended are void."""
 
     def __attrs_post_init__(self) -> None:
-        self.events = Events(self.name)
+        self.events = Events(f"{self.name}.{self.id.removeprefix('eci-')}.")
         tags = self.parameters.get("Tag", [])
         self.tags = {each["Key"]: each.get("Value", "") for each in tags}
         self._build()

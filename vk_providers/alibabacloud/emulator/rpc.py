@@ -144,15 +144,19 @@ class Rpc:
         """Do what is meant, in the way that its fault allows, and answer."""
         fault = meant.call.fault
         try:
-            if fault is not None:
-                early = self._before(fault, meant)
-                if early is not None:
-                    return early
-            result = self._once(meant)
+            early = None if fault is None else self._before(fault, meant)
+            answer = early or self._done(meant)
         except Refusal as refusal:
             meant.call.record["code"] = refusal.code
-            return self.refused(refusal)
-        return self._after(fault, result)
+            answer = self.refused(refusal)
+        return answer if fault is None else self._after(fault, answer)
+
+    def _done(self, meant: Meant) -> Answer:
+        """Do it and answer what came of it. Raises `Refusal`."""
+        document = {"RequestId": self.cloud.request_id(), **self._once(meant)}
+        if meant.call.fault is not None and meant.call.fault.kind == "unknown_fields":
+            document = _with_unknown(document)
+        return Answer(200, orjson.dumps(document))
 
     def _before(self, fault: Fault, meant: Meant) -> Answer | None:
         """Return the answer of a call that is not done at all, or raise its refusal."""
@@ -177,22 +181,18 @@ class Rpc:
         code = "InternalError" if status == 500 else "ServiceUnavailable"
         return self.refused(Refusal(status, code, "The request processing has failed."))
 
-    def _after(self, fault: Fault | None, result: dict[str, Any]) -> Answer:
-        """Return the answer of a call that was done."""
-        document = {"RequestId": self.cloud.request_id(), **result}
-        match fault.kind if fault else "":
+    def _after(self, fault: Fault, answer: Answer) -> Answer:
+        """Return what a fault makes of the answer to a call that was done or refused."""
+        match fault.kind:
             case "lost_reply":
-                return Answer(0, b"", dropped=True)
-            case "server_error" | "html" if fault:
+                return attrs.evolve(answer, dropped=True)
+            case "server_error" | "html":
                 return self._broken(fault)
             case "truncated":
-                body = orjson.dumps(document)
-                return Answer(200, body[: len(body) // 2])
-            case "unknown_fields":
-                document = _with_unknown(document)
-            case "delay" if fault:
-                return Answer(200, orjson.dumps(document), late=fault.seconds)
-        return Answer(200, orjson.dumps(document))
+                return attrs.evolve(answer, body=answer.body[: len(answer.body) // 2])
+            case "delay" if fault.done is not False:
+                return attrs.evolve(answer, late=fault.seconds)
+        return answer
 
     def _once(self, meant: Meant) -> dict[str, Any]:
         """Perform a call once for each token. Raises `Refusal`."""

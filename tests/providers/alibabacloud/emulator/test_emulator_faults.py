@@ -137,6 +137,13 @@ def test_unknown_fields_come_at_every_level(simulation: Simulation):
     assert answer["ContainerGroups"][0]["Containers"][0]["EmulatorUnknown"]
 
 
+def test_the_reply_of_a_refused_call_is_lost_too(simulation: Simulation):
+    simulation.faults({"kind": "lost_reply"})
+    with pytest.raises(Dropped):
+        simulation.call("DeleteContainerGroup", ContainerGroupId="eci-gone")
+    assert simulation.ledger()["calls"][0]["code"] == "InvalidParameter.NotFound"
+
+
 def test_a_count_runs_out(simulation: Simulation):
     simulation.faults({"kind": "throttle", "count": 2})
     for _ in range(2):
