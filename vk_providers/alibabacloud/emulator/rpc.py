@@ -18,6 +18,7 @@ from vk_providers.alibabacloud.emulator.cloud import Call, Cloud
 from vk_providers.alibabacloud.emulator.faults import Fault
 from vk_providers.alibabacloud.emulator.refusal import Refusal, invalid, missing
 from vk_providers.alibabacloud.emulator.shapes import Shape, parse
+from vk_providers.alibabacloud.emulator.spoil import spoiled
 
 __all__ = ["JSON", "Action", "Answer", "Rpc"]
 
@@ -46,6 +47,7 @@ _TOKENS_KEPT = 86_400.0
 """Seconds for which a ClientToken is remembered; the service does not document its figure."""
 _HTML = b"<html><head><title>502 Bad Gateway</title></head><body>Bad Gateway</body></html>"
 _LISTS = ("DescribeContainerGroups", "DescribeContainerGroupStatus", "DescribeContainerGroupEvents")
+_IGNORED = ("DeleteContainerGroup", "UpdateContainerGroup", "RestartContainerGroup")
 _EMPTY_WHEN_DENIED = frozenset({*_LISTS, "DescribeVSwitches"})
 
 
@@ -154,8 +156,8 @@ class Rpc:
     def _done(self, meant: Meant) -> Answer:
         """Do it and answer what came of it. Raises `Refusal`."""
         document = {"RequestId": self.cloud.request_id(), **self._once(meant)}
-        if meant.call.fault is not None and meant.call.fault.kind == "unknown_fields":
-            document = _with_unknown(document)
+        if meant.call.fault is not None:
+            document = spoiled(meant.call.fault.kind, document)
         return Answer(200, orjson.dumps(document))
 
     def _before(self, fault: Fault, meant: Meant) -> Answer | None:
@@ -168,6 +170,8 @@ class Rpc:
                 raise Refusal(fault.status, fault.code, "The emulator was told to refuse.")
             case "denied" if meant.call.action not in _EMPTY_WHEN_DENIED:
                 raise Refusal(403, "Forbidden.RAM", "User not authorized to operate.")
+            case "ignored" if meant.call.action in _IGNORED:
+                return Answer(200, orjson.dumps({"RequestId": self.cloud.request_id()}))
             case "reset":
                 return Answer(0, b"", dropped=True)
             case "server_error" | "html" if not fault.done:
@@ -229,10 +233,3 @@ class Rpc:
 def _digest(parameters: Mapping[str, str]) -> bytes:
     pairs = sorted((key, text) for key, text in parameters.items() if key != "ClientToken")
     return hashlib.blake2b(orjson.dumps(pairs), digest_size=16).digest()
-
-
-def _with_unknown(value: Any) -> Any:
-    if isinstance(value, dict):
-        known = {key: _with_unknown(each) for key, each in value.items()}
-        return {**known, "EmulatorUnknown": {"Nested": [1, None]}}
-    return [_with_unknown(each) for each in value] if isinstance(value, list) else value
