@@ -33,7 +33,7 @@ class Events:
     all: list[Event] = attrs.field(factory=list)
     _next: int = 1
 
-    def add(self, at: float, type: str, reason: str, message: str, source: str) -> None:
+    def add(self, at: float, *, type: str, reason: str, message: str, source: str) -> None:
         """Count the event, or add it."""
         for event in self.all:
             if (event.reason, event.message) == (reason, message):

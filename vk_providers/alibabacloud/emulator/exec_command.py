@@ -53,7 +53,15 @@ def execute(call: Call) -> dict[str, Any]:
             raise invalid("TTY", "expected false with Sync")
         return {"SyncResponse": _at_once(command, place)}
     stdin = bool(call.parameters.get("Stdin", True))
-    ticket = Ticket(group, container, container.state, command, place, tty, stdin)
+    ticket = Ticket(
+        group=group,
+        container=container,
+        run=container.state,
+        words=command,
+        place=place,
+        tty=tty,
+        stdin=stdin,
+    )
     secret = call.cloud.sessions.issue(ticket, call.now)
     return {
         "WebSocketUri": f"{call.base.replace('http', 'ws', 1)}/exec/?s={secret}",

@@ -71,6 +71,15 @@ def _records(group: Group, start: float, end: float, period: int) -> list[dict[s
     return [_record(group, began, end - back * period) for back in range(count, -1, -1)]
 
 
+_FILESYSTEM = {
+    "FsName": "/dev/root",
+    "Category": "System",
+    "Capacity": 30 * _GIB,
+    "Usage": _GIB,
+    "Available": 29 * _GIB,
+}
+
+
 def _record(group: Group, began: float, at: float) -> dict[str, Any]:
     share = 0.02 + zlib.crc32(group.id.encode()) % 100 / 1000
     age, cores, memory = max(0.0, at - began), group.size.cpu, int(group.size.memory * _GIB)
@@ -82,24 +91,8 @@ def _record(group: Group, began: float, at: float) -> dict[str, Any]:
         "CPU": _cpu(share, age, cores),
         "Memory": _memory(share, memory),
         "Network": {"Interfaces": [_interface(traffic)]},
-        "Filesystem": [
-            {
-                "FsName": "/dev/root",
-                "Category": "System",
-                "Capacity": 30 * _GIB,
-                "Usage": _GIB,
-                "Available": 29 * _GIB,
-            }
-        ],
-        "Disk": [
-            {
-                "Device": "vda",
-                "ReadBytes": traffic,
-                "WriteBytes": traffic,
-                "ReadIo": 1,
-                "WriteIo": 1,
-            }
-        ],
+        "Filesystem": [_FILESYSTEM],
+        "Disk": [_disk(traffic)],
         "Containers": [
             {
                 "Name": name,
@@ -139,3 +132,13 @@ def _interface(traffic: int) -> dict[str, Any]:
     counts = {"Bytes": traffic, "Packets": traffic // 500, "Errors": 0, "Drops": 0}
     both = {f"{way}{name}": count for way in ("Rx", "Tx") for name, count in counts.items()}
     return {"Name": "eth0", **both}
+
+
+def _disk(traffic: int) -> dict[str, Any]:
+    bytes_and_calls = {"Bytes": traffic, "Io": traffic // 4096}
+    both = {
+        f"{way}{name}": count
+        for way in ("Read", "Write")
+        for name, count in bytes_and_calls.items()
+    }
+    return {"Device": "vda", **both}

@@ -14,6 +14,7 @@ from typing import Any
 import attrs
 import orjson
 
+from vk_providers.alibabacloud.emulator.account import Credential
 from vk_providers.alibabacloud.emulator.cloud import Call, Cloud
 from vk_providers.alibabacloud.emulator.faults import Fault
 from vk_providers.alibabacloud.emulator.refusal import Refusal, invalid, missing
@@ -107,40 +108,44 @@ class Rpc:
                 text = "The specified action or version is not found or not emulated."
                 raise Refusal(404, "InvalidAction.NotFound", text)
             record = self.cloud.ledger.call(name, now, parameters.get("ClientToken"))
-            return self._admitted(method, parameters, action, record, now, base)
+            identity = self._identify(action, method, parameters, now)
+            self.cloud.buckets.take(name, now)
+            fault = self.cloud.faults.pick(name)
+            record["fault"] = fault.kind if fault else None
+            business = {key: text for key, text in parameters.items() if key not in _COMMON}
+            tree = parse(action.shape, business)
+            token = str(tree.pop("ClientToken", ""))
+            call = Call(
+                cloud=self.cloud,
+                action=name,
+                parameters=tree,
+                now=now,
+                identity=identity,
+                fault=fault,
+                record=record,
+                base=base,
+            )
+            return Meant(action, call, business, token)
         except Refusal as refusal:
             record["code"] = refusal.code
             return self.refused(refusal)
 
-    def _admitted(
-        self,
-        method: str,
-        parameters: Mapping[str, str],
-        action: Action,
-        record: dict[str, Any],
-        now: float,
-        base: str,
-    ) -> Meant:
-        cloud, name = self.cloud, parameters["Action"]
+    def _identify(
+        self, action: Action, method: str, parameters: Mapping[str, str], now: float
+    ) -> Credential | None:
+        """Return whose call it is, None where the action wants no signature. Raises `Refusal`."""
         identity = None
         if action.signed:
-            identity = cloud.account.authenticate(method, parameters, now)
+            identity = self.cloud.account.authenticate(method, parameters, now)
         if action.signed and action.regional:
-            region = parameters.get("RegionId")
+            region, here = parameters.get("RegionId"), self.cloud.settings.region
             if not region:
                 raise missing("RegionId")
-            if region != cloud.settings.region:
-                raise invalid("RegionId", f"this emulator is the region {cloud.settings.region}")
+            if region != here:
+                raise invalid("RegionId", f"this emulator is the region {here}")
         if parameters.get("Format", "XML").upper() != "JSON":
             raise invalid("Format", "expected JSON, the only format here")
-        cloud.buckets.take(name, now)
-        fault = cloud.faults.pick(name)
-        record["fault"] = fault.kind if fault else None
-        business = {key: text for key, text in parameters.items() if key not in _COMMON}
-        tree = parse(action.shape, business)
-        token = str(tree.pop("ClientToken", ""))
-        call = Call(cloud, name, tree, now, identity, fault, record, base)
-        return Meant(action, call, business, token)
+        return identity
 
     def perform(self, meant: Meant) -> Answer:
         """Do what is meant, in the way that its fault allows, and answer."""
