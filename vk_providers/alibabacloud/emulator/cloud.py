@@ -63,19 +63,19 @@ class Cloud:
         place, stocked = self.region.choose(parameters, size)
         id, number = self.book.new_id()
         group = Group(
-            id,
-            number,
-            parameters,
-            place,
-            size,
-            self.timeline,
-            self.settings,
-            Entry(id, None, now),
-            self._ended,
-            self.book.drop,
-            unplaced or ("" if stocked else "NoStock"),
+            id=id,
+            number=number,
+            parameters=parameters,
+            place=place,
+            size=size,
+            timeline=self.timeline,
+            settings=self.settings,
+            entry=Entry(id, None, now),
+            on_end=self._ended,
+            on_gone=self.book.drop,
+            unplaced=unplaced or ("" if stocked else "NoStock"),
+            stocked=stocked,
         )
-        group.stocked = stocked
         group.entry.pod_uid = pod_uid(group.tags)
         self.ledger.groups.append(group.entry)
         self.book.add(group)

@@ -44,7 +44,7 @@ class Owner(Protocol):
     def changed(self, at: float) -> None:
         """Take note that a container has another state."""
 
-    def happened(self, at: float, reason: str, message: str, type: str = "Normal") -> None:
+    def happened(self, at: float, reason: str, message: str, *, type: str = "Normal") -> None:
         """Take an event."""
 
 
@@ -126,13 +126,13 @@ class Container:
 
     def _missing(self, at: float) -> None:
         text = f'Failed to pull image "{self.spec["Image"]}": not found'
-        self.owner.happened(at, "Failed", text, "Warning")
+        self.owner.happened(at, "Failed", text, type="Warning")
         self._set(at, Waiting("ErrImagePull", text))
         self._later(at, _BACKOFF, self._missing_still)
 
     def _missing_still(self, at: float) -> None:
         text = f'Back-off pulling image "{self.spec["Image"]}"'
-        self.owner.happened(at, "BackOff", text, "Warning")
+        self.owner.happened(at, "BackOff", text, type="Warning")
         self._set(at, Waiting("ImagePullBackOff", text))
 
     def _pulled(self, at: float) -> None:
@@ -168,7 +168,7 @@ class Container:
 
     def _unhealthy(self, at: float) -> None:
         text = f"Container {self.name} failed liveness probe, will be restarted"
-        self.owner.happened(at, "Unhealthy", text, "Warning")
+        self.owner.happened(at, "Unhealthy", text, type="Warning")
         self._finish(at, _KILLED)
 
     def _finish(self, at: float, code: int) -> None:
@@ -197,7 +197,7 @@ class Container:
             return
         wait = min(_BACKOFF_MOST, _BACKOFF * 2 ** (self._failures - 2))
         text = f"back-off {wait:g}s restarting failed container={self.name}"
-        self.owner.happened(at, "BackOff", "Back-off restarting failed container", "Warning")
+        self.owner.happened(at, "BackOff", "Back-off restarting failed container", type="Warning")
         self._set(at, Waiting("CrashLoopBackOff", text))
         self._later(at, wait, self._restart)
 

@@ -28,18 +28,19 @@ class Event:
 class Events:
     """The newest events of one group."""
 
-    group_name: str
+    prefix: str
+    """What their names begin with, for this group alone."""
     all: list[Event] = attrs.field(factory=list)
     _next: int = 1
 
-    def add(self, at: float, type: str, reason: str, message: str, source: str) -> None:
+    def add(self, at: float, *, type: str, reason: str, message: str, source: str) -> None:
         """Count the event, or add it."""
         for event in self.all:
             if (event.reason, event.message) == (reason, message):
                 event.count += 1
                 event.last = at
                 return
-        name = f"{self.group_name}.{self._next:x}"
+        name = f"{self.prefix}{self._next:x}"
         self.all.append(Event(name, type, reason, message, source, at, at))
         self._next += 1
         del self.all[:-_KEPT]

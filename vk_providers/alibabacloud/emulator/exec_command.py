@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import attrs
-import orjson
 
 from vk_providers.alibabacloud.emulator.cloud import Call
 from vk_providers.alibabacloud.emulator.container_shapes import GROUP_ID
 from vk_providers.alibabacloud.emulator.inside import container_of, place_of
 from vk_providers.alibabacloud.emulator.refusal import Refusal, invalid, wrong_state
 from vk_providers.alibabacloud.emulator.sessions import Ticket
-from vk_providers.alibabacloud.emulator.shapes import Shape, flag, text
+from vk_providers.alibabacloud.emulator.shapes import Shape, flag, text, words
 from vk_providers.alibabacloud.emulator.shell.programs import output
 from vk_providers.alibabacloud.emulator.shell.run import Place
 from vk_providers.alibabacloud.emulator.states import Running
@@ -24,22 +23,11 @@ _WORD = 256
 _BYTES = 2048
 _SYNC_LONGEST = 60.0
 
-
-def _command(value: str) -> list[str]:
-    try:
-        words = orjson.loads(value)
-    except orjson.JSONDecodeError:
-        raise ValueError("expected a JSON list of words") from None
-    if not isinstance(words, list) or not all(isinstance(each, str) for each in words) or not words:
-        raise ValueError("expected a JSON list of words")
-    return words
-
-
 EXEC = Shape(
     {
         "ContainerGroupId": GROUP_ID,
         "ContainerName": text(256),
-        "Command": _command,
+        "Command": words("words", _WORDS),
         "TTY": flag,
         "Stdin": flag,
         "Sync": flag,
@@ -50,10 +38,10 @@ EXEC = Shape(
 
 def execute(call: Call) -> dict[str, Any]:
     """Answer with the URL of a session, or with what the command wrote."""
-    group, words = call.group(), tuple(call.parameters["Command"])
-    long = len(words) > _WORDS or any(len(each) > _WORD for each in words)
-    if long or sum(len(each.encode()) for each in words) > _BYTES:
-        expected = f"expected at most {_WORDS} words of {_WORD} characters, {_BYTES} bytes in all"
+    group, command = call.group(), tuple(call.parameters["Command"])
+    long = any(len(each) > _WORD for each in command)
+    if long or sum(len(each.encode()) for each in command) > _BYTES:
+        expected = f"expected words of at most {_WORD} characters, {_BYTES} bytes in all"
         raise invalid("Command", expected, "ValueExceeded")
     container = container_of(group, call.text("ContainerName"))
     if group.status != "Running" or not isinstance(container.state, Running):
@@ -63,9 +51,17 @@ def execute(call: Call) -> dict[str, Any]:
     if call.parameters.get("Sync"):
         if tty:
             raise invalid("TTY", "expected false with Sync")
-        return {"SyncResponse": _at_once(words, place)}
+        return {"SyncResponse": _at_once(command, place)}
     stdin = bool(call.parameters.get("Stdin", True))
-    ticket = Ticket(group, container, container.state, words, place, tty, stdin)
+    ticket = Ticket(
+        group=group,
+        container=container,
+        run=container.state,
+        words=command,
+        place=place,
+        tty=tty,
+        stdin=stdin,
+    )
     secret = call.cloud.sessions.issue(ticket, call.now)
     return {
         "WebSocketUri": f"{call.base.replace('http', 'ws', 1)}/exec/?s={secret}",
@@ -74,10 +70,10 @@ def execute(call: Call) -> dict[str, Any]:
     }
 
 
-def _at_once(words: tuple[str, ...], place: Place) -> str:
+def _at_once(command: tuple[str, ...], place: Place) -> str:
     """Return the output of a command that nobody types to. Raises `Refusal` if it takes long."""
     pieces = list[bytes]()
-    for at, content in output(words, place):
+    for at, content in output(command, place):
         if at > _SYNC_LONGEST:
             raise Refusal(408, "Request Timeout", "The command took too long.")
         pieces.append(content)

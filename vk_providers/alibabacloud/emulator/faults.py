@@ -28,7 +28,10 @@ KINDS: Mapping[str, str] = {
     "cut_list": "a page of at most `rows` rows that claims to be the last",
     "no_stock": "creating is refused with OperationDenied.NoStock",
     "schedule_failed": "a group is created and ends as ScheduleFailed",
+    "ignored": "a delete, update or restart is answered as if it were done, and is not",
     "unknown_fields": "answers carry fields that nobody knows",
+    "unknown_status": "lists tell a status that nobody knows",
+    "broken_row": "the first row of a list has its id, and null for everything else",
 }
 """Each kind, and what it does."""
 _LONGEST = 600.0

@@ -66,7 +66,7 @@ class Group:
     """Steps of the group that were planned before it restarted or ended are void."""
 
     def __attrs_post_init__(self) -> None:
-        self.events = Events(self.name)
+        self.events = Events(f"{self.name}.{self.id.removeprefix('eci-')}.")
         tags = self.parameters.get("Tag", [])
         self.tags = {each["Key"]: each.get("Value", "") for each in tags}
         self._build()
@@ -113,11 +113,12 @@ class Group:
         at: float,
         reason: str,
         message: str,
+        *,
         type: str = "Normal",
         source: str = "K8sAgent",
     ) -> None:
         """Take an event."""
-        self.events.add(at, type, reason, message, source)
+        self.events.add(at, type=type, reason=reason, message=message, source=source)
 
     def changed(self, at: float) -> None:
         """See what a container's new state makes of the group."""
@@ -153,7 +154,7 @@ class Group:
     def reclaim(self, at: float) -> None:
         """Take a spot group back: notice now, Expired three minutes later."""
         text = "The instance is about to be released, since its spot resources are taken back."
-        self.happened(at, "SpotToBeReleased", text, "Warning", "EciService")
+        self.happened(at, "SpotToBeReleased", text, type="Warning", source="EciService")
         self.changed_at = at
         self.timeline.after(at, _NOTICE, self._reclaimed)
 
@@ -193,12 +194,16 @@ class Group:
         self._start(at)
 
     def _unschedulable(self, at: float) -> None:
-        self.happened(at, self.unplaced, "No stock in any zone asked for", "Warning", "EciService")
+        self.happened(
+            at, self.unplaced, "No stock in any zone asked for", type="Warning", source="EciService"
+        )
         self.end(at, "ScheduleFailed")
 
     def _tired(self, at: float) -> None:
         if self.status == "Pending":
-            self.happened(at, "PendingTimeout", "Pending for too long", "Warning", "EciService")
+            self.happened(
+                at, "PendingTimeout", "Pending for too long", type="Warning", source="EciService"
+            )
             self.end(at, "Failed")
 
     def _reclaimed(self, at: float) -> None:
@@ -208,7 +213,7 @@ class Group:
     def _late(self, at: float) -> None:
         if self.alive:
             text = "The group was active on the node longer than the specified deadline"
-            self.happened(at, "DeadlineExceeded", text, "Warning")
+            self.happened(at, "DeadlineExceeded", text, type="Warning")
             self.end(at, "Failed")
 
     def _start(self, at: float) -> None:

@@ -28,7 +28,7 @@ _MOUNT = ("Name", "MountPath", "SubPath", "ReadOnly", "MountPropagation")
 def group_row(group: Group, *, events: bool) -> dict[str, Any]:
     """Return the group's row."""
     settings, parameters = group.settings, group.parameters
-    row = {
+    row: dict[str, Any] = {
         "ContainerGroupId": group.id,
         "ContainerGroupName": group.name,
         "RegionId": settings.region,
@@ -55,6 +55,12 @@ def group_row(group: Group, *, events: bool) -> dict[str, Any]:
         "EciSecurityContext": {"Sysctls": parameters.get("SecurityContext", {}).get("Sysctl", [])},
         **{name: parameters[name] for name in _COPIED if name in parameters},
     }
+    return row | _so_far(group)
+
+
+def _so_far(group: Group) -> dict[str, Any]:
+    """Return what a group has only from some moment on."""
+    row = dict[str, Any]()
     if group.address:
         row["IntranetIp"] = group.address
         row["EniInstanceId"] = "eni-" + group.id.removeprefix("eci-")

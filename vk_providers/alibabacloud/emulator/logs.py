@@ -29,19 +29,11 @@ _LINES = 20_000
 _TAIL = 500
 _MOST = 1_048_576
 
-
-def _moment(value: str) -> float:
-    try:
-        return read_moment(value)
-    except ValueError:
-        raise ValueError("expected a moment such as 2021-12-02T15:00:00Z") from None
-
-
 LOG = Shape(
     {
         "ContainerGroupId": GROUP_ID,
         "ContainerName": text(256),
-        "StartTime": _moment,
+        "StartTime": read_moment,
         "Tail": whole(1, 2000),
         "LastTime": flag,
         "SinceSeconds": whole(0, 2**31 - 1),

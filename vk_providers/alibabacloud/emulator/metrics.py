@@ -10,7 +10,7 @@ from typing import Any
 from vk_providers.alibabacloud.emulator.cloud import Call
 from vk_providers.alibabacloud.emulator.container_shapes import GROUP_ID
 from vk_providers.alibabacloud.emulator.group import Group
-from vk_providers.alibabacloud.emulator.reads import ids
+from vk_providers.alibabacloud.emulator.reads import IDS
 from vk_providers.alibabacloud.emulator.shapes import Shape, choice, text
 from vk_providers.alibabacloud.emulator.states import moment, read_moment
 
@@ -24,25 +24,17 @@ _NANO = 10**9
 _WAVE = 2 * math.pi / 600
 """Usage swings in ten minutes."""
 
-
-def _moment(value: str) -> float:
-    try:
-        return read_moment(value)
-    except ValueError:
-        raise ValueError("expected a moment such as 2021-12-02T15:00:00Z") from None
-
-
 METRIC = Shape(
     {
         "ContainerGroupId": GROUP_ID,
-        "StartTime": _moment,
-        "EndTime": _moment,
+        "StartTime": read_moment,
+        "EndTime": read_moment,
         "Period": choice("15", "30", "60", "600"),
     },
     ("ContainerGroupId",),
 )
 METRICS = Shape(
-    {"ContainerGroupIds": ids, "MetricType": choice("summary"), "ResourceGroupId": text(64)},
+    {"ContainerGroupIds": IDS, "MetricType": choice("summary"), "ResourceGroupId": text(64)},
     ("ContainerGroupIds",),
 )
 
@@ -79,6 +71,15 @@ def _records(group: Group, start: float, end: float, period: int) -> list[dict[s
     return [_record(group, began, end - back * period) for back in range(count, -1, -1)]
 
 
+_FILESYSTEM = {
+    "FsName": "/dev/root",
+    "Category": "System",
+    "Capacity": 30 * _GIB,
+    "Usage": _GIB,
+    "Available": 29 * _GIB,
+}
+
+
 def _record(group: Group, began: float, at: float) -> dict[str, Any]:
     share = 0.02 + zlib.crc32(group.id.encode()) % 100 / 1000
     age, cores, memory = max(0.0, at - began), group.size.cpu, int(group.size.memory * _GIB)
@@ -90,24 +91,8 @@ def _record(group: Group, began: float, at: float) -> dict[str, Any]:
         "CPU": _cpu(share, age, cores),
         "Memory": _memory(share, memory),
         "Network": {"Interfaces": [_interface(traffic)]},
-        "Filesystem": [
-            {
-                "FsName": "/dev/root",
-                "Category": "System",
-                "Capacity": 30 * _GIB,
-                "Usage": _GIB,
-                "Available": 29 * _GIB,
-            }
-        ],
-        "Disk": [
-            {
-                "Device": "vda",
-                "ReadBytes": traffic,
-                "WriteBytes": traffic,
-                "ReadIo": 1,
-                "WriteIo": 1,
-            }
-        ],
+        "Filesystem": [_FILESYSTEM],
+        "Disk": [_disk(traffic)],
         "Containers": [
             {
                 "Name": name,
@@ -147,3 +132,13 @@ def _interface(traffic: int) -> dict[str, Any]:
     counts = {"Bytes": traffic, "Packets": traffic // 500, "Errors": 0, "Drops": 0}
     both = {f"{way}{name}": count for way in ("Rx", "Tx") for name, count in counts.items()}
     return {"Name": "eth0", **both}
+
+
+def _disk(traffic: int) -> dict[str, Any]:
+    bytes_and_calls = {"Bytes": traffic, "Io": traffic // 4096}
+    both = {
+        f"{way}{name}": count
+        for way in ("Read", "Write")
+        for name, count in bytes_and_calls.items()
+    }
+    return {"Device": "vda", **both}

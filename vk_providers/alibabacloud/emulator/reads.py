@@ -12,33 +12,35 @@ from vk_providers.alibabacloud.emulator.cloud import Call
 from vk_providers.alibabacloud.emulator.container_shapes import TAGS
 from vk_providers.alibabacloud.emulator.group import Group
 from vk_providers.alibabacloud.emulator.group_view import group_row
-from vk_providers.alibabacloud.emulator.shapes import Many, Node, Shape, choice, flag, text, whole
+from vk_providers.alibabacloud.emulator.shapes import (
+    Many,
+    Node,
+    Shape,
+    choice,
+    flag,
+    text,
+    whole,
+    words,
+)
 from vk_providers.alibabacloud.emulator.status_view import events_row, pascal, status_row
 
-__all__ = ["EVENTS", "GROUPS", "STATUSES", "describe_events", "describe_groups", "describe_status"]
+__all__ = [
+    "EVENTS",
+    "GROUPS",
+    "IDS",
+    "STATUSES",
+    "describe_events",
+    "describe_groups",
+    "describe_status",
+]
 
-_IDS = 20
-
-
-def ids(value: str) -> list[str]:
-    """Read a JSON list of at most 20 ids."""
-    try:
-        found = orjson.loads(value)
-    except orjson.JSONDecodeError:
-        raise ValueError("expected a JSON list of ids") from None
-    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
-        raise ValueError("expected a JSON list of ids")
-    if not 1 <= len(found) <= _IDS:
-        raise ValueError(f"expected 1 to {_IDS} ids")
-    return found
-
-
+IDS = words("ids", 20)
 _FILTERS: Mapping[str, Node] = {
     "ZoneId": text(64),
     "VSwitchId": text(64),
     "ResourceGroupId": text(64),
     "NextToken": text(128),
-    "ContainerGroupIds": ids,
+    "ContainerGroupIds": IDS,
     "Tag": TAGS,
 }
 _STATUS_NAMES = (

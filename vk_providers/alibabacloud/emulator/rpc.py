@@ -14,10 +14,12 @@ from typing import Any
 import attrs
 import orjson
 
+from vk_providers.alibabacloud.emulator.account import Credential
 from vk_providers.alibabacloud.emulator.cloud import Call, Cloud
 from vk_providers.alibabacloud.emulator.faults import Fault
 from vk_providers.alibabacloud.emulator.refusal import Refusal, invalid, missing
 from vk_providers.alibabacloud.emulator.shapes import Shape, parse
+from vk_providers.alibabacloud.emulator.spoil import spoiled
 
 __all__ = ["JSON", "Action", "Answer", "Rpc"]
 
@@ -46,6 +48,7 @@ _TOKENS_KEPT = 86_400.0
 """Seconds for which a ClientToken is remembered; the service does not document its figure."""
 _HTML = b"<html><head><title>502 Bad Gateway</title></head><body>Bad Gateway</body></html>"
 _LISTS = ("DescribeContainerGroups", "DescribeContainerGroupStatus", "DescribeContainerGroupEvents")
+_IGNORED = ("DeleteContainerGroup", "UpdateContainerGroup", "RestartContainerGroup")
 _EMPTY_WHEN_DENIED = frozenset({*_LISTS, "DescribeVSwitches"})
 
 
@@ -105,54 +108,62 @@ class Rpc:
                 text = "The specified action or version is not found or not emulated."
                 raise Refusal(404, "InvalidAction.NotFound", text)
             record = self.cloud.ledger.call(name, now, parameters.get("ClientToken"))
-            return self._admitted(method, parameters, action, record, now, base)
+            identity = self._identify(action, method, parameters, now)
+            self.cloud.buckets.take(name, now)
+            fault = self.cloud.faults.pick(name)
+            record["fault"] = fault.kind if fault else None
+            business = {key: text for key, text in parameters.items() if key not in _COMMON}
+            tree = parse(action.shape, business)
+            token = str(tree.pop("ClientToken", ""))
+            call = Call(
+                cloud=self.cloud,
+                action=name,
+                parameters=tree,
+                now=now,
+                identity=identity,
+                fault=fault,
+                record=record,
+                base=base,
+            )
+            return Meant(action, call, business, token)
         except Refusal as refusal:
             record["code"] = refusal.code
             return self.refused(refusal)
 
-    def _admitted(
-        self,
-        method: str,
-        parameters: Mapping[str, str],
-        action: Action,
-        record: dict[str, Any],
-        now: float,
-        base: str,
-    ) -> Meant:
-        cloud, name = self.cloud, parameters["Action"]
+    def _identify(
+        self, action: Action, method: str, parameters: Mapping[str, str], now: float
+    ) -> Credential | None:
+        """Return whose call it is, None where the action wants no signature. Raises `Refusal`."""
         identity = None
         if action.signed:
-            identity = cloud.account.authenticate(method, parameters, now)
+            identity = self.cloud.account.authenticate(method, parameters, now)
         if action.signed and action.regional:
-            region = parameters.get("RegionId")
+            region, here = parameters.get("RegionId"), self.cloud.settings.region
             if not region:
                 raise missing("RegionId")
-            if region != cloud.settings.region:
-                raise invalid("RegionId", f"this emulator is the region {cloud.settings.region}")
+            if region != here:
+                raise invalid("RegionId", f"this emulator is the region {here}")
         if parameters.get("Format", "XML").upper() != "JSON":
             raise invalid("Format", "expected JSON, the only format here")
-        cloud.buckets.take(name, now)
-        fault = cloud.faults.pick(name)
-        record["fault"] = fault.kind if fault else None
-        business = {key: text for key, text in parameters.items() if key not in _COMMON}
-        tree = parse(action.shape, business)
-        token = str(tree.pop("ClientToken", ""))
-        call = Call(cloud, name, tree, now, identity, fault, record, base)
-        return Meant(action, call, business, token)
+        return identity
 
     def perform(self, meant: Meant) -> Answer:
         """Do what is meant, in the way that its fault allows, and answer."""
         fault = meant.call.fault
         try:
-            if fault is not None:
-                early = self._before(fault, meant)
-                if early is not None:
-                    return early
-            result = self._once(meant)
+            early = None if fault is None else self._before(fault, meant)
+            answer = early or self._done(meant)
         except Refusal as refusal:
             meant.call.record["code"] = refusal.code
-            return self.refused(refusal)
-        return self._after(fault, result)
+            answer = self.refused(refusal)
+        return answer if fault is None else self._after(fault, answer)
+
+    def _done(self, meant: Meant) -> Answer:
+        """Do it and answer what came of it. Raises `Refusal`."""
+        document = {"RequestId": self.cloud.request_id(), **self._once(meant)}
+        if meant.call.fault is not None:
+            document = spoiled(meant.call.fault.kind, document)
+        return Answer(200, orjson.dumps(document))
 
     def _before(self, fault: Fault, meant: Meant) -> Answer | None:
         """Return the answer of a call that is not done at all, or raise its refusal."""
@@ -164,6 +175,8 @@ class Rpc:
                 raise Refusal(fault.status, fault.code, "The emulator was told to refuse.")
             case "denied" if meant.call.action not in _EMPTY_WHEN_DENIED:
                 raise Refusal(403, "Forbidden.RAM", "User not authorized to operate.")
+            case "ignored" if meant.call.action in _IGNORED:
+                return Answer(200, orjson.dumps({"RequestId": self.cloud.request_id()}))
             case "reset":
                 return Answer(0, b"", dropped=True)
             case "server_error" | "html" if not fault.done:
@@ -177,22 +190,18 @@ class Rpc:
         code = "InternalError" if status == 500 else "ServiceUnavailable"
         return self.refused(Refusal(status, code, "The request processing has failed."))
 
-    def _after(self, fault: Fault | None, result: dict[str, Any]) -> Answer:
-        """Return the answer of a call that was done."""
-        document = {"RequestId": self.cloud.request_id(), **result}
-        match fault.kind if fault else "":
+    def _after(self, fault: Fault, answer: Answer) -> Answer:
+        """Return what a fault makes of the answer to a call that was done or refused."""
+        match fault.kind:
             case "lost_reply":
-                return Answer(0, b"", dropped=True)
-            case "server_error" | "html" if fault:
+                return attrs.evolve(answer, dropped=True)
+            case "server_error" | "html":
                 return self._broken(fault)
             case "truncated":
-                body = orjson.dumps(document)
-                return Answer(200, body[: len(body) // 2])
-            case "unknown_fields":
-                document = _with_unknown(document)
-            case "delay" if fault:
-                return Answer(200, orjson.dumps(document), late=fault.seconds)
-        return Answer(200, orjson.dumps(document))
+                return attrs.evolve(answer, body=answer.body[: len(answer.body) // 2])
+            case "delay" if fault.done is not False:
+                return attrs.evolve(answer, late=fault.seconds)
+        return answer
 
     def _once(self, meant: Meant) -> dict[str, Any]:
         """Perform a call once for each token. Raises `Refusal`."""
@@ -229,10 +238,3 @@ class Rpc:
 def _digest(parameters: Mapping[str, str]) -> bytes:
     pairs = sorted((key, text) for key, text in parameters.items() if key != "ClientToken")
     return hashlib.blake2b(orjson.dumps(pairs), digest_size=16).digest()
-
-
-def _with_unknown(value: Any) -> Any:
-    if isinstance(value, dict):
-        known = {key: _with_unknown(each) for key, each in value.items()}
-        return {**known, "EmulatorUnknown": {"Nested": [1, None]}}
-    return [_with_unknown(each) for each in value] if isinstance(value, list) else value

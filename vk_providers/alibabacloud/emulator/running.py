@@ -6,7 +6,7 @@ import asyncio
 import re
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import aiohttp
@@ -101,8 +101,10 @@ async def start(settings: Settings | None = None, *, port: int = 0) -> AsyncIter
         )
         stack.push_async_callback(_end, process)
         assert process.stdout is not None
-        async with asyncio.timeout(_PATIENCE):
-            line = (await process.stdout.readline()).decode()
+        line = ""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE):
+                line = (await process.stdout.readline()).decode()
         found = _URL.search(line)
         if found is None:
             raise RuntimeError("the emulator did not say where it listens")

@@ -16,7 +16,7 @@ __all__ = ["Sessions", "Ticket"]
 _GOOD = 30.0
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, kw_only=True)
 class Ticket:
     """What a session will run, and in which run of which container."""
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import attrs
+import orjson
 
 from vk_providers.alibabacloud.emulator.refusal import invalid, missing
 
@@ -27,6 +28,7 @@ __all__ = [
     "parse",
     "text",
     "whole",
+    "words",
 ]
 
 Leaf = Callable[[str], Any]
@@ -54,6 +56,10 @@ Node = Shape | Many | Leaf
 
 class _TooLongError(ValueError):
     """The value is longer than the service takes."""
+
+
+class _TooManyError(ValueError):
+    """The value has more parts than the service takes."""
 
 
 def text(longest: int, shortest: int = 0) -> Leaf:
@@ -121,6 +127,23 @@ def number(low: float, high: float) -> Leaf:
     return read
 
 
+def words(what: str, most: int) -> Leaf:
+    """Return a reader of a JSON list of texts, so many at most."""
+
+    def read(value: str) -> list[str]:
+        try:
+            found = orjson.loads(value)
+        except orjson.JSONDecodeError:
+            found = None
+        if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+            raise ValueError(f"expected a JSON list of {what}")
+        if not 1 <= len(found) <= most:
+            raise _TooManyError(f"expected 1 to {most} {what}")
+        return found
+
+    return read
+
+
 def parse(shape: Shape, parameters: Mapping[str, str]) -> dict[str, Any]:
     """Return the tree of these parameters. Raises `Refusal` for the first that is wrong."""
     tree: dict[Any, Any] = {}
@@ -143,6 +166,8 @@ def _place(shape: Shape, tree: dict[Any, Any], name: str, value: str) -> None:
         branch[step] = node(value)
     except _TooLongError as error:
         raise invalid(name, str(error), "LengthExceeded") from None
+    except _TooManyError as error:
+        raise invalid(name, str(error), "ValueExceeded") from None
     except ValueError as error:
         raise invalid(name, str(error)) from None
 

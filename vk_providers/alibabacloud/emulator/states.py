@@ -46,5 +46,8 @@ def moment(seconds: float | None) -> str:
 
 
 def read_moment(text: str) -> float:
-    """Return the seconds of a moment. Raises ValueError."""
-    return datetime.strptime(text, _FORMAT).replace(tzinfo=UTC).timestamp()
+    """Return the seconds of a moment. Raises ValueError that says what was expected."""
+    try:
+        return datetime.strptime(text, _FORMAT).replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        raise ValueError("expected a moment such as 2021-12-02T15:00:00Z") from None

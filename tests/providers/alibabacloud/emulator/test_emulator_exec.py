@@ -160,7 +160,7 @@ async def test_sync_answers_with_the_output(client: Client, group: str):
         (["x"] * 21, "InvalidParameter.ValueExceeded"),
         (["x" * 257], "InvalidParameter.ValueExceeded"),
         (["x" * 200] * 11, "InvalidParameter.ValueExceeded"),
-        ([], "InvalidParameter"),
+        ([], "InvalidParameter.ValueExceeded"),
         ([1], "InvalidParameter"),
     ],
 )

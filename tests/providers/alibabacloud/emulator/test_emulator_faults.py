@@ -137,6 +137,38 @@ def test_unknown_fields_come_at_every_level(simulation: Simulation):
     assert answer["ContainerGroups"][0]["Containers"][0]["EmulatorUnknown"]
 
 
+@pytest.mark.parametrize("action", ["DescribeContainerGroups", "DescribeContainerGroupStatus"])
+def test_rows_may_be_strange_or_broken(simulation: Simulation, action: str):
+    ids = [simulation.create(uid=f"u{n}") for n in range(2)]
+
+    def rows() -> list[dict[str, Any]]:
+        answer = simulation.call(action)
+        return [{k.lower(): v for k, v in row.items()} for row in answer[list(answer)[-1]]]
+
+    simulation.faults({"kind": "unknown_status"})
+    assert [row["status"] for row in rows()] == ["Hibernating"] * 2
+    simulation.faults({"kind": "broken_row"})
+    broken, whole = rows()
+    assert [broken["containergroupid"], whole["containergroupid"]] == ids
+    assert (broken["status"], whole["status"]) == (None, "Scheduling")
+
+
+def test_a_delete_may_be_answered_and_not_done(simulation: Simulation):
+    id = simulation.create()
+    simulation.faults({"kind": "ignored", "count": 1})
+    simulation.call("DeleteContainerGroup", ContainerGroupId=id)
+    assert simulation.ids() == [id]
+    simulation.call("DeleteContainerGroup", ContainerGroupId=id)
+    assert simulation.ids() == []
+
+
+def test_the_reply_of_a_refused_call_is_lost_too(simulation: Simulation):
+    simulation.faults({"kind": "lost_reply"})
+    with pytest.raises(Dropped):
+        simulation.call("DeleteContainerGroup", ContainerGroupId="eci-gone")
+    assert simulation.ledger()["calls"][0]["code"] == "InvalidParameter.NotFound"
+
+
 def test_a_count_runs_out(simulation: Simulation):
     simulation.faults({"kind": "throttle", "count": 2})
     for _ in range(2):

@@ -135,6 +135,15 @@ def test_events_come_with_the_list_or_by_themselves(simulation: Simulation):
     assert simulation.call("DescribeContainerGroupEvents", SinceSecond=5)["Data"] == []
 
 
+def test_events_of_groups_of_one_name_have_names_of_their_own(simulation: Simulation):
+    for uid in ("u1", "u2"):
+        simulation.create(uid=uid)
+    simulation.pass_time(60)
+    rows = simulation.call(ALL, WithEvent="true")["ContainerGroups"]
+    names = [event["Name"] for row in rows for event in row["Events"]]
+    assert len(set(names)) == len(names) == 10
+
+
 def test_hidden_values_and_the_contents_of_files_are_not_told(simulation: Simulation):
     canary = "Y2FuYXJ5"
     file = "Volume__1__ConfigFileVolume__ConfigFileToPath__1__"

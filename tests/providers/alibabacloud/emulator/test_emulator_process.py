@@ -17,6 +17,7 @@ from eci_client import Client, Refused, client_of
 from vk_providers.alibabacloud import emulator
 from vk_providers.alibabacloud.emulator.__main__ import command
 from vk_providers.alibabacloud.emulator.running import arguments
+from vk_providers.alibabacloud.emulator.server import listening
 
 COMMAND = (sys.executable, "-m", "vk_providers.alibabacloud.emulator")
 FOLDER = Path(emulator.__file__).parent
@@ -134,6 +135,14 @@ def test_a_wrong_option_is_one_clear_line(
     lines = capsys.readouterr().err.strip().splitlines()
     assert ended.value.code in (1, 2)
     assert error in lines[-1]
+
+
+@pytest.mark.looptime
+async def test_simulated_time_of_the_loop_is_the_emulators():
+    async with listening(emulator.Settings()) as server:
+        before = server.cloud.timeline.now()
+        await asyncio.sleep(86_400)
+        assert server.cloud.timeline.now() - before == pytest.approx(86_400)
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.rglob("*.py")), ids=lambda path: path.name)

@@ -22,7 +22,7 @@ from vk_providers.alibabacloud.emulator.shell.steps import (
     said,
 )
 
-__all__ = ["Outcome", "launch", "outcome", "output"]
+__all__ = ["PROGRAMS", "Outcome", "launch", "outcome", "output"]
 
 _LOOKED_AT = 2_000
 """Steps after which a command counts as endless."""
@@ -42,7 +42,7 @@ class Outcome:
 
 def launch(argv: tuple[str, ...], place: Place) -> Steps:
     """Return the steps of a command."""
-    return start(argv, place, _PROGRAMS)
+    return start(argv, place, PROGRAMS)
 
 
 @lru_cache(maxsize=4096)
@@ -267,7 +267,7 @@ def _stty(argv: list[str], shell: Shell) -> Steps:
     return 0
 
 
-_PROGRAMS: Mapping[str, Program] = {
+PROGRAMS: Mapping[str, Program] = {
     "echo": _echo,
     "printf": _printf,
     "cat": _cat,

@@ -16,16 +16,14 @@ import attrs
 from vk_providers.alibabacloud.emulator.shell import arithmetic, grammar
 from vk_providers.alibabacloud.emulator.shell.steps import (
     STDERR,
-    STDOUT,
     Input,
     Interrupted,
-    Read,
     Sleep,
     Step,
     Steps,
-    Write,
     said,
 )
+from vk_providers.alibabacloud.emulator.shell.streams import captured, redirected
 from vk_providers.alibabacloud.emulator.shell.words import Part, ShellSyntaxError, Word
 
 __all__ = ["NOT_FOUND", "Place", "Shell", "start"]
@@ -132,10 +130,10 @@ class Shell:
     def _walk(self, node: grammar.Node) -> Steps:
         match node:
             case grammar.Command():
-                self.status = yield from self._redirected(self._command(node), node.redirects)
+                self.status = yield from redirected(self._command(node), node.redirects)
             case grammar.Sequence():
                 steps = self._apart(node) if node.apart else self._sequence(node)
-                self.status = yield from self._redirected(steps, node.redirects)
+                self.status = yield from redirected(steps, node.redirects)
             case grammar.Pipe():
                 self.status = yield from self._pipe(node)
             case grammar.Branch():
@@ -197,7 +195,7 @@ class Shell:
 
     def _pipe(self, node: grammar.Pipe) -> Steps:
         left = grammar.Sequence(((";", node.left),))
-        content, _ = yield from _captured(self._apart(left))
+        content, _ = yield from captured(self._apart(left))
         right = grammar.Sequence(((";", node.right),))
         return (yield from attrs.evolve(self, input=Input.of(content))._apart(right))
 
@@ -254,7 +252,7 @@ class Shell:
         if part.kind == "variable":
             return self._variable(part.text)
         if part.kind == "command":
-            content, self.status = yield from _captured(attrs.evolve(self).text(part.text))
+            content, self.status = yield from captured(attrs.evolve(self).text(part.text))
             return content.decode("utf-8", "surrogateescape").rstrip("\n")
         if part.kind == "arithmetic":
             return str(arithmetic.value(part.text, self.variables))
@@ -267,45 +265,6 @@ class Shell:
         if name == "*":
             return " ".join(self.arguments)
         return special[name] if name in special else self.variables.get(name, "")
-
-    def _redirected(self, steps: Steps, redirects: tuple[str, ...]) -> Steps:
-        """Send the output of ``steps`` where the redirections say, from left to right."""
-        if not redirects:
-            return (yield from steps)
-        where = {STDOUT: STDOUT, STDERR: STDERR}
-        for redirect in redirects:
-            where |= {
-                ">": {STDOUT: 0},
-                "2>": {STDERR: 0},
-                ">&2": {STDOUT: where[STDERR]},
-                "2>&1": {STDERR: where[STDOUT]},
-            }.get(redirect, {})
-        answer: Any = None
-        while True:
-            try:
-                step = steps.send(answer)
-            except StopIteration as end:
-                return int(end.value)
-            answer = None
-            if not isinstance(step, Write):
-                answer = b"" if isinstance(step, Read) and "<" in redirects else (yield step)
-            elif where[step.stream]:
-                yield Write(where[step.stream], step.content)
-
-
-def _captured(steps: Steps) -> Generator[Step, Any, tuple[bytes, int]]:
-    """Run ``steps`` with its output kept; return that and the exit code."""
-    content, answer = list[bytes](), None
-    while True:
-        try:
-            step = steps.send(answer)
-        except StopIteration as end:
-            return b"".join(content), int(end.value)
-        answer = None
-        if isinstance(step, Write) and step.stream == STDOUT:
-            content.append(step.content)
-        else:
-            answer = yield step
 
 
 def _whole(words: list[str]) -> bool:
