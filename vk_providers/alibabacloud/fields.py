@@ -15,6 +15,9 @@ _NO_KIND = "ECI has no volumes of this kind"
 _NO_HOST = "a group has no machine that it shares with others"
 _CORE = "vk itself does it, for every provider"
 _STARTUP = "ECI has no startup probes; use a readiness or liveness probe with a delay"
+_COPY = "a copy, made when the pod starts: changes and renewed tokens do not reach it"
+_SIDECAR = "a container that starts before the others, and whose end does not count"
+_FILES = ("configMap", "downwardAPI", "projected", "secret")
 _CLUSTER = "the cluster's, not the node's"
 _PROBES = ("livenessProbe", "readinessProbe")
 
@@ -70,7 +73,6 @@ FIELDS = vk.FieldTable(
         "spec.hostAliases",
         "spec.hostname",
         "spec.imagePullSecrets",
-        "spec.initContainers[].restartPolicy=Always",
         "spec.os",
         "spec.readinessGates",
         "spec.resources.limits",
@@ -82,12 +84,10 @@ FIELDS = vk.FieldTable(
         "spec.securityContext.sysctls",
         "spec.shareProcessNamespace",
         "spec.terminationGracePeriodSeconds",
-        "spec.volumes[].configMap",
         "spec.volumes[].csi.driver",
         "spec.volumes[].csi.fsType",
         "spec.volumes[].csi.readOnly",
         "spec.volumes[].csi.volumeAttributes",
-        "spec.volumes[].downwardAPI",
         "spec.volumes[].emptyDir",
         "spec.volumes[].ephemeral",
         "spec.volumes[].flexVolume.driver",
@@ -96,9 +96,11 @@ FIELDS = vk.FieldTable(
         "spec.volumes[].flexVolume.readOnly",
         "spec.volumes[].nfs",
         "spec.volumes[].persistentVolumeClaim",
-        "spec.volumes[].projected",
-        "spec.volumes[].secret",
     ),
+    changed={
+        "spec.initContainers[].restartPolicy=Always": _SIDECAR,
+        **{f"spec.volumes[].{kind}": _COPY for kind in _FILES},
+    },
     ignored={
         "spec.activeDeadlineSeconds": f"{_CORE}; ECI gets it too, should vk be away",
         "spec.automountServiceAccountToken": "the API server has put it into spec.volumes",

@@ -44,7 +44,7 @@ def lineage(path: str) -> set[str]:
 
 
 def listed() -> set[str]:
-    named = {*FIELDS.honoured, *FIELDS.ignored, *FIELDS.refused}
+    named = {*FIELDS.honoured, *FIELDS.changed, *FIELDS.ignored, *FIELDS.refused}
     return {path.partition("=")[0] for path in named} | _CLUSTERS
 
 
