@@ -113,7 +113,8 @@ def test_ambiguity(
     lottery = random.Random(7)
     with emulator("--speed=10", "--rates=0", "--list-lag=10") as eci:
         eci.set_faults({"kind": "lost_reply", "actions": [CREATE], "probability": 0.3})
-        node = start(make_node, eci, "--node-lease-duration", "3s", "--orphans", "delete")
+        flags = ("--node-lease-duration", "3s", "--orphans", "delete")
+        node = start(make_node, eci, *flags, pods="5000")
         apply(
             control_plane,
             namespace,
