@@ -65,7 +65,8 @@ class Creation:
         if wait:
             text = "groups of this pod's owner keep failing, so the next one waits"
             raise vk.TemporaryError(text, retry_after=wait)
-        used = known.attempt if known is not None else None
+        unplaced = best(self.inventory.of(pod.key.uid))
+        used = unplaced.attempt if unplaced is not None else None
         planned = self._plan(pod, 0)  # what is wrong with the pod costs no attempt
         attempt = await self._attempts.number(pod, used=used)
         group = await self._send(pod, self._plan(pod, attempt), attempt)
@@ -143,7 +144,8 @@ class Creation:
         token's group is gone and the next attempt may come.
         """
         uid, now = pod.key.uid, _clock()
-        found = best(await self.inventory.find(uid))
+        await self.inventory.find(uid)
+        found = self.inventory.best(uid)
         if found is not None and found.status != UNPLACED:
             self.lookup.settled(uid)
             log.info("group adopted", extra={"pod": str(pod.key), "uid": uid, "group": found.id})

@@ -46,6 +46,8 @@ class Inventory:
     identity: Identity
     deleting: dict[str, float] = attrs.field(factory=dict, init=False)
     """Groups whose end the service has accepted, and since when."""
+    given_up: set[str] = attrs.field(factory=set, init=False)
+    """Groups that found no place, once that was told: from then on the pod has no group."""
     _groups: dict[str, Group] = attrs.field(factory=dict, init=False)
     _by_uid: dict[str, set[str]] = attrs.field(factory=dict, init=False)
     _proved_at: float = attrs.field(default=float("-inf"), init=False)
@@ -65,8 +67,8 @@ class Inventory:
         return [self._groups[id] for id in self._by_uid.get(uid, ())]
 
     def best(self, uid: str) -> Group | None:
-        """Return the known group that stands for a pod."""
-        return best(self.of(uid))
+        """Return the known group that stands for a pod, if there is one."""
+        return best(group for group in self.of(uid) if group.id not in self.given_up)
 
     def remember(self, group: Group) -> None:
         """Take note of a group."""
@@ -76,6 +78,7 @@ class Inventory:
     def forget(self, id: str) -> None:
         """Drop a group that is gone; repeatable."""
         self.deleting.pop(id, None)
+        self.given_up.discard(id)
         group = self._groups.pop(id, None)
         if group is not None:
             ids = self._by_uid[group.key.uid]

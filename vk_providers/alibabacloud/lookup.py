@@ -13,8 +13,8 @@ import attrs
 
 import vk
 from vk_providers.alibabacloud.annotations import PREFIX
-from vk_providers.alibabacloud.groups import Group, best
-from vk_providers.alibabacloud.inventory import Inventory
+from vk_providers.alibabacloud.groups import Group
+from vk_providers.alibabacloud.inventory import Inventory, Look
 
 __all__ = ["Lookup"]
 
@@ -53,17 +53,19 @@ class Lookup:
 
         Raises TemporaryError where that cannot be proved, for all of them.
         """
-        ids = {id for key in keys for id in self._ids(key.uid)}
-        look = await self.inventory.look(ids) if ids else None
-        if look is not None:
-            for id in look.gone:
-                self.inventory.forget(id)
-            if ids - look.found.keys() - look.gone:
-                raise vk.TemporaryError("an absent group cannot be told from a missing permission")
+        named = {key.uid: self._ids(key.uid) for key in keys}
+        ids = {id for several in named.values() for id in several}
+        look = await self.inventory.look(ids) if ids else Look()
+        for id in look.gone:
+            self.inventory.forget(id)
+        if ids - look.found.keys() - look.gone:
+            raise vk.TemporaryError("an absent group cannot be told from a missing permission")
         found = []
         for key in keys:
-            group = self.inventory.best(key.uid) if look is not None else None
-            group = group or await self._without_id(key)
+            had = any(id in look.gone for id in named[key.uid])
+            group = self.inventory.best(key.uid) if named[key.uid] else None
+            if group is None and (not had or key.uid in self._unsure):
+                group = await self._without_id(key)
             if group is not None:
                 found.append(group)
         return found
@@ -78,10 +80,10 @@ class Lookup:
         if len(self._unsure) + len(self._inherited) > _MANY:
             moment = now if since is None else since + self.lag
             await self.inventory.list_since(moment)
-            group = self.inventory.best(uid)
         else:
             moment = now
-            group = best(await self.inventory.find(uid))
+            await self.inventory.find(uid)
+        group = self.inventory.best(uid)
         if group is None and not await self._may_lack(key, since=moment):
             text = "no group is listed, and no other group shows that lists are allowed"
             raise vk.TemporaryError(text, retry_after=15.0)
@@ -108,9 +110,10 @@ class Lookup:
 
     def _ids(self, uid: str) -> set[str]:
         known = {group.id for group in self.inventory.of(uid)}
+        given_up = self.inventory.given_up
         pod = self.pods.get(uid)
         noted = pod.annotations.get(_INSTANCE, "") if pod is not None else ""
-        return known or ({noted} if noted.startswith("eci-") else set())
+        return (known or ({noted} if noted.startswith("eci-") else set())) - given_up
 
 
 def _ran(pod: vk.Pod) -> bool:

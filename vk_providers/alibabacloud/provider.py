@@ -172,10 +172,7 @@ class AlibabaCloudProvider(vk.Provider):
     async def list_pods(self) -> Sequence[vk.PodStatus]:
         """Return the status of every pod that has a group with this node's tags."""
         groups = await self._inventory.list_all(self._lookup.noted())
-        by_uid: dict[str, list[Group]] = {}
-        for group in groups:
-            by_uid.setdefault(group.key.uid, []).append(group)
-        stands = (best(several) for several in by_uid.values())
+        stands = (self._inventory.best(uid) for uid in {group.key.uid for group in groups})
         return [self._status(group) for group in stands if group is not None]
 
     async def get_pods(self, keys: Sequence[vk.PodKey]) -> Sequence[vk.PodStatus]:
@@ -190,7 +187,8 @@ class AlibabaCloudProvider(vk.Provider):
                 yield change
             await self._events.forward()
             for group in self._inventory:
-                if group.raw and await self._prices.learn(group):
+                stands = self._inventory.best(group.key.uid) is group and group.alive
+                if stands and group.raw and await self._prices.learn(group):
                     yield self._status(group)
             await asyncio.sleep(self._watch.interval(self._config.poll))
 

@@ -52,7 +52,6 @@ class Watch:
     max_pending: float
     images: dict[str, dict[str, tuple[str, str]]] = attrs.field(factory=dict, init=False)
     _rows: dict[str, bytes] = attrs.field(factory=dict, init=False)
-    _told: set[str] = attrs.field(factory=set, init=False)
     _overdue: set[str] = attrs.field(factory=set, init=False)
     _looked_at: float | None = attrs.field(default=None, init=False)
     _changed_at: float = attrs.field(default=float("-inf"), init=False)
@@ -92,7 +91,6 @@ class Watch:
         self.inventory.forget(id)
         self.images.pop(id, None)
         self._rows.pop(id, None)
-        self._told.discard(id)
         self._overdue.discard(id)
 
     def _told_status(self, group: Group) -> vk.PodStatus:
@@ -155,9 +153,9 @@ class Watch:
             stands = self.inventory.best(group.key.uid)
             if group.status != UNPLACED or stands is not group or pod is None:
                 continue
-            if group.id in self._told or pod.metadata.get("deletionTimestamp"):
+            if pod.metadata.get("deletionTimestamp"):
                 continue
-            self._told.add(group.id)
+            self.inventory.given_up.add(group.id)
             reason, message = why_unplaced(group)
             if self.fails_fast(pod):
                 self.on_failure(pod, group.id)
@@ -185,15 +183,15 @@ class Watch:
         """End every group that does not stand for its pod."""
         for group in self.inventory:
             stands = self.inventory.best(group.key.uid)
-            if stands is None or stands is group or group.id in self.inventory.deleting:
+            if stands is group or group.id in self.inventory.deleting:
                 continue
-            if stands.status == UNPLACED:
-                continue  # all of them are: the next attempt comes first
+            if stands is None and group.key.uid in self.pods:
+                continue  # it found no place, and the next attempt comes first
             if group.alive:  # two that live: look again before one of them ends
-                await self.inventory.look([group.id, stands.id])
+                await self.inventory.look([one.id for one in self.inventory.of(group.key.uid)])
                 stands = self.inventory.best(group.key.uid)
-            if stands is not None and stands.id != group.id:
-                await self._end(group, f"group {stands.id} stands for the pod")
+            if stands is None or stands.id != group.id:
+                await self._end(group, "another group stands for the pod, or there is no pod")
 
     async def _end(self, group: Group, why: str) -> bool:
         """End a group that nobody asked to end; False: not now, the next round tries again."""

@@ -295,3 +295,22 @@ async def test_two_clusters_with_one_node_name_do_not_touch_each_other(world: Wo
             await two.delete_pod(pod.key, grace_period=0)
         assert len(await one.list_pods()) == 1
     assert len(await world.billed()) == 1
+
+
+async def test_a_group_that_was_given_up_is_in_no_list(world: World) -> None:
+    """Else the next list would say that the pod has a group, and it would wait for ever."""
+    pod = world.add()
+    async with world.provider(list_lag="0.01") as provider:
+        await world.emulator.set_faults({"kind": "schedule_failed", "count": 1})
+        await provider.create_pod(pod)
+        assert len(await provider.list_pods()) == 1
+        await until(provider, unplaced)
+        assert await provider.list_pods() == []
+        assert await provider.get_pods([pod.key]) == []
+        await world.emulator.set_faults({"kind": "lost_reply", "actions": [CREATE], "count": 1})
+        with pytest.raises(OutcomeUnknownError):
+            await provider.create_pod(world.pods[pod.key.uid])
+        await asyncio.sleep(0.02)  # the lag is real time
+        (found,) = await provider.get_pods([pod.key])
+        assert (await until(provider, is_running)).backend_id == found.backend_id
+    assert len(await world.billed()) == 1
