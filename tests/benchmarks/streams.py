@@ -28,8 +28,8 @@ from access import PODS, open_session
 from load import Clients
 from measure import percentile
 from nodes import Node, Setting, free_port, raw_node, vk_node
-from stalls import measure_stalled
 from stalled import EXEC, FORWARD
+from stalls import measure_stalled
 from upgraded import PIECE, Bare, Messages, Server
 
 from vk.testing.control_plane import ControlPlane
