@@ -95,6 +95,9 @@ async def raw_node(setting: Setting) -> AsyncIterator[Node]:
     files = (str(pair.certificate), str(pair.key), str(file))
     command = [sys.executable, str(_HERE / "raw.py"), str(port), *files]
     async with Process(command, setting.folder / f"{name}.log") as process:
+        async with asyncio.timeout(_START):
+            while not await _listens(port):
+                await asyncio.sleep(0.1)
         await _create_node(setting, name, port)
         await _create_pod(setting, name)
         states = [
@@ -119,6 +122,15 @@ def _containers(setting: Setting) -> list[dict[str, Any]]:
         {"name": name, "image": "python", "command": [*start, *map(str, arguments)]}
         for name, arguments in programs.items()
     ]
+
+
+async def _listens(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
 
 
 async def _create_pod(setting: Setting, name: str) -> None:

@@ -2,14 +2,15 @@
 
     python tests/benchmarks/raw.py PORT CERTIFICATE KEY LOG
 
-It answers a request for logs with the file LOG, one for exec with the streams of ``cat`` and one
-for port-forward with a connection to that port: after the 101 raw bytes, without any frames. It
-asks nobody who the caller is and knows no pods. Runs until it is stopped.
+It answers a request for logs with the file LOG, one for exec with the streams of the command
+and one for port-forward with a connection to that port: after the 101 raw bytes, no frames. It asks
+nobody who the caller is and knows no pods. Runs until it is stopped.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ssl
 import sys
 from pathlib import Path
@@ -24,7 +25,7 @@ async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> N
     while piece := await source.read(_PIECE):
         target.write(piece)
         await target.drain()
-    if target.can_write_eof():
+    with contextlib.suppress(NotImplementedError):  # TLS has no half of an end
         target.write_eof()
 
 
@@ -36,13 +37,18 @@ async def _send_log(client: asyncio.StreamWriter, log: Path) -> None:
             await client.drain()
 
 
-async def _exec(reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
+async def _exec(
+    reader: asyncio.StreamReader, client: asyncio.StreamWriter, command: list[str]
+) -> None:
     pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec("cat", stdin=pipe, stdout=pipe)
+    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
     assert process.stdin is not None and process.stdout is not None
+    sending = asyncio.ensure_future(_copy(reader, process.stdin))
     try:
-        await asyncio.gather(_copy(reader, process.stdin), _copy(process.stdout, client))
+        await _copy(process.stdout, client)
     finally:
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
         process.stdin.close()
         await process.wait()
 
@@ -59,14 +65,15 @@ async def _answer(reader: asyncio.StreamReader, client: asyncio.StreamWriter, lo
     try:
         head = await reader.readuntil(b"\r\n\r\n")
         url = urlsplit(head.split(b" ", 2)[1].decode())
+        query = parse_qs(url.query)
         if url.path.startswith("/containerLogs/"):
             await _send_log(client, log)
             return
         client.write(_UPGRADE)
         if url.path.startswith("/exec/"):
-            await _exec(reader, client)
+            await _exec(reader, client, query["command"])
         else:
-            await _forward(reader, client, int(parse_qs(url.query)["port"][0]))
+            await _forward(reader, client, int(query["port"][0]))
     except (ConnectionError, asyncio.IncompleteReadError):
         pass  # the client has gone
     finally:
