@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -78,10 +78,10 @@ async def vk_node(
     async with Process(command, setting.folder / f"{name}.log") as process:
         await _create_pod(setting, name)
         try:
-            await _wait_running(setting, name, process)
+            await _until(lambda: _is_ready(setting, name), process)
             yield Node(name, process, framed=True)
         finally:
-            await _delete_pod(setting, name)
+            await _delete_pod(setting, name, process)
 
 
 @asynccontextmanager
@@ -95,9 +95,7 @@ async def raw_node(setting: Setting) -> AsyncIterator[Node]:
     files = (str(pair.certificate), str(pair.key), str(file))
     command = [sys.executable, str(_HERE / "raw.py"), str(port), *files]
     async with Process(command, setting.folder / f"{name}.log") as process:
-        async with asyncio.timeout(_START):
-            while not await _listens(port):
-                await asyncio.sleep(0.1)
+        await _until(lambda: _listens(port), process)
         await _create_node(setting, name, port)
         await _create_pod(setting, name)
         states = [
@@ -161,15 +159,16 @@ async def _patch(setting: Setting, path: str, body: dict[str, Any]) -> None:
         answer.raise_for_status()
 
 
-async def _wait_running(setting: Setting, name: str, process: Process) -> None:
-    """Return when the pod runs and its log is written to the end."""
+async def _until(holds: Callable[[], Awaitable[bool]], process: Process) -> None:
+    """Return once it holds; raises RuntimeError, with the log, when the process has ended."""
     async with asyncio.timeout(_START):
-        while not await _is_ready(setting, name):
-            assert process.pid  # raises, with the log, when the process has ended
+        while not await holds():
+            assert process.pid
             await asyncio.sleep(0.1)
 
 
 async def _is_ready(setting: Setting, name: str) -> bool:
+    """Return whether the pod runs and its log is written to the end."""
     async with setting.session.get(f"{PODS}/{name}") as answer:
         status = (await answer.json())["status"]
     states = {each["name"]: each["state"] for each in status.get("containerStatuses", ())}
@@ -177,12 +176,12 @@ async def _is_ready(setting: Setting, name: str) -> bool:
     return printed and "running" in states.get("echo", {})
 
 
-async def _delete_pod(setting: Setting, name: str) -> None:
+async def _delete_pod(setting: Setting, name: str, process: Process) -> None:
     async with setting.session.delete(f"{PODS}/{name}") as answer:
         answer.raise_for_status()
-    async with asyncio.timeout(_START):
-        while True:
-            async with setting.session.get(f"{PODS}/{name}") as answer:
-                if answer.status == 404:
-                    return
-            await asyncio.sleep(0.1)
+
+    async def is_gone() -> bool:
+        async with setting.session.get(f"{PODS}/{name}") as answer:
+            return answer.status == 404
+
+    await _until(is_gone, process)
