@@ -2,9 +2,10 @@
 
     python tests/benchmarks/raw.py PORT CERTIFICATE KEY LOG
 
-It answers a request for logs with the file LOG, one for exec with the streams of the command
-and one for port-forward with a connection to that port: after the 101 raw bytes, no frames. It asks
-nobody who the caller is and knows no pods. Runs until it is stopped.
+It answers a request for logs with the file LOG, of the container ``tick`` with lines such as that
+one writes; one for exec with the streams of the command, and one for port-forward with a connection
+to that port: after the 101 raw bytes, no frames. It asks nobody who the caller is and knows no
+pods. Runs until it is stopped.
 """
 
 from __future__ import annotations
@@ -13,8 +14,11 @@ import asyncio
 import contextlib
 import ssl
 import sys
+import time
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
+
+from workload import TICK
 
 _PIECE = 1 << 16
 _LOGS = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n"
@@ -35,6 +39,14 @@ async def _send_log(client: asyncio.StreamWriter, log: Path) -> None:
         while piece := file.read(_PIECE):
             client.write(piece)
             await client.drain()
+
+
+async def _tick(client: asyncio.StreamWriter) -> None:
+    client.write(_LOGS)
+    while True:
+        await asyncio.sleep(TICK)
+        client.write(f"{time.monotonic():.6f}\n".encode())
+        await client.drain()
 
 
 async def _exec(
@@ -67,7 +79,7 @@ async def _answer(reader: asyncio.StreamReader, client: asyncio.StreamWriter, lo
         url = urlsplit(head.split(b" ", 2)[1].decode())
         query = parse_qs(url.query)
         if url.path.startswith("/containerLogs/"):
-            await _send_log(client, log)
+            await (_tick(client) if url.path.endswith("/tick") else _send_log(client, log))
             return
         client.write(_UPGRADE)
         if url.path.startswith("/exec/"):

@@ -167,9 +167,10 @@ async def _contest(bench: Bench, case: str) -> Figures:
 async def _delays(bench: Bench, case: str) -> Figures:
     """Return the line of a case with an aim in seconds: the middle round of vk and of raw."""
     run: Callable[[Node], Awaitable[Figures]]
-    by, aim, names, run = "p99_ms", 100.0, ["process"], bench.followers
+    by, aim, run = "p99_ms", 100.0, bench.followers
     if case == "exec":
-        by, aim, names, run = "p50_ms", 15.0, ["process", "raw"], bench.execs
+        by, aim, run = "p50_ms", 15.0, bench.execs
+    names = ("process", "raw")
     rounds: dict[str, list[Figures]] = {name: [] for name in names}
     for _ in range(bench.rounds):
         for name in names:

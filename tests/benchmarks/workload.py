@@ -19,7 +19,7 @@ from collections.abc import Callable
 LINE = (
     b"2026-01-31 12:00:00,000 INFO shop.orders order=7f3c9a took 12 ms, 3 items, 1 warehouse, ok\n"
 )
-_TICK = 0.1
+TICK = 0.1
 _PIECE = 1 << 16
 
 
@@ -35,7 +35,7 @@ def _print(megabytes: int) -> None:
 def _tick() -> None:
     when = time.monotonic()
     while True:
-        when += _TICK
+        when += TICK
         time.sleep(max(0.0, when - time.monotonic()))
         sys.stdout.write(f"{time.monotonic():.6f}\n")
         sys.stdout.flush()
