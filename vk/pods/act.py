@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection
 from datetime import timedelta
+from math import isinf
 
 import attrs
 
@@ -21,12 +22,16 @@ from vk.errors import (
     TemporaryError,
     UnsupportedError,
 )
-from vk.models.pod import Pod
-from vk.models.status import PodStatus
+from vk.models.pod import Json, Pod
+from vk.models.status import Condition, PodStatus
 from vk.models.time import format_time, now
+from vk.pods.admission import INFEASIBLE
 from vk.pods.budget import CreateBudget
-from vk.pods.prepare import NotReadyError, Preparation, RefusedError
-from vk.pods.records import Accepted, Held, Record, Verdict
+from vk.pods.conditions import ACCEPTED, RESIZE_PENDING, UPDATE_REFUSED
+from vk.pods.decide import CONTAINERS, RESOURCES
+from vk.pods.obstacles import NotReadyError, RefusedError
+from vk.pods.prepare import Preparation
+from vk.pods.records import Accepted, Held, Record, Verdict, resources_of
 from vk.pods.refusals import Refusals
 from vk.pods.timing import Timed, untimed
 from vk.provider import Emit, Provider
@@ -56,6 +61,8 @@ class Act:
     emit: Emit
     ask_list: Callable[[], None]
     """Wants a complete list soon."""
+    created: Callable[[Record, Pod], None]
+    """Told of every pod that the provider took, as it was given."""
     timed: Timed = untimed
 
     async def create(self, record: Record) -> None:
@@ -65,7 +72,7 @@ class Act:
         raw, before = record.pod, record.said_at
         try:
             pod = await self.prepare.pod(record.key, raw)
-            self.check_lease()
+            self._check_lease()
             self._spend()
             async with self.timed("create_pod", self.provider.create_timeout):
                 status = await self.provider.create_pod(pod)
@@ -98,13 +105,22 @@ class Act:
             text = "the node's limit of creates a minute is reached"
             raise NotReadyError(text, reason="CreateRateLimited", retry_after=seconds)
 
+    def _check_lease(self) -> None:
+        try:
+            self.check_lease()
+        except TemporaryError as error:  # nothing that the provider did
+            raise NotReadyError(
+                str(error), reason="LeaseNotHeld", retry_after=error.retry_after
+            ) from None
+
     def _created(self, record: Record, pod: Pod, status: PodStatus | None, before: float) -> None:
-        record.hold(Held.PRESENT, _clock())
-        record.accepted = Accepted.of(pod.raw)
+        record.accepted, record.resources = Accepted.of(pod.raw), resources_of(pod.raw)
         record.observed_generation = int(pod.metadata.get("generation") or 0)
-        record.problem, record.unplaced, record.retry_at = None, False, 0.0
-        record.backoff.reset()
+        if record.said_at == before:  # else the feed knows better what came of it
+            record.hold(Held.PRESENT, _clock())
+            record.problem, record.unplaced, record.retry_at = None, False, 0.0
         self._heard(record, status, before)
+        self.created(record, pod)
         if status is None:
             self.ask_list()
         log.info("pod created", extra={"pod": str(record.key), "uid": record.key.uid})
@@ -114,14 +130,17 @@ class Act:
         if record.pod is None:
             return
         raw, before = record.pod, record.said_at
+        if RESOURCES & set(changed) and not self._fits(record, raw):
+            return
         try:
             pod = await self.prepare.changed(record.key, raw)
-            self.check_lease()
+            self._check_lease()
             async with self.timed("update_pod", self.provider.update_timeout):
                 status = await self.provider.update_pod(pod, frozenset(changed))
         except (UnsupportedError, PermanentError) as error:
             self._settle(record, raw)
             if _matters(changed):
+                record.last_update = _refused(changed, error)
                 self.emit(record.key, "Warning", "ProviderUpdateFailed", str(error))
         except (NotReadyError, ClusterError) as error:
             self._later(record, error.retry_after)
@@ -133,8 +152,25 @@ class Act:
             self._unknown(record, "update", error)
         else:
             self._settle(record, raw)
+            if _matters(changed):
+                record.last_update, record.resources = ACCEPTED, resources_of(raw)
+                self.prepare.occupy(raw, anew=True)
             self._heard(record, status, before)
             log.info("pod updated", extra={"pod": str(record.key), "uid": record.key.uid})
+
+    def _fits(self, record: Record, raw: Json) -> bool:
+        """Say whether the node has room for a pod's new resources; note why not."""
+        problem = self.prepare.resize_problem(record.key, raw)
+        if problem is None:
+            return True
+        record.last_update = Condition(
+            type=RESIZE_PENDING, status="True", reason=problem.reason, message=problem.message
+        )
+        if problem.reason == INFEASIBLE:
+            self._settle(record, raw)
+        else:
+            self._later(record, None)
+        return False
 
     def _settle(self, record: Record, raw: object) -> None:
         assert isinstance(raw, dict)
@@ -150,13 +186,16 @@ class Act:
             for container in (record.pod.get("spec") or {}).get("containers") or ():
                 text = f"Stopping container {container['name']}"
                 self.emit(record.key, "Normal", "Killing", text)
-        began = _clock()
+        began, record.delete_tried = _clock(), grace_period
         try:
-            self.check_lease()
+            self._check_lease()
             async with self.timed("delete_pod", self.provider.delete_timeout):
                 status = await self.provider.delete_pod(record.key, grace_period=grace_period)
         except NotFoundError:
             self.absent(record)
+        except NotReadyError as error:
+            record.failed_delete = True
+            self._later(record, error.retry_after)
         except TemporaryError as error:
             record.failed_delete = True
             self.emit(record.key, "Warning", "ProviderDeleteFailed", str(error))
@@ -209,8 +248,7 @@ class Act:
 
     def _heard(self, record: Record, status: PodStatus | None, before: float) -> None:
         if status is not None and record.said_at == before:  # else the feed said something newer
-            record.status = status
-            record.annotations.update(status.annotations)
+            record.say(status)
             record.said_at = _clock()
 
     def _wait(self, record: Record, reason: str, message: str, hint: float | None) -> None:
@@ -218,11 +256,14 @@ class Act:
         record.hold(Held.ABSENT, _clock())
         self._later(record, hint)
         seconds = record.retry_at - _clock()
+        if isinf(seconds):
+            record.problem = (reason, message)
+            return
         at = format_time(now() + timedelta(seconds=seconds))
         record.problem = (reason, f"{message}; next try at {at}")
 
     def _later(self, record: Record, hint: float | None) -> None:
-        record.retry_at = _clock() + (record.backoff.next() if hint is None else hint)
+        record.retry_at = _clock() + record.wait(hint)
 
     def _refuse(self, record: Record, reason: str, message: str, *, event: str = "Failed") -> None:
         wait = self.refusals.wait(record.pod or {"metadata": {}}, reason, _clock())
@@ -242,6 +283,15 @@ class Act:
         log.error(text, exc_info=error, extra={"pod": str(record.key), "uid": record.key.uid})
         self.emit(record.key, "Warning", f"Provider{verb.capitalize()}Failed", text)
         self._later(record, None)
+
+
+def _refused(changed: Collection[str], error: Exception) -> Condition:
+    """Return the condition of a change that the provider cannot make."""
+    fields = {name for name in changed if name.startswith("spec.")}
+    resize = bool(fields & RESOURCES) and fields <= RESOURCES | CONTAINERS
+    reason = INFEASIBLE if resize else getattr(error, "reason", "Unsupported")
+    kind = RESIZE_PENDING if resize else UPDATE_REFUSED
+    return Condition(type=kind, status="True", reason=reason, message=str(error))
 
 
 def _matters(changed: Collection[str]) -> bool:

@@ -13,11 +13,27 @@ from typing import Any
 import attrs
 
 from vk.aio.backoff import Backoff
+from vk.models.files import FileTree
 from vk.models.keys import PodKey
 from vk.models.pod import Json, Pod, pod_key
-from vk.models.status import PodStatus
+from vk.models.status import Condition, PodStatus, Waiting
 
-__all__ = ["Accepted", "Held", "Name", "PodView", "Record", "Records", "Verdict"]
+__all__ = [
+    "Accepted",
+    "Held",
+    "Name",
+    "PodView",
+    "Record",
+    "Records",
+    "Verdict",
+    "resources_of",
+]
+
+REMEMBER = 120.0
+"""Seconds for which a forgotten UID stays forgotten."""
+
+SHORTEST = 1.0
+"""Seconds between two tries at the least, whatever a provider asks for."""
 
 Name = tuple[str, str]
 """Namespace and name: what the work queue serialises on."""
@@ -58,6 +74,16 @@ class Accepted:
         )
 
 
+def resources_of(pod: Json) -> dict[str, Json]:
+    """Return the resources that each container of the pod asks for, by its name."""
+    spec = pod.get("spec") or {}
+    return {
+        raw["name"]: raw.get("resources") or {}
+        for group in ("containers", "initContainers")
+        for raw in spec.get(group) or ()
+    }
+
+
 @attrs.define(eq=False)
 class Record:
     """Everything remembered about one UID. Times are of the event loop's clock."""
@@ -70,6 +96,10 @@ class Record:
     status: PodStatus | None = None
     accepted: Accepted | None = None
     observed_generation: int = 0
+    last_update: Condition | None = None
+    """What became of the last update; None: there was none."""
+    resources: dict[str, Json] = attrs.field(factory=dict)
+    """The resources that each container has, by its name, as the provider last took them."""
     verdict: Verdict | None = None
     problem: tuple[str, str] | None = None
     """Reason and message of why a pod waits for its next try."""
@@ -77,6 +107,8 @@ class Record:
     backoff: Backoff = attrs.field(factory=lambda: Backoff(first=1.0, cap=300.0))
     delete_grace: float | None = None
     """The grace period that the provider last accepted a delete with."""
+    delete_tried: float | None = None
+    """The grace period of the last delete, accepted or not."""
     deleted_at: float = 0.0
     failed_delete: bool = False
     """The last delete raised; the next one waits for ``retry_at``."""
@@ -90,6 +122,12 @@ class Record:
     missed_at: float = 0.0
     judged: tuple[tuple[object, ...], dict[str, Any] | None] | None = None
     """The inputs of the last report, compared by identity, and the patch that they called for."""
+    files: dict[str, bytes] | None = None
+    """Digests of the files that the provider has, by volume; None: not known."""
+    fresh_files: dict[str, FileTree] = attrs.field(factory=dict, repr=False)
+    """Volumes whose files the provider does not have yet."""
+    static_files: bool = False
+    """The provider said that it does not change files."""
     annotations: dict[str, str] = attrs.field(factory=dict)
     """Annotations of ours that the pod must carry."""
 
@@ -97,6 +135,18 @@ class Record:
     def name(self) -> Name:
         """The key of the work queue."""
         return self.key.namespace, self.key.name
+
+    def say(self, status: PodStatus) -> None:
+        """Note what the provider says of the pod."""
+        if _has_run(status) and not _has_run(self.status):
+            self.unplaced = False
+            self.backoff.reset()
+        self.status = status
+        self.annotations.update(status.annotations)
+
+    def wait(self, hint: float | None) -> float:
+        """Return the seconds until the next try, by the hint of who refused or the backoff."""
+        return self.backoff.next() if hint is None else max(hint, SHORTEST)
 
     def swap(self, pod: Json) -> None:
         """Hold ``pod`` instead of an equal object, which can then be freed."""
@@ -119,6 +169,11 @@ class Record:
         self.misses = 0
 
 
+def _has_run(status: PodStatus | None) -> bool:
+    containers = () if status is None else status.containers
+    return any(not isinstance(one.state, Waiting) for one in containers)
+
+
 def _version(pod: Json) -> int:
     text = pod["metadata"].get("resourceVersion") or ""
     return int(text) if text.isdigit() else -1
@@ -130,6 +185,8 @@ class Records:
 
     _by_uid: dict[str, Record] = attrs.field(factory=dict, init=False)
     _by_name: dict[Name, dict[str, Record]] = attrs.field(factory=dict, init=False)
+    _forgotten: dict[str, float] = attrs.field(factory=dict, init=False)
+    """UIDs that a late watch may still tell of, and since when they are forgotten."""
 
     def __len__(self) -> int:
         return len(self._by_uid)
@@ -148,6 +205,8 @@ class Records:
     def observe(self, pod: Json) -> Record | None:
         """Note an API object; None where it is no news (our own write, or an older version)."""
         key = pod_key(pod)
+        if key.uid in self._forgotten:
+            return None
         record = self._by_uid.get(key.uid) or self.add(key)
         if record.pod is not None:
             known, version = _version(record.pod), _version(pod)
@@ -168,8 +227,14 @@ class Records:
             self._by_name.setdefault(record.name, {})[key.uid] = record
         return record
 
-    def forget(self, record: Record) -> None:
-        """Drop a record."""
+    def forget(self, record: Record, now: float) -> None:
+        """Drop a record; what a watch that is behind still says of it is no news."""
+        self._forgotten[record.key.uid] = now
+        while self._forgotten:  # the oldest is first
+            uid, since = next(iter(self._forgotten.items()))
+            if now - since < REMEMBER:
+                break
+            del self._forgotten[uid]
         self._by_uid.pop(record.key.uid, None)
         named = self._by_name.get(record.name)
         if named is not None:
