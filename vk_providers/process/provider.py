@@ -170,14 +170,17 @@ class ProcessProvider(vk.Provider):
         self, container: vk.ContainerKey, command: Sequence[str], io: vk.ExecIO
     ) -> int | None:
         """Run a command in a container; None where the supervisor died before it ended."""
-        link = await self._get(container.pod).connected_alive()
-        session = await link.exec(container.name, command, tty=io.tty, stdin=io.stdin is not None)
+        tty, stdin = io.tty, io.stdin is not None
+        session = await self._get(container.pod).session(
+            lambda link: link.exec(container.name, command, tty=tty, stdin=stdin)
+        )
         return await relay_session(session, io)
 
     async def attach(self, container: vk.ContainerKey, io: vk.ExecIO) -> None:
         """Join a container's own process."""
-        link = await self._get(container.pod).connected_alive()
-        session = await link.attach(container.name, stdin=io.stdin is not None)
+        session = await self._get(container.pod).session(
+            lambda link: link.attach(container.name, stdin=io.stdin is not None)
+        )
         await relay_session(session, io)
 
     async def port_forward(self, key: vk.PodKey, port: int, stream: vk.ByteStream) -> None:
