@@ -1,4 +1,7 @@
-"""A pod as charts have it: every kind of reference, init container, sidecar, probes, hooks."""
+"""A pod as charts have it: every kind of reference, init container, sidecar, probes, hooks.
+
+For the tests on the embedded API server and on a real one.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,6 @@ import json
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
-
-import manifests
 
 Json = dict[str, Any]
 
@@ -30,14 +31,12 @@ def objects(data: Path) -> str:
         "storageClassName": "",
         "resources": {"requests": capacity},
     }
-    return _list(
-        manifests.thing("v1", "ConfigMap", "settings", data={"app.conf": "v1\n", "other": "x\n"}),
-        manifests.thing("v1", "Secret", "hush", stringData={"password": "geheim"}),
-        manifests.thing(
-            "v1", "Secret", "registry", type="kubernetes.io/dockerconfigjson", data=registry
-        ),
-        manifests.thing("v1", "PersistentVolumeClaim", "data", spec=claim),
-        manifests.thing(
+    return _stream(
+        thing("v1", "ConfigMap", "settings", data={"app.conf": "v1\n", "other": "x\n"}),
+        thing("v1", "Secret", "hush", stringData={"password": "geheim"}),
+        thing("v1", "Secret", "registry", type="kubernetes.io/dockerconfigjson", data=registry),
+        thing("v1", "PersistentVolumeClaim", "data", spec=claim),
+        thing(
             "v1",
             "PersistentVolume",
             data.name,
@@ -54,24 +53,33 @@ def objects(data: Path) -> str:
 
 def pod(name: str, node: str) -> str:
     """Return the pod."""
-    spec = manifests.pod_spec(
-        node,
-        imagePullSecrets=[{"name": "registry"}],
-        initContainers=[
-            _shell("first", "cat /conf/conf/app.conf > /data/seen-first", _mounts("conf", "data")),
-            {**_shell("sidecar", f"echo up > /data/sidecar; {_AFTER}", _mounts("data")),
-             "restartPolicy": "Always"},
+    sidecar = _shell("sidecar", f"echo up > /data/sidecar; {_AFTER}", _mounts("data"))
+    first = "cat /conf/conf/app.conf > /data/seen-first"
+    spec = {
+        "nodeSelector": {"kubernetes.io/hostname": node},
+        "tolerations": [{"key": "virtual-kubelet.io/provider", "operator": "Exists"}],
+        "terminationGracePeriodSeconds": 5,
+        "imagePullSecrets": [{"name": "registry"}],
+        "initContainers": [
+            _shell("first", first, _mounts("conf", "data")),
+            {**sidecar, "restartPolicy": "Always"},
         ],
-        containers=[_main()],
-        volumes=[
+        "containers": [_main()],
+        "volumes": [
             {"name": "conf", "configMap": {"name": "settings", "items": _ITEMS}},
             {"name": "hush", "secret": {"secretName": "hush", "defaultMode": 0o400}},
             {"name": "info", "downwardAPI": {"items": _INFO}},
             {"name": "data", "persistentVolumeClaim": {"claimName": "data"}},
             {"name": "scratch", "emptyDir": {}},
         ],
-    )  # fmt: skip
-    return manifests.thing("v1", "Pod", name, spec=spec)
+    }
+    return thing("v1", "Pod", name, spec=spec)
+
+
+def thing(api_version: str, kind: str, name: str, **fields: Any) -> str:
+    """Return any object, as kubectl takes it."""
+    metadata = {"metadata": {"name": name}}
+    return json.dumps({"apiVersion": api_version, "kind": kind, **metadata, **fields})
 
 
 def _main() -> Json:
@@ -118,7 +126,5 @@ def _encoded(text: str) -> str:
     return b64encode(text.encode()).decode()
 
 
-def _list(*items: str) -> str:
-    return json.dumps(
-        {"apiVersion": "v1", "kind": "List", "items": [json.loads(item) for item in items]}
-    )
+def _stream(*items: str) -> str:
+    return "\n---\n".join(items)
