@@ -246,6 +246,7 @@ class TestDaemonSets:
         pod["metadata"]["ownerReferences"] = [owner]
         return pod
 
+    @pytest.mark.slow
     async def test_it_says_why_and_how_to_keep_it_away(self) -> None:
         api, provider = Api(), Changing()
         async with running(api, provider) as world:
