@@ -14,7 +14,7 @@ import attrs
 from vk.testing.control_plane import ControlPlane, eventually
 
 ROOT = Path(__file__).parents[2]
-DEPLOY = ROOT / "examples" / "deploy"
+DEPLOY = ROOT / "examples" / "deploy" / "base"
 
 
 def free_port() -> int:

@@ -32,6 +32,6 @@ def test_api_server_comes_back_with_its_data(control_plane: ControlPlane, namesp
 
 
 def test_example_deployment_is_valid(control_plane: ControlPlane) -> None:
-    """The API server accepts examples/deploy/deployment.yaml."""
+    """The API server accepts examples/deploy/base/deployment.yaml."""
     path = Path(__file__).parents[2] / "examples" / "deploy" / "deployment.yaml"
     control_plane.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", str(path))
