@@ -25,6 +25,7 @@ from vk.models.keys import PodKey
 from vk.models.pod import Json
 from vk.models.status import Condition, PodStatus
 from vk.node.controller import NodeController
+from vk.node.document import is_draining
 from vk.node.identity import StateFolder
 from vk.node.lease import Lease
 from vk.pods.act import Act
@@ -123,6 +124,7 @@ class Parts:
             services=self.services,
             node=lambda: self.node.info,
             labels=lambda: ((self.node.node or {}).get("metadata") or {}).get("labels") or {},
+            draining=lambda: is_draining(self.node.node),
             emit=self.emit,
         )
         act = Act(
@@ -249,6 +251,7 @@ class Parts:
                 for one in self.node.doubts()
             ],
             "queued": len(self.queue),
+            "orphans": self.orphans.suspected,
             "pods": pod_summaries(self.records, now=now, wall=wall),
         }
 

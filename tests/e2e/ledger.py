@@ -36,9 +36,16 @@ class Ledger:
         (information / "entry_points.txt").write_text("[vk]\nledger = ledger_provider\n")
         return {"PYTHONPATH": os.pathsep.join((str(self.folder), str(HERE)))}
 
-    def lines(self, did: str) -> list[dict[str, Any]]:
-        """Return the lines of one kind."""
+    def lines(self, *did: str) -> list[dict[str, Any]]:
+        """Return the lines of these kinds."""
         text = self._file.read_text() if self._file.exists() else ""
         # The last line may still be on its way.
         found = [json.loads(line) for line in text.splitlines(keepends=True) if line[-1] == "\n"]
-        return [line for line in found if line["did"] == did]
+        return [line for line in found if line["did"] in did]
+
+    def running(self) -> set[str]:
+        """Return the UIDs of the workloads that there are."""
+        found: set[str] = set()
+        for line in self.lines("runs", "delete"):
+            (found.add if line["did"] == "runs" else found.discard)(line["key"][2])
+        return found

@@ -262,6 +262,7 @@ class World:
             services=Services(Store()),
             node=lambda: info,
             labels=dict,
+            draining=lambda: False,
             emit=self.emit,
         )
 

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 import click
 
+from vk.cli import values
 from vk.cli.arguments import translate
 from vk.cli.options import OPTIONS, build_settings
 from vk.errors import ConfigError, PluginError, VkError
@@ -144,6 +145,25 @@ def status_command(node: str, kubeconfig: str, as_json: bool) -> int:
     from vk.cli.status import status
 
     return status(node, kubeconfig=kubeconfig, as_json=as_json)
+
+
+@command.command("drain", short_help="End everything that a node runs.")
+@click.argument("node")
+@click.option("--kubeconfig", default="", envvar="KUBECONFIG", help="Path of the kubeconfig.")
+@click.option("--delete-node", is_flag=True, help="Then remove Node and lease too.")
+@click.option("--timeout", default="0", show_default=True, help="Give up after this; 0: never.")
+def drain_command(node: str, kubeconfig: str, delete_node: bool, timeout: str) -> int:
+    """Cordon NODE, evict its pods with their grace periods and wait until all have ended.
+
+    With --delete-node it waits for the end of the node's process, then removes the Node.
+    """
+    from vk.cli.drain import drain
+
+    try:
+        seconds = values.duration(timeout)
+    except ValueError as error:
+        raise ConfigError(f"--timeout: expected {error}, not {timeout!r}") from error
+    return drain(node, kubeconfig=kubeconfig, delete_node=delete_node, timeout=seconds)
 
 
 @command.command("doctor", short_help="Say whether everything is right for a node.")

@@ -60,6 +60,7 @@ class Preparation:
     services: Services
     node: Callable[[], NodeInfo]
     labels: Callable[[], Mapping[str, str]]
+    draining: Callable[[], bool]
     emit: Emit
     _used: Usage = attrs.field(factory=Usage, init=False)
 
@@ -164,4 +165,5 @@ class Preparation:
             os=info.os or self.settings.os,
             architecture=info.architecture or "amd64",
             taints=(*self.settings.taints, *info.taints),
+            draining=self.draining(),
         )

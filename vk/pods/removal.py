@@ -69,6 +69,11 @@ class Orphans:
             old = created is not None and (now() - created).total_seconds() > OLD
             self._seen[uid] = _Sighting(status.key, began, old)
 
+    @property
+    def suspected(self) -> int:
+        """How many workloads of the last list no pod asks for, proved or not."""
+        return len(self._seen)
+
     async def run(self) -> None:
         """Make a pass every `EVERY` seconds."""
         while self.policy != "keep":
