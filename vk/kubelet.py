@@ -45,6 +45,13 @@ class VirtualKubelet:
     access: Access | None = None  # else found by ``settings.kubeconfig``
     ready: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
     """Set once the node is Ready and acts on pods."""
+    _parts: Parts | None = attrs.field(default=None, init=False, repr=False)
+
+    def adjust(self, settings: Settings) -> None:
+        """Go on with other settings. Those outside of `vk.settings.LIVE` must be the same."""
+        self.settings = settings
+        if self._parts is not None:
+            self._parts.adjust(settings)
 
     async def run(self) -> None:
         """Join the cluster and act as a node until cancelled."""
@@ -77,7 +84,7 @@ class VirtualKubelet:
                 identity=identity,
                 duration=self.settings.node_lease_duration,
             )
-            parts = Parts(
+            parts = self._parts = Parts(
                 self.settings,
                 self.provider_class,
                 provider_config=self.provider_config,

@@ -117,7 +117,7 @@ class Parts:
         watch(metrics, self.records, self.queue, "pods")
 
     def _build_pods(self, settings: Settings) -> None:
-        prepare = Preparation(
+        self.prepare = Preparation(
             provider=self.provider,
             settings=settings,
             references=self.references,
@@ -127,11 +127,12 @@ class Parts:
             draining=lambda: is_draining(self.node.node),
             emit=self.emit,
         )
+        self.budget = CreateBudget(settings.max_creates_per_minute)
         act = Act(
             provider=self.provider,
-            prepare=prepare,
+            prepare=self.prepare,
             refusals=Refusals(),
-            budget=CreateBudget(settings.max_creates_per_minute),
+            budget=self.budget,
             check_lease=self.lease.check,
             emit=self.emit,
             ask_list=lambda: self.feed.ask_list(),
@@ -186,6 +187,14 @@ class Parts:
             field_selector=f"metadata.name={name}",
             compare_every=compare_every,
         )
+
+    def adjust(self, settings: Settings) -> None:
+        """Go on with other settings; they may differ in those of `LIVE`."""
+        self.settings = self.node.settings = settings
+        self.prepare.settings = self.server.settings = settings
+        self.budget.per_minute = settings.max_creates_per_minute
+        self.orphans.policy = settings.orphans
+        self.node.changed()
 
     def caches(self) -> list[Coroutine[Any, Any, None]]:
         """Return what runs in a standby too."""

@@ -12,7 +12,19 @@ import attrs
 
 from vk.models.node import Taint
 
-__all__ = ["Settings"]
+__all__ = ["LIVE", "Settings"]
+
+LIVE = frozenset(
+    {
+        "log_level",
+        "max_creates_per_minute",
+        "not_ready_after",
+        "not_ready_on_exit",
+        "orphans",
+        "taints",
+    }
+)
+"""The settings that a running node takes over when they change; the others need a restart."""
 
 
 @attrs.frozen(kw_only=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -89,10 +90,14 @@ def command(context: click.Context, /, **parameters: Any) -> int:
     context.meta[_FLAGS] = _flags(parameters)
     if context.invoked_subcommand is not None:
         return 0
-    settings = build_settings(context.meta[_FLAGS], os.environ)
+    flags = context.meta[_FLAGS]
+    settings = build_settings(flags, os.environ)
+    from vk.cli.reload import Reload
     from vk.cli.run import run
 
-    return run(settings, ignored=context.meta[_IGNORED])
+    file = Path(flags["config"]) if "config" in flags else None
+    reload = Reload(settings, lambda: build_settings(flags, os.environ), file)
+    return run(settings, reload, ignored=context.meta[_IGNORED])
 
 
 def _flags(parameters: dict[str, Any]) -> dict[str, Any]:

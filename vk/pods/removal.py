@@ -75,10 +75,11 @@ class Orphans:
         return len(self._seen)
 
     async def run(self) -> None:
-        """Make a pass every `EVERY` seconds."""
-        while self.policy != "keep":
+        """Make a pass every `EVERY` seconds, unless the policy of the moment keeps them all."""
+        while True:
             await asyncio.sleep(EVERY)
-            await self.collect()
+            if self.policy != "keep":
+                await self.collect()
 
     async def collect(self) -> None:
         """Make one pass."""

@@ -227,7 +227,7 @@ class Server:
             "metrics": self._answer_metrics,
             "health": health.alive,
             "ready": health.readiness,
-            "configuration": Configuration(self.settings).answer,
+            "configuration": Configuration(lambda: self.settings).answer,
             "summary": self._answer_summary,
         }
 
