@@ -49,6 +49,8 @@ class Settings:
     """Address of the node; empty: the local address that reaches the API server."""
     kubelet_port: int = 10250
     """Port of the kubelet's API; 0: any that is free."""
+    health_port: int = 0
+    """Port that answers probes, and nothing else, without TLS and credentials; 0: none."""
     serving_certificate: Path | None = None
     """PEM file, with ``serving_key``; None: self-signed until ``serving_signer`` has signed one."""
     serving_key: Path | None = None

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -61,6 +63,7 @@ class LedgerProvider(vk.Provider):
 
     def _write(self, did: str, key: vk.PodKey, **more: Any) -> None:
         line = {"did": did, "key": [key.namespace, key.name, key.uid], **more}
+        line |= {"at": time.time(), "by": os.environ["POD_UID"]}
         with Path(self.context.config.file).open("a") as file:
             file.write(json.dumps(line) + "\n")
 
