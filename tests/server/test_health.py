@@ -27,11 +27,22 @@ async def probed() -> AsyncIterator[tuple[Process, str]]:
         one.bind(("127.0.0.1", 0))
         port = one.getsockname()[1]
     task = asyncio.create_task(Health(lambda: process.ready).serve("127.0.0.1", port))
-    await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        while not await listens(port):
+            await asyncio.sleep(0.01)
     yield process, f"http://127.0.0.1:{port}"
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
+
+
+async def listens(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
 
 
 async def ask(url: str) -> tuple[int, str]:
