@@ -36,6 +36,11 @@ class Ledger:
         (information / "entry_points.txt").write_text("[vk]\nledger = ledger_provider\n")
         return {"PYTHONPATH": os.pathsep.join((str(self.folder), str(HERE)))}
 
+    def seed(self, namespace: str, name: str, uid: str) -> None:
+        """Let the backend have a workload since long ago that no pod asks for."""
+        line = {"did": "runs", "key": [namespace, name, uid], "containers": ["main"], "at": 0.0}
+        self._file.write_text(json.dumps({**line, "by": "nobody"}) + "\n")
+
     def lines(self, *did: str) -> list[dict[str, Any]]:
         """Return the lines of these kinds."""
         text = self._file.read_text() if self._file.exists() else ""

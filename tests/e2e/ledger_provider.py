@@ -11,6 +11,7 @@ import json
 import os
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +78,8 @@ class LedgerProvider(vk.Provider):
                 states = [
                     vk.ContainerStatus(name=name, state=vk.Running()) for name in line["containers"]
                 ]
-                found[key.uid] = vk.PodStatus(key, containers=states)
+                created = datetime.fromtimestamp(line["at"], UTC)
+                found[key.uid] = vk.PodStatus(key, containers=states, created_at=created)
             elif line["did"] == "delete":
                 found.pop(key.uid, None)
         return found

@@ -28,21 +28,22 @@ async def probed() -> AsyncIterator[tuple[Process, str]]:
         port = one.getsockname()[1]
     task = asyncio.create_task(Health(lambda: process.ready).serve("127.0.0.1", port))
     async with asyncio.timeout(5):
-        while not await listens(port):
-            await asyncio.sleep(0.01)
+        await listening(port)
     yield process, f"http://127.0.0.1:{port}"
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
 
 
-async def listens(port: int) -> bool:
-    try:
-        _, writer = await asyncio.open_connection("127.0.0.1", port)
-    except OSError:
-        return False
-    writer.close()
-    return True
+async def listening(port: int) -> None:
+    while True:
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            await asyncio.sleep(0.01)
+        else:
+            writer.close()
+            return
 
 
 async def ask(url: str) -> tuple[int, str]:

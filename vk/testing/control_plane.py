@@ -29,6 +29,8 @@ from typing import Any, Self, TypeVar
 import attrs
 
 from vk.devcluster.certificates import Authority, KeyPair
+from vk.testing.audit import audit_flags
+from vk.testing.programs import Program
 
 __all__ = ["ASSETS", "CommandError", "ControlPlane", "eventually"]
 
@@ -63,41 +65,6 @@ def eventually(probe: Callable[[], T], what: str, *, timeout: float = 60.0) -> T
         time.sleep(0.1)
 
 
-@attrs.define
-class _Program:
-    """One child process with a log file; ended by its id."""
-
-    command: Sequence[str]
-    log: Path
-    _process: subprocess.Popen[bytes] | None = attrs.field(default=None, init=False)
-
-    def start(self) -> None:
-        """Start the program; its output is added to the log."""
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
-
-    def check(self) -> None:
-        """Raise RuntimeError when the program has ended."""
-        code = self._process.poll() if self._process else None
-        if code is not None:
-            tail = self.log.read_text(errors="replace")[-2000:]
-            raise RuntimeError(f"{self.command[0]} ended with {code}; its log:\n{tail}")
-
-    def stop(self) -> None:
-        """End the program and wait for that; repeatable."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.terminate()
-        try:
-            process.wait(3.0)  # an API server waits up to a minute for its watchers to leave
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
 @attrs.define(eq=False)
 class ControlPlane:
     """Runs etcd and kube-apiserver, and on request the controllers and the scheduler.
@@ -111,12 +78,14 @@ class ControlPlane:
     assets: Path = attrs.field(factory=lambda: Path(os.environ[ASSETS]), converter=Path)
     controllers: bool = attrs.field(default=False, kw_only=True)
     scheduler: bool = attrs.field(default=False, kw_only=True)
+    audit: bool = attrs.field(default=False, kw_only=True)
+    """Keep what `vk.testing.audit` reads: every request, with who sent it and what became of it."""
     keep_logs: bool = attrs.field(default=False, kw_only=True)
     """Leave the folder with certificates and logs behind."""
     folder: Path = attrs.field(init=False)
     url: str = attrs.field(init=False)
     """Address of the API server."""
-    _programs: dict[str, _Program] = attrs.field(factory=dict, init=False)
+    _programs: dict[str, Program] = attrs.field(factory=dict, init=False)
     _ports: dict[str, int] = attrs.field(init=False)
     _authority: Authority = attrs.field(init=False)
 
@@ -202,7 +171,7 @@ class ControlPlane:
                 self._wait(name, "/healthz")
 
     def _run(self, name: str, flags: Sequence[str]) -> None:
-        program = _Program((str(self.assets / name), *flags), self.folder / f"{name}.log")
+        program = Program((str(self.assets / name), *flags), self.folder / f"{name}.log")
         self._programs[name] = program
         program.start()
 
@@ -258,6 +227,7 @@ class ControlPlane:
             f"--kubelet-client-certificate={kubelet.certificate}",
             f"--kubelet-client-key={kubelet.key}",
             "--kubelet-preferred-address-types=InternalIP,Hostname",
+            *(audit_flags(self.folder) if self.audit else []),
         ]
 
     def _controller_flags(self, serving: KeyPair, tokens: KeyPair) -> list[str]:

@@ -1,0 +1,92 @@
+"""The roles that `vk rbac` prints, against what the API server saw: not too little nor too much.
+
+One node does everything that its features are for, with the rights of its own ServiceAccount; then
+the audit log is compared with the table. For the whole session `conftest` holds that nothing which
+a node with the documented roles asked for was denied.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import manifests
+import pytest
+from ledger import Ledger
+from node_process import StartNode
+
+from vk.cluster.permissions import PERMISSIONS
+from vk.testing.audit import requests_of
+from vk.testing.control_plane import CommandError, ControlPlane, eventually
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(240)]
+
+ACCOUNT = "vk-audited"
+USER = f"system:serviceaccount:kube-system:{ACCOUNT}"
+
+
+def grant(control_plane: ControlPlane, node: str, namespace: str) -> Path:
+    """Give the account the roles for this node, as its operator would; return its kubeconfig."""
+    command = [sys.executable, "-m", "vk", "rbac", "--provider=mock", f"--nodename={node}"]
+    roles = subprocess.check_output([*command, f"--account={ACCOUNT}"], text=True)
+    control_plane.kubectl("apply", "-f", "-", input=roles)
+    control_plane.kubectl(
+        "create",
+        "rolebinding",
+        "audited-references",
+        f"--clusterrole={ACCOUNT}-references",
+        f"--serviceaccount=kube-system:{ACCOUNT}",
+        f"--namespace={namespace}",
+    )
+    return control_plane.kubeconfig_for_service_account("kube-system", ACCOUNT)
+
+
+def pod(name: str, node: str, config_map: str) -> str:
+    """Return a pod with a variable from a config map and one from a secret."""
+    sources = [{"configMapRef": {"name": config_map}}, {"secretRef": {"name": "there"}}]
+    container = {"name": "main", "image": "nginx", "envFrom": sources}
+    return manifests.pod(name, node, containers=[container])
+
+
+def test_nothing_is_granted_and_unused_and_nothing_is_denied(
+    control_plane: ControlPlane, make_node: StartNode, namespace: str, tmp_path: Path
+) -> None:
+    ledger, name = Ledger(tmp_path), "vk-audited"
+    ledger.seed("default", "nobody-asks", "00000000-0000-4000-8000-000000000000")
+    node = make_node(
+        name,
+        *ledger.flags(),
+        provider="ledger",
+        environment=ledger.environment(),
+        kubeconfig=grant(control_plane, name, namespace),
+    )
+    control_plane.kubectl("create", "configmap", "there", "--from-literal=a=b", f"-n={namespace}")
+    control_plane.kubectl("create", "secret", "generic", "there", f"-n={namespace}")
+    node.start()
+    node.wait_ready()
+    control_plane.kubectl("label", "node", name, "kubernetes.io/role-")  # it is put back
+    for manifest in (pod("runs", name, "there"), pod("waits", name, "missing")):
+        control_plane.kubectl("apply", f"-n={namespace}", "-f", "-", input=manifest)
+    ready = ("--for=condition=Ready", "pod/runs", "--timeout=60s")
+    control_plane.kubectl("wait", *ready, f"-n={namespace}")
+    with pytest.raises(CommandError, match="has no logs"):  # asked, allowed, and not there
+        control_plane.kubectl("logs", "runs", f"-n={namespace}")
+    control_plane.kubectl("delete", "pod", "runs", f"-n={namespace}")
+    eventually(lambda: "nobody-asks" in json.dumps(ledger.lines("delete")), "the orphan is gone")
+
+    granted = {
+        (one.group, one.resource, verb)
+        for one in PERMISSIONS
+        if one.feature != "drain"
+        for verb in one.verbs
+    }
+
+    def unused() -> set[tuple[str, str, str]]:
+        requests = requests_of(control_plane.folder, USER)
+        return granted - {(one.group, one.resource, one.verb) for one in requests}
+
+    assert unused() == set()
+    requests = requests_of(control_plane.folder, USER)
+    assert {one for one in requests if one.denied} == set()
