@@ -22,9 +22,14 @@ class Ledger:
     def _file(self) -> Path:
         return self.folder / "ledger"
 
-    def flags(self, *, hold: bool = False) -> tuple[str, ...]:
+    def settings(self, *, hold: bool = False) -> dict[str, str]:
         """What the provider is told."""
-        return ("--set", f"file={self._file}", "--set", f"hold={str(hold).lower()}")
+        return {"file": str(self._file), "hold": str(hold).lower()}
+
+    def flags(self, *, hold: bool = False) -> tuple[str, ...]:
+        """The same as flags."""
+        pairs = self.settings(hold=hold).items()
+        return tuple(word for key, value in pairs for word in ("--set", f"{key}={value}"))
 
     def environment(self) -> dict[str, str]:
         """Make the plugin an installed distribution and return what lets a process find it."""

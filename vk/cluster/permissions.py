@@ -100,6 +100,7 @@ PERMISSIONS = (
     Permission("references", "configmaps", ("get",), "variables and files of containers"),
     Permission("references", "secrets", ("get",), "variables, files, registry passwords"),
     Permission("drain", "nodes", ("get", "patch", "delete"), "cordoned, removed", name=NODE),
+    Permission("drain", "nodes/proxy", ("get",), "what its provider still has", name=NODE),
     Permission("drain", "pods", ("list",), "what runs on the node"),
     Permission("drain", "pods/eviction", ("create",), "and is ended"),
     Permission("drain", "leases", ("get", "delete"), "goes with the node", **_LEASES, name=NODE),

@@ -33,7 +33,7 @@ class Health:
             ("/readyz", self.readiness),
         ):
             app.router.add_get(path, answer)
-        runner = web.AppRunner(app, keepalive_timeout=0.0, shutdown_timeout=0.1)
+        runner = web.AppRunner(app, access_log=None, keepalive_timeout=0.0, shutdown_timeout=0.1)
         await runner.setup()
         try:
             await web.TCPSite(runner, host or None, port, backlog=16).start()
