@@ -51,7 +51,7 @@ class VirtualKubelet:
         """Go on with other settings. Those outside of `vk.settings.LIVE` must be the same."""
         self.settings = settings
         if self._parts is not None:
-            self._parts.adjust(settings)
+            _adjust(self._parts, settings)
 
     async def run(self) -> None:
         """Join the cluster and act as a node until cancelled."""
@@ -112,6 +112,14 @@ class VirtualKubelet:
             return str(namespace["metadata"]["uid"])
 
         return str(await until_it_works("cannot reach the cluster", read))
+
+
+def _adjust(parts: Parts, settings: Settings) -> None:
+    parts.settings = parts.node.settings = settings
+    parts.resolver.settings = parts.server.settings = settings
+    parts.budget.per_minute = settings.max_creates_per_minute
+    parts.orphans.policy = settings.orphans
+    parts.node.changed()
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -30,8 +30,8 @@ def permissions() -> str:
 
 
 def roles() -> str:
-    """Return what ``vk rbac`` prints for a node of any name."""
-    command = [sys.executable, "-m", "vk", "rbac", "--provider", "mock", "--every-node"]
+    """Return what ``vk rbac`` prints for any node of a provider that honours volumes."""
+    command = [sys.executable, "-m", "vk", "rbac", "--provider", "process", "--every-node"]
     return subprocess.check_output(command, text=True)
 
 

@@ -15,9 +15,9 @@ from vk.cluster.permissions import PERMISSIONS
 ROLES = Path(__file__).parents[2] / "examples/deploy/base/rbac.yaml"
 
 
-def printed(*flags: str) -> str:
+def printed(*flags: str, provider: str = "mock") -> str:
     """Return what ``vk rbac`` prints."""
-    result = CliRunner().invoke(command, ["rbac", "--provider", "mock", *flags])
+    result = CliRunner().invoke(command, ["rbac", "--provider", provider, *flags])
     assert result.exit_code == 0, result.output
     return result.output
 
@@ -38,7 +38,7 @@ def granted(text: str) -> set[tuple[str, str]]:
 
 
 def test_the_roles_of_the_example_are_what_the_command_prints() -> None:
-    assert ROLES.read_text() == printed("--every-node")
+    assert ROLES.read_text() == printed("--every-node", provider="process")
 
 
 def test_a_node_s_roles_name_the_node_wherever_the_api_can_tell() -> None:
@@ -59,6 +59,19 @@ def test_a_node_s_roles_name_the_node_wherever_the_api_can_tell() -> None:
 def test_what_is_switched_off_is_not_granted(flags: tuple[str, ...], gone: set[str]) -> None:
     everything, less = granted(printed()), granted(printed(*flags))
     assert {resource for resource, _ in everything - less} == gone
+
+
+def test_references_are_watched_only_where_that_is_switched_on() -> None:
+    more = granted(printed("--watch-references")) - granted(printed())
+    assert more == {
+        (kind, verb) for kind in ("secrets", "configmaps") for verb in ("list", "watch")
+    }
+
+
+def test_what_the_provider_does_not_honour_is_not_granted() -> None:
+    """The mock has no claims, the process provider has."""
+    more = granted(printed(provider="process")) - granted(printed())
+    assert more == {("persistentvolumes", "get"), ("persistentvolumeclaims", "get")}
 
 
 def test_nobody_is_granted_what_could_raise_its_own_rights() -> None:

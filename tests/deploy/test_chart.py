@@ -50,15 +50,25 @@ def test_made_files_are_what_render_makes_of_their_sources(
 
 
 FEATURES = ("node", "kubelet-api", "serving-certificate")
+VOLUMES = (*FEATURES, "persistent-volumes")
 
 
 @pytest.mark.parametrize(
     ("values", "features", "references"),
     [
-        ({}, FEATURES, ""),
-        ({"config": {"serving-signer": "none"}}, FEATURES[:2], ""),
-        ({"references": {"everyNamespace": True}}, FEATURES, "ClusterRoleBinding"),
-        ({"references": {"namespaces": ["team"]}}, FEATURES, "RoleBinding"),
+        ({"references": {"namespaces": []}}, FEATURES, ""),
+        (
+            {"config": {"serving-signer": "none"}, "references": {"namespaces": []}},
+            FEATURES[:2],
+            "",
+        ),
+        ({}, VOLUMES, "RoleBinding"),
+        (
+            {"references": {"everyNamespace": True, "namespaces": []}},
+            VOLUMES,
+            "ClusterRoleBinding",
+        ),
+        ({"references": {"namespaces": ["team"]}}, VOLUMES, "RoleBinding"),
     ],
 )
 def test_roles_follow_the_features(
@@ -69,7 +79,9 @@ def test_roles_follow_the_features(
     assert in_order(rules(objects, RELEASE)) == in_order(
         [each.rule("vk") for each in rows(*features)]
     )
-    wanted = [each.rule("vk") for each in rows("references")] if references else []
+    wanted = (
+        [each.rule("vk") for each in rows("references", "claims", "tokens")] if references else []
+    )
     assert rules(objects, f"{RELEASE}:references") == wanted
     bound = [
         each["kind"] for each in objects if each["metadata"]["name"] == f"{RELEASE}:references"

@@ -32,6 +32,7 @@ class LedgerProvider(vk.Provider):
     """Writes a line before and after each create, and one for each delete."""
 
     config_class = LedgerConfig
+    fields = vk.FieldTable(honoured=("spec.volumes",))
 
     async def describe_node(self) -> vk.NodeInfo:
         return vk.NodeInfo(capacity={"cpu": "8", "memory": "16Gi", "pods": "100"})

@@ -18,7 +18,7 @@ from typing import Any
 import attrs
 
 from vk.cluster.client import Client
-from vk.cluster.permissions import Permission
+from vk.cluster.permissions import REFERENCES, Permission
 from vk.cluster.resources import NAMESPACES, NODES, Resource
 from vk.errors import ClusterError, ForbiddenError, ObjectNotFoundError
 from vk.models.check import Check
@@ -84,9 +84,8 @@ class ClusterChecks:
             name = f"may {', '.join(one.verbs)} {one.resource}{where}"
             if not denied:
                 yield Check(name, True, one.why)
-            elif one.feature == "references":
-                text = f"{one.why}; not granted for all namespaces at once"
-                yield Check(name, True, text, "bind the role vk-references in each that needs it")
+            elif one.feature in _OPTIONAL:
+                yield Check(name, True, f"{one.why}; not granted", _OPTIONAL[one.feature])
             else:
                 text = f"denied: {', '.join(denied)}; needed for: {one.why}"
                 yield Check(name, False, text, "apply the roles that `vk rbac` prints")
@@ -132,6 +131,11 @@ class ClusterChecks:
         return bool((answer.get("status") or {}).get("allowed"))
 
 
+_NAMESPACES = "bind the role vk-references in each namespace whose pods need it"
+_OPTIONAL = dict.fromkeys(REFERENCES, _NAMESPACES) | {
+    "persistent-volumes": "apply the roles that `vk rbac` prints if pods here have claims",
+}
+"""Features that a node works without, and what gives them."""
 _ADDRESS = "set VKUBELET_POD_IP to an address that the API server reaches, and open the port there"
 
 

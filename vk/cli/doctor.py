@@ -85,7 +85,7 @@ async def _every(settings: Settings, provider_class: type[Provider]) -> AsyncIte
 async def _cluster(
     cluster: ClusterChecks, settings: Settings, provider_class: type[Provider]
 ) -> AsyncIterator[Check]:
-    features = features_of(settings, provider_class.resolves)
+    features = features_of(settings, provider_class)
     try:
         yield await cluster.clock()
         async for check in cluster.permissions(wanted_permissions(features)):

@@ -109,11 +109,16 @@ def _flags(parameters: dict[str, Any]) -> dict[str, Any]:
 
 @command.command()
 @click.argument("name", required=False)
-def providers(name: str | None) -> int:
+@click.option(
+    "--fields", is_flag=True, help="What becomes of each field of a PodSpec, as Markdown."
+)
+def providers(name: str | None, fields: bool) -> int:
     """List the providers, or the configuration of one."""
-    from vk.cli.providers import describe, show
+    from vk.cli.providers import describe, show, show_fields
 
-    if name is None:
+    if fields:
+        show_fields(name)
+    elif name is None:
         show()
     else:
         describe(name)
@@ -208,6 +213,21 @@ def rbac_command(
 
     settings = build_settings({**context.meta[_FLAGS], **_flags(parameters)}, os.environ)
     return rbac(settings, namespace=namespace, name=account, every_node=every_node)
+
+
+@command.command("lint", short_help="Say what a provider would make of pods.")
+@click.option("-f", "--file", "files", multiple=True, required=True, help="Manifest; '-': stdin.")
+@click.option("--provider", required=True, help="Provider that would run the pods.")
+@click.option("--daemonsets", default="refuse", show_default=True, help="As the node is run.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a pod.")
+def lint_command(files: tuple[str, ...], provider: str, daemonsets: str, as_json: bool) -> int:
+    """List each field of the pods in manifests that PROVIDER refuses, ignores or changes.
+
+    Also of pods inside of Deployments, Jobs and the like. Exit code 1 when something is refused.
+    """
+    from vk.cli.lint import lint
+
+    return lint(files, provider=provider, daemonsets=daemonsets, as_json=as_json)
 
 
 @command.command()

@@ -9,9 +9,10 @@ import attrs
 import click
 
 from vk.cli.provider_config import type_name
+from vk.cli.supported_fields import page
 from vk.plugins import Plugins
 
-__all__ = ["describe", "show"]
+__all__ = ["describe", "show", "show_fields"]
 
 
 def show() -> None:
@@ -34,6 +35,14 @@ def describe(name: str) -> None:
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True)]
         click.echo("  ".join(cells).rstrip())
+
+
+def show_fields(name: str | None) -> None:
+    """Print what becomes of each field with provider ``name``, or with every one."""
+    plugins = Plugins.load()
+    names = [name] if name is not None else list(plugins.providers)
+    tables = {each: plugins.provider_class(each).fields for each in names}
+    click.echo(page(tables), nl=False)
 
 
 def _rows(config_class: type[Any]) -> Iterator[tuple[str, str, str, str]]:

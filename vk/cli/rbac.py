@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 import click
 
-from vk.cluster.permissions import Permission, features_of, wanted_permissions
+from vk.cluster.permissions import REFERENCES, Permission, features_of, wanted_permissions
 from vk.plugins import Plugins
 from vk.settings import Settings
 
@@ -20,9 +20,10 @@ __all__ = ["Account", "documents", "rbac"]
 
 _GROUP = "rbac.authorization.k8s.io"
 _READER = "extension-apiserver-authentication-reader"
+_ELSEWHERE = REFERENCES | {"client-authority"}
 _HEAD = """\
-# What a node may do, and no more; printed by `vk rbac`. It grants no reading of Secrets and
-# ConfigMaps: bind the ClusterRole {name}-references in each namespace whose pods name some, with
+# What a node may do, and no more; printed by `vk rbac`. It grants nothing of Secrets, ConfigMaps,
+# claims and tokens: bind the ClusterRole {name}-references in each namespace whose pods name some,
 #   kubectl create rolebinding {name}-references --clusterrole={name}-references \\
 #     --serviceaccount={namespace}:{name} --namespace=NAMESPACE
 """
@@ -41,7 +42,7 @@ def rbac(settings: Settings, *, namespace: str, name: str, every_node: bool) -> 
     """Print the roles and return the exit code. Raises ConfigError and PluginError."""
     provider_class = Plugins.load().provider_class(settings.provider)
     account = Account(namespace, name, "" if every_node else settings.node_name)
-    features = features_of(settings, provider_class.resolves)
+    features = features_of(settings, provider_class)
     click.echo(_HEAD.format(name=name, namespace=namespace) + _text(account, features), nl=False)
     return 0
 
@@ -65,7 +66,7 @@ def documents(
     """Give each object, without its rules, and the permissions that its rules are made from."""
     name, namespace = account.name, account.namespace
     yield _object("v1", "ServiceAccount", name, namespace), ()
-    rows = wanted_permissions(features - {"references", "client-authority"})
+    rows = wanted_permissions(features - _ELSEWHERE)
     for place in dict.fromkeys(one.namespace for one in rows):
         kind = "Role" if place else "ClusterRole"
         own = tuple(one for one in rows if one.namespace == place)
@@ -76,7 +77,7 @@ def documents(
         yield _binding(account, "Role", _READER, "kube-system", f"{name}-authentication-reader"), ()
     if "references" in features:
         role = _object(f"{_GROUP}/v1", "ClusterRole", f"{name}-references")
-        yield role, wanted_permissions(frozenset({"references"}))
+        yield role, wanted_permissions(features & REFERENCES)
 
 
 def _object(api_version: str, kind: str, name: str, namespace: str = "") -> dict[str, Any]:

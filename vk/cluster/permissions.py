@@ -14,9 +14,17 @@ from typing import Any
 
 import attrs
 
+from vk.provider import Provider
 from vk.settings import Settings
 
-__all__ = ["NODE", "PERMISSIONS", "Permission", "features_of", "wanted_permissions"]
+__all__ = [
+    "NODE",
+    "PERMISSIONS",
+    "REFERENCES",
+    "Permission",
+    "features_of",
+    "wanted_permissions",
+]
 
 NODE = "{node}"
 """Stands for the node's name."""
@@ -60,6 +68,8 @@ class Permission:
 _LEASES = {"group": "coordination.k8s.io", "namespace": "kube-node-lease"}
 _AUTHORITY = {"namespace": "kube-system", "name": "extension-apiserver-authentication"}
 _SIGNING = "certificates.k8s.io"
+_CLAIMS = ("spec.volumes[].persistentVolumeClaim", "spec.volumes[].ephemeral")
+_TOKENS = "spec.volumes[].projected.sources[].serviceAccountToken"
 
 PERMISSIONS = (
     Permission("node", "nodes", ("create",), "the node is registered"),
@@ -97,28 +107,41 @@ PERMISSIONS = (
         "a serving certificate that others believe",
         group=_SIGNING,
     ),
+    Permission("persistent-volumes", "persistentvolumes", ("get",), "what a claim is bound to"),
     Permission("references", "configmaps", ("get",), "variables and files of containers"),
     Permission("references", "secrets", ("get",), "variables, files, registry passwords"),
+    Permission("claims", "persistentvolumeclaims", ("get",), "volumes"),
+    Permission("tokens", "serviceaccounts/token", ("create",), "tokens of pods"),
+    Permission("watched-references", "configmaps", ("list", "watch"), "changes, as they happen"),
+    Permission("watched-references", "secrets", ("list", "watch"), "changes, as they happen"),
     Permission("drain", "nodes", ("get", "patch", "delete"), "cordoned, removed", name=NODE),
     Permission("drain", "nodes/proxy", ("get",), "what its provider still has", name=NODE),
     Permission("drain", "pods", ("list",), "what runs on the node"),
     Permission("drain", "pods/eviction", ("create",), "and is ended"),
     Permission("drain", "leases", ("get", "delete"), "goes with the node", **_LEASES, name=NODE),
 )
-"""The rows of ``references`` are granted namespace by namespace, those of ``drain`` to whoever
-drains a node: the process of the node itself needs none of them.
+
+REFERENCES = frozenset({"references", "claims", "tokens", "watched-references"})
+"""The features that are granted namespace by namespace. ``drain`` is for whoever drains a node: the
+process of the node itself needs none of that.
 """
 
 
-def features_of(settings: Settings, resolves: frozenset[str]) -> frozenset[str]:
-    """Return the features that are switched on; ``resolves`` is the provider's."""
+def features_of(settings: Settings, provider: type[Provider]) -> frozenset[str]:
+    """Return the features that are switched on, for a node with this provider."""
+    reads_files, honours = "files" in provider.resolves, provider.fields.honours
+    claims = reads_files and any(map(honours, _CLAIMS))
     signed = settings.serving_signer and settings.serving_certificate is None
     switched = {
         "node": True,
         "kubelet-api": not settings.insecure_dev,
         "client-authority": not settings.insecure_dev and settings.client_authority is None,
         "serving-certificate": bool(signed),
-        "references": bool(resolves),
+        "persistent-volumes": claims,
+        "claims": claims,
+        "tokens": reads_files and honours(_TOKENS),
+        "references": bool(provider.resolves),
+        "watched-references": reads_files and settings.watch_references,
     }
     return frozenset(name for name, on in switched.items() if on)
 

@@ -20,49 +20,21 @@ import socket
 import ssl
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from http.client import HTTPSConnection
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import attrs
 
 from vk.devcluster.certificates import Authority, KeyPair
 from vk.testing.audit import audit_flags
-from vk.testing.programs import Program
+from vk.testing.programs import CommandError, Program, eventually
 
 __all__ = ["ASSETS", "CommandError", "ControlPlane", "eventually"]
 
 ASSETS = "KUBEBUILDER_ASSETS"
 """The environment variable that names the folder of etcd, kube-apiserver, kubectl, ..."""
-
-T = TypeVar("T")
-
-
-class CommandError(Exception):
-    """A program of the control plane failed; the text ends with what it wrote last."""
-
-
-def eventually(probe: Callable[[], T], what: str, *, timeout: float = 60.0) -> T:
-    """Call ``probe`` until it returns something true, and return that.
-
-    A CommandError or OSError of it counts as not yet. Raises AssertionError after ``timeout``
-    seconds, which names ``what`` and the last answer.
-    """
-    deadline = time.monotonic() + timeout
-    while True:
-        last: object
-        try:
-            answer = probe()
-            if answer:
-                return answer
-            last = answer
-        except (CommandError, OSError) as error:
-            last = error
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {timeout:g} s: {what}; last: {last}")
-        time.sleep(0.1)
 
 
 @attrs.define(eq=False)
@@ -211,6 +183,7 @@ class ControlPlane:
 
     def _api_flags(self, serving: KeyPair, tokens: KeyPair) -> list[str]:
         kubelet = self._authority.client("kubelet", user="kubelet", groups=["system:masters"])
+        proxy = self._authority.client("front-proxy", user="front-proxy-client")
         return [
             f"--etcd-servers=http://127.0.0.1:{self._ports['etcd']}",
             *self._serving_flags("kube-apiserver", serving),
@@ -227,6 +200,14 @@ class ControlPlane:
             f"--kubelet-client-certificate={kubelet.certificate}",
             f"--kubelet-client-key={kubelet.key}",
             "--kubelet-preferred-address-types=InternalIP,Hostname",
+            f"--requestheader-client-ca-file={self.certificate_authority}",
+            "--requestheader-allowed-names=front-proxy-client",
+            "--requestheader-username-headers=X-Remote-User",
+            "--requestheader-group-headers=X-Remote-Group",
+            "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+            f"--proxy-client-cert-file={proxy.certificate}",
+            f"--proxy-client-key-file={proxy.key}",
+            "--enable-aggregator-routing=true",  # nothing routes a Service's address here
             *(audit_flags(self.folder) if self.audit else []),
         ]
 

@@ -1,19 +1,48 @@
-"""One program of the control plane as a child process with a log file; ended by its id."""
+"""A program as a child process of the tests, and waiting for what it makes true."""
 
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import attrs
 
-__all__ = ["Program"]
+__all__ = ["CommandError", "Program", "eventually"]
+
+T = TypeVar("T")
+
+
+class CommandError(Exception):
+    """A program of the control plane failed; the text ends with what it wrote last."""
+
+
+def eventually(probe: Callable[[], T], what: str, *, timeout: float = 60.0) -> T:
+    """Call ``probe`` until it returns something true, and return that.
+
+    A CommandError or OSError of it counts as not yet. Raises AssertionError after ``timeout``
+    seconds, which names ``what`` and the last answer.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        last: object
+        try:
+            answer = probe()
+            if answer:
+                return answer
+            last = answer
+        except (CommandError, OSError) as error:
+            last = error
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout:g} s: {what}; last: {last}")
+        time.sleep(0.1)
 
 
 @attrs.define
 class Program:
-    """A command, and the process that it is while it runs."""
+    """One child process with a log file; ended by its id."""
 
     command: Sequence[str]
     log: Path
