@@ -49,6 +49,9 @@ class LedgerProvider(vk.Provider):
             raise vk.NotFoundError(key)
         self._write("delete", key)
 
+    async def update_files(self, key: vk.PodKey, volume: str, files: vk.FileTree) -> None:
+        self._write("files", key, volume=volume)
+
     async def list_pods(self) -> Sequence[vk.PodStatus]:
         return list(self._running().values())
 

@@ -67,9 +67,9 @@ def grant(control_plane: ControlPlane, node: str, namespace: str) -> Path:
     return control_plane.kubeconfig_for_service_account("kube-system", ACCOUNT)
 
 
-def pod(name: str, node: str, config_map: str = "there", secret: str = "there") -> str:
+def pod(name: str, node: str, config_map: str = "there") -> str:
     """Return a pod with variables from a config map and a secret, a claim, and its token."""
-    sources = [{"configMapRef": {"name": config_map}}, {"secretRef": {"name": secret}}]
+    sources = [{"configMapRef": {"name": config_map}}, {"secretRef": {"name": "there"}}]
     volumes = [
         {"name": "data", "persistentVolumeClaim": {"claimName": "data"}},
         {"name": "files", "secret": {"secretName": "there"}},
@@ -102,10 +102,10 @@ def test_nothing_is_granted_and_unused_and_nothing_is_denied(
     for manifest in (
         pod("runs", name),
         pod("waits", name, config_map="missing"),
-        pod("waits-too", name, secret="missing"),
+        pod("stays", name),
     ):
         control_plane.kubectl("apply", f"-n={namespace}", "-f", "-", input=manifest)
-    ready = ("--for=condition=Ready", "pod/runs", "--timeout=60s")
+    ready = ("--for=condition=Ready", "pod/runs", "pod/stays", "--timeout=60s")
     control_plane.kubectl("wait", *ready, f"-n={namespace}")
     with pytest.raises(CommandError, match="has no logs"):  # asked, allowed, and not there
         control_plane.kubectl("logs", "runs", f"-n={namespace}")
