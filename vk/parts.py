@@ -124,6 +124,7 @@ class Parts:
             metrics=metrics,
         )
         watch(metrics, self.records, self.queue, "pods")
+        metrics.gauge("vk_orphans", "Workloads that no pod asks for.", self.orphans.samples)
 
     def _build_pods(self, settings: Settings) -> None:
         self.resolver = resolver = Resolver(

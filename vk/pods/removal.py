@@ -16,6 +16,7 @@ import attrs
 from vk.cluster.client import Client
 from vk.cluster.resources import PODS
 from vk.errors import ClusterError, NotFoundError, ObjectNotFoundError
+from vk.metrics import Sample
 from vk.models.keys import PodKey
 from vk.models.status import PodStatus
 from vk.models.time import now
@@ -73,6 +74,10 @@ class Orphans:
     def suspected(self) -> int:
         """How many workloads of the last list no pod asks for, proved or not."""
         return len(self._seen)
+
+    def samples(self) -> list[Sample]:
+        """Return the same as a gauge."""
+        return [({}, float(self.suspected))]
 
     async def run(self) -> None:
         """Make a pass every `EVERY` seconds, unless the policy of the moment keeps them all."""

@@ -116,6 +116,8 @@ class Server:
         self.streams = Streams(
             provider=provider, targets=self._targets, idle_timeout=settings.stream_idle_timeout
         )
+        text = "Whether this process acts for the node."
+        self.metrics.gauge("vk_acting", text, lambda: [({}, float(self.acting))])
         left = self.certificates.seconds_left
         name = "kubelet_certificate_manager_server_ttl_seconds"
         self.metrics.gauge(name, "Until the serving certificate expires.", lambda: [({}, left())])
