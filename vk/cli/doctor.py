@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import Any, NoReturn
@@ -19,7 +18,7 @@ import click
 
 from vk._version import __version__
 from vk.cli.checks import ClusterChecks
-from vk.cli.provider_config import load
+from vk.cli.provider_config import load_for
 from vk.cluster.client import Client
 from vk.cluster.config import load_access
 from vk.cluster.permissions import features_of, wanted_permissions
@@ -99,14 +98,7 @@ async def _provider(
     client: Client, settings: Settings, provider_class: type[Provider], cluster_uid: str
 ) -> AsyncIterator[Check]:
     try:
-        config = load(
-            provider_class.config_class,
-            provider=settings.provider,
-            file=settings.provider_config,
-            overrides=settings.provider_settings,
-            environment=os.environ,
-            node_name=settings.node_name,
-        )
+        config = load_for(settings, provider_class)
     except ConfigError as error:
         advice = f"`vk providers {settings.provider}` shows the keys"
         yield Check("configuration", False, str(error), advice)

@@ -68,18 +68,11 @@ def run(settings: Settings, reload: Reload, *, ignored: Sequence[str] = ()) -> i
     ``reload`` follows changes of the configuration. Raises ConfigError, before anything is opened,
     where settings and provider do not fit.
     """
-    from vk.cli.provider_config import load
+    from vk.cli.provider_config import load_for
     from vk.plugins import Plugins
 
     provider_class = Plugins.load().provider_class(settings.provider)
-    provider_config = load(
-        provider_class.config_class,
-        provider=settings.provider,
-        file=settings.provider_config,
-        overrides=settings.provider_settings,
-        environment=os.environ,
-        node_name=settings.node_name,
-    )
+    provider_config = load_for(settings, provider_class)
     logs.configure(settings.log_level, sys.stderr)
     for flag in ignored:
         log.warning("flag of the Go program has no effect here", extra={"flag": flag})
