@@ -225,8 +225,10 @@ class Parts:
             await reflector.synced.wait()
         async with self.provider, self.server.serving_provider():
             await until_it_works("cannot register the node", self.node.register)
-            await self.feed.first_list()
             async with self._stopping_node(), asyncio.TaskGroup() as tasks:
+                # Before the first list, which may take long: the node says how the provider is.
+                tasks.create_task(supervise("node", self.node.run))
+                await self.feed.first_list()
                 tasks.create_task(self.controller.run())
                 if type(self.provider).watch_pods is not Provider.watch_pods:
                     tasks.create_task(supervise("stream of changes", self.feed.run_stream))
@@ -244,7 +246,6 @@ class Parts:
             ("lists of the provider", self.feed.run_lists),
             ("orphans", self.orphans.run),
             ("resync", lambda: self.controller.run_resync(period)),
-            ("node", self.node.run),
         ]
 
     @asynccontextmanager

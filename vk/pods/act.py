@@ -72,7 +72,7 @@ class Act:
         raw, before = record.pod, record.said_at
         try:
             pod = await self.prepare.pod(record.key, raw)
-            self.check_lease()
+            self._check_lease()
             self._spend()
             async with self.timed("create_pod", self.provider.create_timeout):
                 status = await self.provider.create_pod(pod)
@@ -105,12 +105,20 @@ class Act:
             text = "the node's limit of creates a minute is reached"
             raise NotReadyError(text, reason="CreateRateLimited", retry_after=seconds)
 
+    def _check_lease(self) -> None:
+        try:
+            self.check_lease()
+        except TemporaryError as error:  # nothing that the provider did
+            raise NotReadyError(
+                str(error), reason="LeaseNotHeld", retry_after=error.retry_after
+            ) from None
+
     def _created(self, record: Record, pod: Pod, status: PodStatus | None, before: float) -> None:
-        record.hold(Held.PRESENT, _clock())
         record.accepted, record.resources = Accepted.of(pod.raw), resources_of(pod.raw)
         record.observed_generation = int(pod.metadata.get("generation") or 0)
-        record.problem, record.unplaced, record.retry_at = None, False, 0.0
-        record.backoff.reset()
+        if record.said_at == before:  # else the feed knows better what came of it
+            record.hold(Held.PRESENT, _clock())
+            record.problem, record.unplaced, record.retry_at = None, False, 0.0
         self._heard(record, status, before)
         self.created(record, pod)
         if status is None:
@@ -126,7 +134,7 @@ class Act:
             return
         try:
             pod = await self.prepare.changed(record.key, raw)
-            self.check_lease()
+            self._check_lease()
             async with self.timed("update_pod", self.provider.update_timeout):
                 status = await self.provider.update_pod(pod, frozenset(changed))
         except (UnsupportedError, PermanentError) as error:
@@ -178,13 +186,16 @@ class Act:
             for container in (record.pod.get("spec") or {}).get("containers") or ():
                 text = f"Stopping container {container['name']}"
                 self.emit(record.key, "Normal", "Killing", text)
-        began = _clock()
+        began, record.delete_tried = _clock(), grace_period
         try:
-            self.check_lease()
+            self._check_lease()
             async with self.timed("delete_pod", self.provider.delete_timeout):
                 status = await self.provider.delete_pod(record.key, grace_period=grace_period)
         except NotFoundError:
             self.absent(record)
+        except NotReadyError as error:
+            record.failed_delete = True
+            self._later(record, error.retry_after)
         except TemporaryError as error:
             record.failed_delete = True
             self.emit(record.key, "Warning", "ProviderDeleteFailed", str(error))
@@ -237,8 +248,7 @@ class Act:
 
     def _heard(self, record: Record, status: PodStatus | None, before: float) -> None:
         if status is not None and record.said_at == before:  # else the feed said something newer
-            record.status = status
-            record.annotations.update(status.annotations)
+            record.say(status)
             record.said_at = _clock()
 
     def _wait(self, record: Record, reason: str, message: str, hint: float | None) -> None:
@@ -253,7 +263,7 @@ class Act:
         record.problem = (reason, f"{message}; next try at {at}")
 
     def _later(self, record: Record, hint: float | None) -> None:
-        record.retry_at = _clock() + (record.backoff.next() if hint is None else hint)
+        record.retry_at = _clock() + record.wait(hint)
 
     def _refuse(self, record: Record, reason: str, message: str, *, event: str = "Failed") -> None:
         wait = self.refusals.wait(record.pod or {"metadata": {}}, reason, _clock())
