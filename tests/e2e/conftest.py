@@ -11,16 +11,22 @@ from typing import Any
 import pytest
 from node_process import DEPLOY, NodeProcess, StartNode
 
+from vk.testing.audit import requests_of
 from vk.testing.control_plane import ControlPlane
 
 _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def kubeconfig(control_plane: ControlPlane) -> Path:
-    """Kubeconfig of the ServiceAccount that examples/deploy describes."""
+def kubeconfig(control_plane: ControlPlane) -> Iterator[Path]:
+    """Kubeconfig of the ServiceAccount that examples/deploy describes.
+
+    At the end of the session nothing that it asked for may have been denied.
+    """
     control_plane.kubectl("apply", "-f", str(DEPLOY / "rbac.yaml"))
-    return control_plane.kubeconfig_for_service_account("kube-system", "vk")
+    yield control_plane.kubeconfig_for_service_account("kube-system", "vk")
+    requests = requests_of(control_plane.folder, "system:serviceaccount:kube-system:vk")
+    assert {one for one in requests if one.denied} == set()
 
 
 @contextmanager

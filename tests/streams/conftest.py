@@ -18,7 +18,7 @@ from streams_world import NODE, World, a_world
 from vk.devcluster.cluster import DevCluster
 from vk.testing.control_plane import ControlPlane
 
-DEPLOY = Path(__file__).parents[2] / "examples" / "deploy"
+DEPLOY = Path(__file__).parents[2] / "examples" / "deploy" / "base"
 WAYS = ("websocket", "translated", "spdy")
 
 

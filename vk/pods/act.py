@@ -283,6 +283,7 @@ class Act:
         """An outcome that did not come back: the text may hold anything, so only the log has it."""
         what = "took too long" if isinstance(error, TimeoutError) else type(error).__name__
         text = f"the provider's {verb} failed ({what}); its outcome is unknown"
-        log.error(text, exc_info=error, extra={"pod": str(record.key), "uid": record.key.uid})
+        extra = {"pod": str(record.key), "uid": record.key.uid, "call": verb}
+        log.error("outcome of a call is unknown", exc_info=error, extra=extra)
         self.emit(record.key, "Warning", f"Provider{verb.capitalize()}Failed", text)
         self._later(record, None)

@@ -7,7 +7,7 @@ one of them says no. Keeps account of what the node's pods request.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import inf
 
@@ -35,6 +35,7 @@ class Preparation:
     """Admits and resolves pods."""
 
     resolver: Resolver
+    draining: Callable[[], bool]
     emit: Emit
     _used: Usage = attrs.field(factory=Usage, init=False)
     _told: set[str] = attrs.field(factory=set, init=False)
@@ -136,4 +137,5 @@ class Preparation:
             os=info.os or settings.os,
             architecture=info.architecture or "amd64",
             taints=(*settings.taints, *info.taints),
+            draining=self.draining(),
         )
