@@ -154,7 +154,7 @@ class Group:
     def reclaim(self, at: float) -> None:
         """Take a spot group back: notice now, Expired three minutes later."""
         text = "The instance is about to be released, since its spot resources are taken back."
-        self.happened(at, "SpotToBeReleased", text, type="Warning", source="EciService")
+        self._warn(at, "SpotToBeReleased", text)
         self.changed_at = at
         self.timeline.after(at, _NOTICE, self._reclaimed)
 
@@ -194,16 +194,15 @@ class Group:
         self._start(at)
 
     def _unschedulable(self, at: float) -> None:
-        self.happened(
-            at, self.unplaced, "No stock in any zone asked for", type="Warning", source="EciService"
-        )
+        self._warn(at, self.unplaced, "No stock in any zone asked for")
         self.end(at, "ScheduleFailed")
+
+    def _warn(self, at: float, reason: str, message: str) -> None:
+        self.happened(at, reason, message, type="Warning", source="EciService")
 
     def _tired(self, at: float) -> None:
         if self.status == "Pending":
-            self.happened(
-                at, "PendingTimeout", "Pending for too long", type="Warning", source="EciService"
-            )
+            self._warn(at, "PendingTimeout", "Pending for too long")
             self.end(at, "Failed")
 
     def _reclaimed(self, at: float) -> None:

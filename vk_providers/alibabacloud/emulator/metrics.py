@@ -135,10 +135,6 @@ def _interface(traffic: int) -> dict[str, Any]:
 
 
 def _disk(traffic: int) -> dict[str, Any]:
-    bytes_and_calls = {"Bytes": traffic, "Io": traffic // 4096}
-    both = {
-        f"{way}{name}": count
-        for way in ("Read", "Write")
-        for name, count in bytes_and_calls.items()
-    }
+    counts = {"Bytes": traffic, "Io": traffic // 4096}
+    both = {f"{way}{name}": count for way in ("Read", "Write") for name, count in counts.items()}
     return {"Device": "vda", **both}

@@ -94,7 +94,8 @@ class Server:
         fault = meant.call.fault
         if fault is not None and fault.kind == "delay" and fault.done is False:
             await asyncio.sleep(fault.seconds)
-            return self.rpc.perform(meant)
+            later = attrs.evolve(meant.call, now=self.cloud.timeline.now())
+            return self.rpc.perform(attrs.evolve(meant, call=later))
         answer = self.rpc.perform(meant)
         await asyncio.sleep(answer.late)
         return answer

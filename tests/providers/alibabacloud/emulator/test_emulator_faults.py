@@ -75,6 +75,9 @@ async def test_a_delayed_call_is_done_before_or_after_the_wait(
             continue
         assert (await client.call("DescribeContainerGroups"))["TotalCount"] == seen
     assert time.monotonic() - began >= 0.2
+    ledger = await running.ledger()
+    age = ledger["groups"][0]["created"] - ledger["calls"][0]["at"]
+    assert (age >= 0.2) is not done
     assert (await client.group(creating.result()))["Status"]
 
 
