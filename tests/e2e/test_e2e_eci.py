@@ -12,7 +12,7 @@ from typing import Any
 import manifests
 import pytest
 from eci_emulator import Emulator, emulator
-from node_process import NodeProcess, StartNode
+from node_process import ROOT, NodeProcess, StartNode
 
 from vk.testing.control_plane import ControlPlane, eventually
 from vk_providers.alibabacloud.emulator import billed_twice
@@ -88,7 +88,7 @@ def test_workloads_of_every_kind_run(
         json.dumps({**config, "data": {"key": "from-config"}}),
         json.dumps({**secret, "stringData": {"key": "from-secret"}}),
         manifests.pod("files", node.name, volumes=files, containers=[container]),
-        manifests.workload("Deployment", "web", node.name, 40),
+        manifests.workload("Deployment", "web", node.name, 100),
         manifests.workload("StatefulSet", "db", node.name, 2),
         job("good", node.name, "true"),
         job("bad", node.name, "false"),
@@ -137,3 +137,10 @@ def test_ambiguity(
         control_plane.kubectl("delete", "deployment", "web", f"-n={namespace}")
         eventually(lambda: kept(node) and not eci.living(), "nothing is billed", timeout=300.0)
         assert billed_twice(eci.ledger()) == []
+
+
+@pytest.mark.parametrize("name", ["role.yaml", "access-key.yaml", "virtual-nodes-2018.yaml"])
+def test_the_api_server_takes_the_manifests(control_plane: ControlPlane, name: str) -> None:
+    """Strictly: a field that it does not know is an error."""
+    path = ROOT / "examples" / "deploy" / "alibabacloud" / name
+    control_plane.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", str(path))
