@@ -173,7 +173,11 @@ class AlibabaCloudProvider(vk.Provider):
         """Return the status of every pod that has a group with this node's tags."""
         groups = await self._inventory.list_all(self._lookup.noted())
         stands = (self._inventory.best(uid) for uid in {group.key.uid for group in groups})
-        return [self._status(group) for group in stands if group is not None]
+        found = [group for group in stands if group is not None]
+        for group in found:
+            if group.alive:
+                await self._prices.learn(group)
+        return [self._status(group) for group in found]
 
     async def get_pods(self, keys: Sequence[vk.PodKey]) -> Sequence[vk.PodStatus]:
         """Return the statuses of ``keys``; raises where an absence is not proved."""
