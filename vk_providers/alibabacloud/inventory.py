@@ -48,11 +48,12 @@ class Inventory:
     """Groups whose end the service has accepted, and since when."""
     given_up: set[str] = attrs.field(factory=set, init=False)
     """Groups that found no place, once that was told: from then on the pod has no group."""
+    wanted_since: float = attrs.field(default=float("-inf"), init=False)
+    """When the list must begin that somebody waits for."""
     _groups: dict[str, Group] = attrs.field(factory=dict, init=False)
     _by_uid: dict[str, set[str]] = attrs.field(factory=dict, init=False)
     _proved_at: float = attrs.field(default=float("-inf"), init=False)
     _listed_at: float = attrs.field(default=float("-inf"), init=False)
-    _listing: asyncio.Lock = attrs.field(factory=asyncio.Lock, init=False)
     _proving: asyncio.Lock = attrs.field(factory=asyncio.Lock, init=False)
 
     def __iter__(self) -> Iterator[Group]:
@@ -110,11 +111,15 @@ class Inventory:
                 self.forget(group.id)  # the service forgets what has ended, sooner or later
         return groups
 
-    async def list_since(self, moment: float) -> None:
-        """Make sure that a complete list has begun at ``moment`` or later: one for all who ask."""
-        async with self._listing:
-            if self._listed_at < moment:
-                await self.list_all()
+    def listed_since(self, moment: float) -> bool:
+        """Whether a complete list has begun at ``moment`` or later; if not, one is wanted."""
+        self.wanted_since = max(self.wanted_since, moment)
+        return self._listed_at >= moment
+
+    async def list_wanted(self) -> None:
+        """Make the list that is wanted, if one is: one for all who wait for it."""
+        if self._listed_at < self.wanted_since:
+            await self.list_all()
 
     async def find(self, uid: str) -> list[Group]:
         """Return the groups that carry a pod's UID; none proves nothing, see `prove`."""

@@ -20,7 +20,10 @@ __all__ = ["Lookup"]
 
 _INSTANCE = f"{PREFIX}eci-instance-id"
 _MANY = 20
-"""Pods that wait for an answer, from which on one list for all costs less than a call for each."""
+"""Pods that wait for an answer, from which on one list for all costs less than a call for each.
+
+`watch` makes it: no caller's time-out ends a list that others wait for.
+"""
 
 
 @attrs.define(eq=False)
@@ -77,11 +80,12 @@ class Lookup:
         if since is not None and now < since + self.lag:
             text = "a create may have gone out and its group may not be listed yet"
             raise vk.TemporaryError(text, retry_after=since + self.lag - now)
-        if len(self._unsure) + len(self._inherited) > _MANY:
-            moment = now if since is None else since + self.lag
-            await self.inventory.list_since(moment)
+        moment = now
+        if since is not None and len(self._unsure) + len(self._inherited) > _MANY:
+            moment = since + self.lag
+            if not self.inventory.listed_since(moment):
+                raise vk.TemporaryError("many creates are unsure: the next list settles them")
         else:
-            moment = now
             await self.inventory.find(uid)
         group = self.inventory.best(uid)
         if group is None and not await self._may_lack(key, since=moment):

@@ -66,6 +66,7 @@ class Watch:
 
     async def round(self) -> AsyncIterator[vk.PodChange]:
         """Look once, and yield what changed."""
+        await self.inventory.list_wanted()
         began = _clock()
         changed = await self._changed_ids(began)
         ids = changed | set(self.inventory.deleting)
