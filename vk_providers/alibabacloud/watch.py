@@ -20,7 +20,7 @@ import orjson
 
 import vk
 from vk_providers.alibabacloud.errors import OutcomeUnknownError
-from vk_providers.alibabacloud.groups import FINAL, UNPLACED, Group
+from vk_providers.alibabacloud.groups import UNPLACED, Group
 from vk_providers.alibabacloud.inventory import Inventory
 from vk_providers.alibabacloud.status import failed_status, why_unplaced
 
@@ -95,7 +95,7 @@ class Watch:
         self._overdue.discard(id)
 
     def _told_status(self, group: Group) -> vk.PodStatus:
-        if group.status in FINAL and group.status != "Succeeded":
+        if group.status == "Failed":
             pod = self.pods.get(group.key.uid)
             if pod is not None and group.id not in self.inventory.deleting:
                 self.on_failure(pod, group.id)
