@@ -22,7 +22,6 @@ MUTATIONS = frozenset(
         "CreateContainerGroup",
         "DeleteContainerGroup",
         "UpdateContainerGroup",
-        "RestartContainerGroup",
         "ExecContainerCommand",
     }
 )

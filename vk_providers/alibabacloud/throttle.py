@@ -20,12 +20,10 @@ _A_MINUTE = {
     "DescribeContainerGroups": 2000,
     "DescribeContainerGroupStatus": 10_000,
     "DescribeContainerGroupEvents": 10_000,
-    "DescribeContainerGroupMetric": 2000,
     "DescribeMultiContainerGroupMetric": 500,
     "DescribeContainerGroupPrice": 1000,
     "DescribeContainerLog": 500,
     "ExecContainerCommand": 500,
-    "RestartContainerGroup": 500,
     "UpdateContainerGroup": 500,
 }
 _OTHERWISE = 500
