@@ -46,7 +46,7 @@ def test_a_provider_of_an_installed_distribution_is_found(write: Write) -> None:
     write("vkt-fake", providers={"fake": "vkt_fake:Fake"})
     plugins = load(VK_PLUGINS="vkt_fake")
     assert plugins.broken == ()
-    assert plugins.providers["fake"].distribution == "vkt-fake"
+    assert plugins.providers["fake"].origin.distribution == "vkt-fake"
     assert plugins.provider_class("fake").__name__ == "Fake"
 
 
@@ -92,7 +92,7 @@ def test_a_second_provider_of_one_name_is_an_error_naming_both_distributions(wri
     plugins = load(VK_PLUGINS="vkt_one,vkt_two")
     (error,) = plugins.broken
     assert "vkt-one" in str(error) and "vkt-two" in str(error)
-    assert plugins.providers["same"].distribution == "vkt-one"
+    assert plugins.providers["same"].origin.distribution == "vkt-one"
     assert "other" in plugins.providers
 
 
@@ -120,3 +120,67 @@ def test_a_class_that_cannot_be_used_is_refused(write: Write, target: str, told:
     with pytest.raises(PluginError, match="'vkt-fake'") as caught:
         load(VK_PLUGINS="vkt_fake").provider_class("fake")
     assert told in str(caught.value)
+
+
+ONE_FILE = """
+import vk
+
+class Mine(vk.Provider):
+    async def describe_node(self): return vk.NodeInfo(capacity={"cpu": "1"})
+    async def create_pod(self, pod): return None
+    async def delete_pod(self, key, *, grace_period): return None
+    async def list_pods(self): return []
+
+@vk.hookimpl
+def vk_register_providers(register):
+    register("mine", Mine)
+"""
+
+
+def file(folder: Path, code: str, name: str = "mine.py") -> Path:
+    path = folder / name
+    path.write_text(code)
+    return path
+
+
+def test_a_file_brings_a_provider(tmp_path: Path) -> None:
+    plugins = Plugins.load({}, files=[file(tmp_path, ONE_FILE)])
+    assert plugins.provider_class("mine").__name__ == "Mine"
+
+
+def test_a_files_name_takes_nothing_from_modules_of_that_name(tmp_path: Path) -> None:
+    import json
+
+    code = "import json\njson.dumps({})\n" + ONE_FILE
+    plugins = Plugins.load({}, files=[file(tmp_path, code, "json.py")])
+    assert plugins.provider_class("mine").__name__ == "Mine"
+    assert sys.modules["json"] is json
+
+
+def test_a_file_comes_before_an_installed_provider_of_its_name(
+    tmp_path: Path, write: Write
+) -> None:
+    write("vkt-other", providers={"mine": "vkt_other:Fake"})
+    path = file(tmp_path, ONE_FILE)
+    plugins = Plugins.load({"VK_PLUGINS": "vkt_other"}, files=[path])
+    assert plugins.provider_class("mine").__name__ == "Mine"
+    (error,) = plugins.broken
+    assert "vkt-other" in str(error) and str(path) in str(error)
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        (None, "FileNotFoundError"),
+        ("import vk\n\nnothing_of_that_name\n", "line 3: NameError"),
+        ("import vk\n", "registers no provider, expected a function vk_register_providers"),
+        ("this is no python", "SyntaxError"),
+        (ONE_FILE.replace("Mine)", "Partial())"), "line 12: NameError"),
+        (ONE_FILE + "    register('mine', Mine)\n", "'mine' is registered already"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, code: str | None, told: str) -> None:
+    path = tmp_path / "mine.py" if code is None else file(tmp_path, code)
+    with pytest.raises(PluginError) as caught:
+        Plugins.load({}, files=[path])
+    assert str(caught.value).startswith(f"plugin {path}: ") and told in str(caught.value)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -72,6 +73,14 @@ def _parameter(flag: str) -> str:
     return "flag_" + flag.replace("-", "_")
 
 
+_plugin_option = click.option(
+    "--plugin",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Python file that registers a provider; repeatable.",
+)
+
+
 @click.group(
     cls=_Root,
     name="vk",
@@ -79,9 +88,12 @@ def _parameter(flag: str) -> str:
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.option("--config", help="File with these settings by the same names: TOML or YAML.")
+@_plugin_option
 @_with_options
 @click.pass_context
-def command(context: click.Context, /, config: str | None, **parameters: Any) -> int:
+def command(
+    context: click.Context, /, config: str | None, plugin: Sequence[Path], **parameters: Any
+) -> int:
     """Join a Kubernetes cluster as a node that runs its pods on a provider."""
     if context.invoked_subcommand is not None:
         return 0
@@ -89,24 +101,26 @@ def command(context: click.Context, /, config: str | None, **parameters: Any) ->
     settings = build_settings({**flags, "config": config}, os.environ)
     from vk.cli.run import run
 
-    return run(settings, ignored=context.meta[_IGNORED])
+    return run(settings, plugins=plugin, ignored=context.meta[_IGNORED])
 
 
 @command.command()
 @click.argument("name", required=False)
-def providers(name: str | None) -> int:
+@_plugin_option
+def providers(name: str | None, plugin: Sequence[Path]) -> int:
     """List the providers, or the configuration of one."""
     from vk.cli.providers import describe, show
 
     if name is None:
-        show()
+        show(plugin)
     else:
-        describe(name)
+        describe(name, plugin)
     return 0
 
 
 @command.command("dev", short_help="Try a node on a small cluster in this process.")
 @click.option("--provider", default="mock", show_default=True, help="Provider that runs the pods.")
+@_plugin_option
 @click.option("--provider-config", default="", help="The provider's file: TOML, YAML, JSON.")
 @click.option("--set", multiple=True, help="KEY=VALUE of the provider's configuration; repeatable.")
 @click.option(

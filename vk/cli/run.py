@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
@@ -54,15 +55,17 @@ class _Stop:
             self.cancel()
 
 
-def run(settings: Settings, *, ignored: Sequence[str] = ()) -> int:
+def run(settings: Settings, *, plugins: Sequence[Path] = (), ignored: Sequence[str] = ()) -> int:
     """Run the node that ``settings`` describe and return the exit code.
+
+    ``plugins`` are files that register providers, ``ignored`` flags to be told of.
 
     Raises ConfigError, before anything is opened, where settings and provider do not fit.
     """
     from vk.cli.provider_config import load
     from vk.plugins import Plugins
 
-    provider_class = Plugins.load().provider_class(settings.provider)
+    provider_class = Plugins.load(files=plugins).provider_class(settings.provider)
     provider_config = load(
         provider_class.config_class,
         provider=settings.provider,
