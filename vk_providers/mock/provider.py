@@ -36,11 +36,6 @@ class MockProvider(vk.Provider):
     config_class: ClassVar[type[MockConfig]] = MockConfig
     fields: ClassVar[vk.FieldTable] = vk.FieldTable(
         honoured=(
-            "spec.containers[].args",
-            "spec.containers[].command",
-            "spec.containers[].env",
-            "spec.containers[].envFrom",
-            "spec.containers[].image",
             "spec.containers[].name",
             "spec.containers[].resources",
             "spec.initContainers[].name",
@@ -49,6 +44,11 @@ class MockProvider(vk.Provider):
             "spec.terminationGracePeriodSeconds",
         ),
         ignored={
+            "spec.containers[].args": "no process runs that could be given arguments",
+            "spec.containers[].command": "no process runs",
+            "spec.containers[].env": "no process runs that could read a variable",
+            "spec.containers[].envFrom": "no process runs that could read a variable",
+            "spec.containers[].image": "no process runs, so nothing is pulled",
             "spec.ephemeralContainers": "no process runs that could be looked into",
             "spec.volumes": "no process runs that could read a file",
         },
