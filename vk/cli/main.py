@@ -151,6 +151,19 @@ def status_command(node: str, kubeconfig: str, as_json: bool) -> int:
     return status(node, kubeconfig=kubeconfig, as_json=as_json)
 
 
+@command.command("new-provider", short_help="Write a package with a provider to start from.")
+@click.argument("name")
+def new_provider_command(name: str) -> int:
+    """Write the folder vk-NAME: an installable package with a provider NAME and its tests.
+
+    Nothing is ever overwritten.
+    """
+    from vk.cli.new_provider import new_provider
+
+    new_provider(name)
+    return 0
+
+
 @command.command()
 def version() -> int:
     """Print the version."""

@@ -39,6 +39,8 @@ class Base:
     """Seconds in which the backend starts or ends a pod, and in which any call returns."""
     runs_scripts: ClassVar[bool] = True
     """Whether containers run their commands. False: nothing that a command does is looked for."""
+    pods_end: ClassVar[bool] = True
+    """Whether a pod can end by itself. False: nothing that needs an ended pod is looked at."""
     many: ClassVar[int] = 100
     """How many pods are created at once."""
 
@@ -86,6 +88,11 @@ class Base:
         """Give the bench's cluster a new pod that runs ``script``."""
         return bench.pod(self.pod(script), resolution)
 
+    def need_ends(self) -> None:
+        """Skip the rule where no pod ends by itself."""
+        if not self.pods_end:
+            pytest.skip("pods_end is False: no pod of this backend ends by itself")
+
     async def running(self, bench: Bench) -> Pod:
         """Return a pod that runs, and goes on running."""
         pod = self.make(bench, STAYS)
@@ -94,7 +101,8 @@ class Base:
         return pod
 
     async def ended(self, bench: Bench, code: int = 0) -> Pod:
-        """Return a pod that has ended, and is not deleted."""
+        """Return a pod that has ended, and is not deleted; skips where none ever does."""
+        self.need_ends()
         pod = self.make(bench, ends(code))
         await bench.create(pod)
         await bench.until(pod, bench.is_over, "the pod ends")

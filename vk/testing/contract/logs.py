@@ -48,6 +48,7 @@ class Logs(Base):
     @rule
     async def test_a_followed_log_goes_on_and_ends_with_the_container(self, bench: Bench) -> None:
         """With ``follow`` comes what is written later, and the end once the container ends."""
+        self.need_ends()
         pod = self.make(bench, "echo one; sleep 1; echo two; sleep 1; exit 0")
         await bench.create(pod)
         await bench.until(pod, bench.is_running, "the pod runs")

@@ -47,6 +47,7 @@ class Watching(Base):
     @rule
     async def test_a_status_only_moves_forward(self, bench: Bench) -> None:
         """A container that has ended stays so; with restartPolicy Never nothing starts it again."""
+        self.need_ends()
         async with _watching(bench.provider) as seen:
             pod = self.make(bench, ends(1))
             said = [await bench.create(pod)]
