@@ -81,14 +81,14 @@ def test_the_package_installs_passes_its_tests_and_runs_a_pod(tmp_path: Path) ->
 def test_what_is_written_passes_common_checks(tmp_path: Path) -> None:
     invoke("acme")
     folder = tmp_path / "vk-acme"
-    ruff = (sys.executable, "-m", "ruff")
-    run(*ruff, "check", "--isolated", "--select=E,F,I,B,UP,RUF", "--line-length=100", cwd=folder)
-    run(*ruff, "format", "--isolated", "--check", "--line-length=100", cwd=folder)
-    run(sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "vk_acme", cwd=folder)
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert {".gitignore", ".github/workflows/test.yml", "vk_acme/py.typed"} <= names
     texts = [path.read_text() for path in folder.rglob("*") if path.is_file()]
     assert not any("sample" in text.lower() for text in texts)
+    ruff = (sys.executable, "-m", "ruff")
+    run(*ruff, "check", "--isolated", "--select=E,F,I,B,UP,RUF", "--line-length=100", cwd=folder)
+    run(*ruff, "format", "--isolated", "--check", "--line-length=100", cwd=folder)
+    run(sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "vk_acme", cwd=folder)
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
