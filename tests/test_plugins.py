@@ -148,6 +148,15 @@ def test_a_file_brings_a_provider(tmp_path: Path) -> None:
     assert plugins.provider_class("mine").__name__ == "Mine"
 
 
+def test_a_file_may_import_what_lies_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    file(tmp_path, "SIZE = 3", "vkt_beside.py")
+    code = "import vkt_beside\nassert vkt_beside.SIZE == 3\n" + ONE_FILE
+    assert "mine" in Plugins.load({}, files=[file(tmp_path, code)]).providers
+
+
 def test_a_files_name_takes_nothing_from_modules_of_that_name(tmp_path: Path) -> None:
     import json
 

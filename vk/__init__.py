@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from vk.models.volumes import CSI, NFS, EmptyDir, HostPath, ImageSource, Volume, VolumeSource
     from vk.provider import API_VERSION, Provider, ProviderContext
     from vk.settings import Settings
-    from vk.streams import ByteStream, ExecIO, TerminalSize
+    from vk.streams import ByteReader, ByteStream, ByteWriter, ExecIO, TerminalSize
 
 _HOMES = {
     "vk._version": ("__version__",),
@@ -99,7 +99,7 @@ _HOMES = {
     ),
     "vk.provider": ("API_VERSION", "Provider", "ProviderContext"),
     "vk.settings": ("Settings",),
-    "vk.streams": ("ByteStream", "ExecIO", "TerminalSize"),
+    "vk.streams": ("ByteReader", "ByteStream", "ByteWriter", "ExecIO", "TerminalSize"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -109,7 +109,9 @@ __all__ = [  # written out for type checkers; a test compares it with _HOMES
     "DNS",
     "NFS",
     "Address",
+    "ByteReader",
     "ByteStream",
+    "ByteWriter",
     "ClusterError",
     "Condition",
     "ConfigError",

@@ -141,7 +141,13 @@ def _distribution(entry: EntryPoint) -> str:
 
 
 def _run(file: Path) -> ModuleType:
-    """Run a file as a module of its own, under a name that no import of another one takes."""
+    """Run a file as a module of its own, under a name that no import of another one takes.
+
+    It may import what lies beside it, as a script may; installed modules come before that.
+    """
+    folder = str(file.resolve().parent)
+    if folder not in sys.path:
+        sys.path.append(folder)
     name = f"vk_plugin_{file.stem}"
     while name in sys.modules:
         name += "_"

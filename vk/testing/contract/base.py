@@ -6,14 +6,14 @@ to False and overrides `Base.pod`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, ClassVar
 
 import pytest
 
 from vk.models.pod import Json, Pod, Resolution
-from vk.provider import Provider, ProviderContext
+from vk.provider import Provider
 from vk.testing.contract.bench import Bench
 
 __all__ = ["CONTAINER", "STAYS", "Base", "ends"]
@@ -33,8 +33,8 @@ def ends(code: int = 0) -> str:
 class Base:
     """Overridden by authors; every rule reads it."""
 
-    provider_class: ClassVar[Callable[[ProviderContext], Provider]]
-    """The provider's class, or what else makes a provider of a context."""
+    provider_class: ClassVar[type[Provider]]
+    """The provider's class."""
     patience: ClassVar[float] = 30.0
     """Seconds in which the backend starts or ends a pod, and in which any call returns."""
     runs_scripts: ClassVar[bool] = True

@@ -13,13 +13,10 @@ from vk.models.logs import LogOptions
 from vk.models.pod import Pod
 from vk.testing.contract.base import CONTAINER, Base
 from vk.testing.contract.bench import Bench
-from vk.testing.contract.cancelling import Cancelled, cancel_at
-from vk.testing.contract.leftovers import leaves_nothing
+from vk.testing.contract.leftovers import break_off_everywhere
 from vk.testing.contract.rule import require, rule
 
 __all__ = ["Logs", "whole_log"]
-
-_STEPS = 20
 
 
 class Logs(Base):
@@ -68,11 +65,7 @@ class Logs(Base):
         read = functools.partial(bench.log, pod, follow=True)
         if await _is_unsupported(bench, pod.key):
             return
-        await cancel_at(_STEPS, read)
-        async with leaves_nothing(bench.patience):
-            for step in range(1, _STEPS + 1):
-                if await cancel_at(step, read) is not Cancelled.ON_THE_WAY:
-                    break
+        await break_off_everywhere(read, patience=bench.patience)
         require(await bench.find(pod.key), "the provider does not list the pod any more")
 
 

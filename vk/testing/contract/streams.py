@@ -15,14 +15,12 @@ from vk.models.keys import ContainerKey
 from vk.models.pod import Pod
 from vk.testing.contract.base import CONTAINER, Base
 from vk.testing.contract.bench import Bench
-from vk.testing.contract.cancelling import Cancelled, cancel_at
 from vk.testing.contract.clients import Client, Connection, Source
-from vk.testing.contract.leftovers import leaves_nothing
+from vk.testing.contract.leftovers import break_off_everywhere
 from vk.testing.contract.rule import require, rule
 
 __all__ = ["Streams"]
 
-_STEPS = 20
 _EVERY_BYTE = bytes(range(256)) * 1024
 _MOMENT = 0.5
 _PORT = 64_999
@@ -144,11 +142,5 @@ async def _attach(bench: Bench, pod: Pod) -> None:
 
 
 async def _may_be_broken_off(bench: Bench, call: Callable[[], Coroutine[Any, Any, Any]]) -> None:
-    try:
-        await cancel_at(_STEPS, call)  # what the first call opens may stay open
-        async with leaves_nothing(_MOMENT * 10):
-            for step in range(1, _STEPS + 1):
-                if await cancel_at(step, call) is not Cancelled.ON_THE_WAY:
-                    return
-    except ProviderError:
-        return
+    with suppress(ProviderError):  # there is nothing to break off
+        await break_off_everywhere(call, patience=bench.patience)
