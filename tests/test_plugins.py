@@ -46,7 +46,7 @@ def test_a_provider_of_an_installed_distribution_is_found(write: Write) -> None:
     write("vkt-fake", providers={"fake": "vkt_fake:Fake"})
     plugins = load(VK_PLUGINS="vkt_fake")
     assert plugins.broken == ()
-    assert plugins.providers["fake"].origin.distribution == "vkt-fake"
+    assert plugins.providers["fake"].distribution == "vkt-fake"
     assert plugins.provider_class("fake").__name__ == "Fake"
 
 
@@ -92,7 +92,7 @@ def test_a_second_provider_of_one_name_is_an_error_naming_both_distributions(wri
     plugins = load(VK_PLUGINS="vkt_one,vkt_two")
     (error,) = plugins.broken
     assert "vkt-one" in str(error) and "vkt-two" in str(error)
-    assert plugins.providers["same"].origin.distribution == "vkt-one"
+    assert plugins.providers["same"].distribution == "vkt-one"
     assert "other" in plugins.providers
 
 

@@ -47,9 +47,11 @@ if TYPE_CHECKING:
         Waiting,
     )
     from vk.models.volumes import CSI, NFS, EmptyDir, HostPath, ImageSource, Volume, VolumeSource
+    from vk.mounts import files_below, sub_path
     from vk.provider import API_VERSION, Provider, ProviderContext
     from vk.settings import Settings
     from vk.streams import ByteReader, ByteStream, ByteWriter, ExecIO, TerminalSize
+    from vk.volume_folder import write_files
 
 _HOMES = {
     "vk._version": ("__version__",),
@@ -100,6 +102,8 @@ _HOMES = {
     "vk.provider": ("API_VERSION", "Provider", "ProviderContext"),
     "vk.settings": ("Settings",),
     "vk.streams": ("ByteReader", "ByteStream", "ByteWriter", "ExecIO", "TerminalSize"),
+    "vk.mounts": ("files_below", "sub_path"),
+    "vk.volume_folder": ("write_files",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -162,8 +166,11 @@ __all__ = [  # written out for type checkers; a test compares it with _HOMES
     "VolumeSource",
     "Waiting",
     "__version__",
+    "files_below",
     "filter_lines",
     "hookimpl",
+    "sub_path",
+    "write_files",
 ]
 
 

@@ -1,7 +1,7 @@
-"""FieldTable: which fields of a PodSpec a backend honours, ignores and refuses, and why.
+"""FieldTable: which fields of a PodSpec a backend honours, changes, ignores and refuses, and why.
 
 One table a provider drives admission, ``vk lint`` and the documentation. In: a PodSpec. Out: the
-fields in it that are refused. Pure.
+fields in it that are not honoured as they stand. Pure.
 
 Paths are written ``spec.volumes[].hostPath``, ``[]`` for every element of a list; ``path=value``
 names one value only. The most specific rule wins: a longer path over a shorter one, a value over
@@ -18,10 +18,10 @@ import attrs
 
 from vk.models.tuples import as_tuple
 
-__all__ = ["FieldTable", "Refusal"]
+__all__ = ["FieldTable", "Finding", "Refusal", "Verdict"]
 
-_Verdict = Literal["honoured", "ignored", "refused"]
-_Rule = tuple[_Verdict, str]
+Verdict = Literal["honoured", "changed", "ignored", "refused"]
+_Rule = tuple[Verdict, str]
 
 _CONTAINERS = "spec.containers[]"
 _TWINS = ("spec.initContainers", "spec.ephemeralContainers")
@@ -56,14 +56,30 @@ class Refusal:
     why: str
 
 
+@attrs.frozen
+class Finding:
+    """A field that is set in a pod and not honoured as it stands.
+
+    ``path`` is in table notation, ``place`` names the one field, as ``spec.volumes[0].hostPath``.
+    """
+
+    path: str
+    place: str
+    verdict: Verdict
+    why: str
+
+
 @attrs.frozen(kw_only=True)
 class FieldTable:
     """What a backend does with each field; ``unlisted`` says it for fields that no rule names.
+
+    A field that is ``changed`` is honoured in another way than it is written; its text says how.
 
     Raises ValueError when a path has two rules or does not start with ``spec.``.
     """
 
     honoured: tuple[str, ...] = attrs.field(default=(), converter=as_tuple)
+    changed: Mapping[str, str] = attrs.field(factory=dict)
     ignored: Mapping[str, str] = attrs.field(factory=dict)
     refused: Mapping[str, str] = attrs.field(factory=dict)
     unlisted: Literal["ignored", "refused"] = attrs.field(
@@ -93,8 +109,13 @@ class FieldTable:
         """Whether the backend does what the field at ``path`` asks for."""
         for candidate in reversed(_lineage(path)):
             if candidate in self._rules:
-                return self._rules[candidate][0] == "honoured"
+                return self._rules[candidate][0] in ("honoured", "changed")
         return False
+
+    def rules(self) -> Iterator[tuple[str, Verdict, str]]:
+        """Yield the backend's own rules, path by path: what it does, and why not more."""
+        for path, (verdict, why) in sorted(_listed(self).items()):
+            yield path, verdict, why
 
     def refusals(self, spec: Mapping[str, Any]) -> list[Refusal]:
         """Return what is refused of ``spec`` (a pod's ``spec``), each path once, in its order.
@@ -104,27 +125,33 @@ class FieldTable:
         """
         if not self.refused and self.unlisted != "refused":
             return []
-        start: _Rule = (self.unlisted, _UNLISTED)
-        return list(dict.fromkeys(self._walk(spec, "spec", start)))
+        refused = (found for found in self.findings(spec) if found.verdict == "refused")
+        return list(dict.fromkeys(Refusal(found.path, found.why) for found in refused))
 
-    def _walk(self, value: Any, path: str, rule: _Rule) -> Iterator[Refusal]:
+    def findings(self, spec: Mapping[str, Any]) -> Iterator[Finding]:
+        """Yield what of ``spec`` is refused, ignored or changed, field by field, in its order."""
+        start: _Rule = (self.unlisted, _UNLISTED)
+        return self._walk(spec, "spec", "spec", start)
+
+    def _walk(self, value: Any, path: str, place: str, rule: _Rule) -> Iterator[Finding]:
         rule = self._rules.get(path, rule)
         exact = f"{path}={_text(value)}" if path in self._parents else ""
         if exact in self._rules:
             path, rule = exact, self._rules[exact]
         elif isinstance(value, Mapping | list) and value and path in self._parents:
-            for name, child in _children(value, path):
+            for name, where, child in _children(value, path, place):
                 if _is_set(child, name) or f"{name}={_text(child)}" in self._rules:
-                    yield from self._walk(child, name, rule)
+                    yield from self._walk(child, name, where, rule)
             return
-        if rule[0] == "refused":
-            yield Refusal(path, rule[1])
+        if rule[0] != "honoured":
+            yield Finding(path, place, *rule)
 
 
 def _listed(table: FieldTable) -> dict[str, _Rule]:
     rules: dict[str, _Rule] = {}
-    listed: tuple[tuple[_Verdict, Mapping[str, str]], ...] = (
+    listed: tuple[tuple[Verdict, Mapping[str, str]], ...] = (
         ("honoured", dict.fromkeys(table.honoured, "")),
+        ("changed", table.changed),
         ("ignored", table.ignored),
         ("refused", table.refused),
     )
@@ -143,7 +170,7 @@ def _with_twins(rules: dict[str, _Rule]) -> dict[str, _Rule]:
     result = dict(rules)
     for twin in _TWINS:
         whole = (rules.get(path, ("honoured", ""))[0] for path in (twin, twin + "[]"))
-        if any(verdict != "honoured" for verdict in whole):
+        if any(verdict in ("ignored", "refused") for verdict in whole):
             continue
         for path, rule in rules.items():
             if path.startswith(_CONTAINERS):
@@ -173,13 +200,16 @@ def _list_levels(path: str) -> list[str]:
     return [bare + "[]" * n for n in range((len(path) - len(bare)) // 2 + 1)]
 
 
-def _children(value: Mapping[str, Any] | list[Any], path: str) -> Iterator[tuple[str, Any]]:
+def _children(
+    value: Mapping[str, Any] | list[Any], path: str, place: str
+) -> Iterator[tuple[str, str, Any]]:
+    """Yield path, place and value of each part."""
     if isinstance(value, list):
-        for child in value:
-            yield path + "[]", child
+        for index, child in enumerate(value):
+            yield path + "[]", f"{place}[{index}]", child
         return
     for name, child in value.items():
-        yield f"{path}.{name}", child
+        yield f"{path}.{name}", f"{place}.{name}", child
 
 
 def _is_set(value: Any, path: str) -> bool:

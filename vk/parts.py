@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -21,7 +21,6 @@ from vk.cluster.reflector import Reflector
 from vk.cluster.resources import NODES, PODS, SERVICES
 from vk.cluster.store import Store
 from vk.metrics import Metrics
-from vk.models.keys import PodKey
 from vk.models.pod import Json
 from vk.models.status import Condition, PodStatus
 from vk.node.controller import NodeController
@@ -30,14 +29,18 @@ from vk.node.lease import Lease
 from vk.pods.act import Act
 from vk.pods.budget import CreateBudget
 from vk.pods.controller import Controller
+from vk.pods.facts import internal_addresses
 from vk.pods.feed import Feed
 from vk.pods.gauges import watch
+from vk.pods.live_files import LiveFiles
 from vk.pods.prepare import Preparation
 from vk.pods.records import PodView, Records
+from vk.pods.reference_watch import ReferenceWatch
 from vk.pods.references import References
 from vk.pods.refusals import Refusals
 from vk.pods.removal import Orphans
 from vk.pods.report import Report
+from vk.pods.resolver import Resolver
 from vk.pods.services import Services, slim
 from vk.pods.summary import pod_summaries
 from vk.pods.timing import timing
@@ -69,12 +72,18 @@ class Parts:
         self.settings, self.client, self.lease = settings, client, lease
         self.metrics, self.ready = metrics, ready
         self.recorder = EventRecorder(client, "vk", settings.node_name)
+        self.emit = self.recorder.emit_about_pod
         self.records = Records()
         self.queue: WorkQueue[tuple[str, str]] = WorkQueue(observer=metrics.queue("pods"))
         self.timed = timing(metrics.operation)
         self.references = References(client)
         self.services = Services(Store())
-        self.report = Report(client=client, emit=self.emit, started=metrics.pod_started)
+        self.report = Report(
+            client=client,
+            emit=self.emit,
+            started=metrics.pod_started,
+            host_ips=lambda: internal_addresses(self.node.node),
+        )
         self.provider = make_provider(
             ProviderContext(
                 node_name=settings.node_name,
@@ -116,29 +125,39 @@ class Parts:
         watch(metrics, self.records, self.queue, "pods")
 
     def _build_pods(self, settings: Settings) -> None:
-        prepare = Preparation(
+        resolver = Resolver(
             provider=self.provider,
             settings=settings,
             references=self.references,
             services=self.services,
             node=lambda: self.node.info,
-            labels=lambda: ((self.node.node or {}).get("metadata") or {}).get("labels") or {},
+            labels=self._labels,
+        )
+        self.live = LiveFiles(
+            resolver=resolver,
+            records=self.records,
+            wake=self.queue.add,
+            check_lease=self.lease.check,
             emit=self.emit,
+            watch=ReferenceWatch(self.client, allowed=settings.watch_references),
+            timed=self.timed,
         )
         act = Act(
             provider=self.provider,
-            prepare=prepare,
+            prepare=Preparation(resolver=resolver, emit=self.emit),
             refusals=Refusals(),
             budget=CreateBudget(settings.max_creates_per_minute),
             check_lease=self.lease.check,
             emit=self.emit,
             ask_list=lambda: self.feed.ask_list(),
+            created=self.live.created,
             timed=self.timed,
         )
         self.controller = Controller(
             queue=self.queue,
             records=self.records,
             act=act,
+            live=self.live,
             report=self.report,
             creates=settings.pod_sync_workers,
             enforce_deadline=not self.provider.fields.honours("spec.activeDeadlineSeconds"),
@@ -215,6 +234,8 @@ class Parts:
         signing = self.server.signing(StateFolder(self.settings.state_folder).path)
         return [
             *([] if signing is None else [("serving certificate", signing.run)]),
+            *([("files of pods", self.live.run)] if self.live.works else []),
+            ("watches of references", self.live.watch.run),
             ("lists of the provider", self.feed.run_lists),
             ("orphans", self.orphans.run),
             ("resync", lambda: self.controller.run_resync(period)),
@@ -232,6 +253,9 @@ class Parts:
         await self.node.written.wait()
         self.ready.set()
         log.info("node is ready", extra={"node": self.settings.node_name})
+
+    def _labels(self) -> Mapping[str, str]:
+        return ((self.node.node or {}).get("metadata") or {}).get("labels") or {}
 
     def _statuses(self) -> list[PodStatus]:
         return [record.status for record in self.records if record.status is not None]
@@ -251,19 +275,6 @@ class Parts:
             "queued": len(self.queue),
             "pods": pod_summaries(self.records, now=now, wall=wall),
         }
-
-    def emit(
-        self, key: PodKey, type: str, reason: str, message: str, *, id: str | None = None
-    ) -> None:
-        """Write an event about a pod."""
-        reference = {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "namespace": key.namespace,
-            "name": key.name,
-            "uid": key.uid,
-        }
-        self.recorder.emit(reference, type, reason, message, id=id)
 
     def node_changed(self) -> None:
         """Ask for a new description of the node."""

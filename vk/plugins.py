@@ -59,6 +59,11 @@ class Registered:
     target: type[Provider] | str
     origin: Origin
 
+    @property
+    def distribution(self) -> str:
+        """Name of the distribution that it comes from; empty: a file."""
+        return self.origin.distribution
+
 
 @attrs.frozen
 class Plugins:

@@ -19,6 +19,7 @@ import attrs
 from vk.errors import UnsupportedError
 from vk.fields import FieldTable
 from vk.log_lines import follow
+from vk.models.files import FileTree
 from vk.models.keys import ContainerKey, PodKey
 from vk.models.logs import LogOptions
 from vk.models.node import NodeInfo
@@ -107,8 +108,14 @@ class Provider(ABC):
     """An attrs class that `--provider-config`, the environment and `--set` fill."""
     fields: ClassVar[FieldTable] = FieldTable()
     """Which fields of a PodSpec the backend honours, ignores and refuses."""
-    resolves: ClassVar[frozenset[str]] = frozenset({"env"})
-    """What the core resolves before the provider sees a pod; empty: nothing."""
+    resolves: ClassVar[frozenset[str]] = frozenset({"env", "files"})
+    """What the core resolves before the provider sees a pod; empty: nothing.
+
+    ``env``: environment, command, args, DNS settings. ``files``: `Pod.files`, what claims are bound
+    to, and registry credentials, each only where ``fields`` honours it.
+    """
+    file_limit: ClassVar[int | None] = None
+    """Bytes that one file of a volume may have; a pod with a larger one is refused."""
     durable: ClassVar[bool] = True
     """Whether workloads outlive this process."""
     poll_interval: ClassVar[float] = 5.0
@@ -179,9 +186,21 @@ class Provider(ABC):
     async def update_pod(self, pod: Pod, changed: Collection[str]) -> PodStatus | None:
         """Apply a change of the pod; ``changed`` names the fields, such as ``spec.containers``.
 
+        For containers it also names what changed in them, such as ``spec.containers[].image`` or
+        ``spec.containers[].resources`` (a resize).
+
         The default raises UnsupportedError: one event, no retry, the status is kept.
         """
         raise UnsupportedError(f"this provider cannot change a running pod: {sorted(changed)}")
+
+    async def update_files(self, key: PodKey, volume: str, files: FileTree) -> None:
+        """Give a running pod new ``files`` of ``volume``, all of them, in place of the old ones.
+
+        Called when a config map, a secret, a label or an annotation changed or a token was renewed,
+        and once for each volume after a restart of this process: must be safe to repeat. The
+        default raises UnsupportedError: the files stay as they were when the pod was created.
+        """
+        raise UnsupportedError("this provider cannot change the files of a running pod")
 
     async def get_pods(self, keys: Sequence[PodKey]) -> Sequence[PodStatus]:
         """Return the statuses of ``keys``; a key missing in the answer is known to be absent.

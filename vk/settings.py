@@ -54,6 +54,8 @@ class Settings:
     """Taints of the node; the command line's default is one that keeps ordinary pods away."""
     pod_sync_workers: int = 64
     """Creates in flight at once."""
+    watch_references: bool = False
+    """Watch the config maps and secrets that pods use instead of reading them every 60 s."""
     full_resync_period: float = 60.0
     """Every pod is looked at again this often, changed or not; ten times as long, and what is known
     of the API server's objects is compared with a fresh list."""
@@ -62,6 +64,8 @@ class Settings:
     not_ready_on_exit: bool = False
     not_ready_after: float = 300.0
     """How long the provider must be unreachable before the node says Ready=False."""
+    daemonsets: str = "refuse"
+    """What happens to pods of DaemonSets: refuse (they stay Pending) or run."""
     orphans: str = "delete"
     """What happens to workloads that no pod asks for: delete, report or keep."""
     max_creates_per_minute: float = 0.0

@@ -21,18 +21,22 @@ from vk.pods.act import Act
 from vk.pods.budget import CreateBudget
 from vk.pods.controller import Controller
 from vk.pods.feed import Feed
+from vk.pods.live_files import LiveFiles
 from vk.pods.prepare import Preparation
 from vk.pods.records import Records
+from vk.pods.reference_watch import ReferenceWatch
 from vk.pods.references import References
 from vk.pods.refusals import Refusals
 from vk.pods.removal import Orphans
 from vk.pods.report import Report
+from vk.pods.resolver import Resolver
 from vk.pods.services import Services
 from vk.provider import Provider
 from vk.settings import Settings
 from vk.workqueue import WorkQueue
 
 STARTED = "2026-01-01T00:00:00Z"
+INFO = NodeInfo(capacity={"cpu": "100", "memory": "100Gi", "pods": "1000"})
 MERGE_KEYS = {"conditions": "type", "podIPs": "ip", "hostIPs": "ip"}
 
 
@@ -79,6 +83,9 @@ def _merge_list(have: list[Any], patch: list[Any], key: str) -> list[Any]:
         return [entry for entry in patch if "$patch" not in entry]
     entries = {entry[key]: entry for entry in have}
     for entry in patch:
+        if entry.get("$patch") == "delete":
+            entries.pop(entry[key], None)
+            continue
         entries[entry[key]] = merge(entries.get(entry[key], {}), entry)
     return list(entries.values())
 
@@ -216,17 +223,22 @@ class World:
 
     api: Api
     provider: Any
+    watched: bool = False
+    daemonsets: str = "refuse"
     records: Records = attrs.field(factory=Records)
     events: list[tuple[str, str, str]] = attrs.field(factory=list)
     doubts: list[bool] = attrs.field(factory=list)
     controller: Controller = attrs.field(init=False)
     feed: Feed = attrs.field(init=False)
+    live: LiveFiles = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         client: Any = self.api
+        self._build_live(client)
         act = Act(
             provider=self.provider,
-            prepare=self._preparation(client),
+            prepare=Preparation(resolver=self.live.resolver, emit=self.emit),
+            created=self.live.created,
             refusals=Refusals(),
             budget=CreateBudget(0.0),
             check_lease=lambda: None,
@@ -237,6 +249,7 @@ class World:
             queue=WorkQueue(),
             records=self.records,
             act=act,
+            live=self.live,
             report=Report(client=client, emit=self.emit),
         )
         orphans = Orphans(
@@ -253,15 +266,21 @@ class World:
             suspect=self.doubts.append,
         )
 
-    def _preparation(self, client: Any) -> Preparation:
-        info = NodeInfo(capacity={"cpu": "100", "memory": "100Gi", "pods": "1000"})
-        return Preparation(
+    def _build_live(self, client: Any) -> None:
+        resolver = Resolver(
             provider=self.provider,
-            settings=Settings(provider="scripted"),
+            settings=Settings(provider="scripted", node_name="node-1", daemonsets=self.daemonsets),
             references=References(client),
             services=Services(Store()),
-            node=lambda: info,
-            labels=dict,
+            node=lambda: INFO,
+            labels=lambda: {"zone": "a"},
+        )
+        self.live = LiveFiles(
+            watch=ReferenceWatch(client, allowed=self.watched),
+            resolver=resolver,
+            records=self.records,
+            wake=lambda name: self.controller.queue.add(name),
+            check_lease=lambda: None,
             emit=self.emit,
         )
 
@@ -275,14 +294,19 @@ class World:
 
 
 @asynccontextmanager
-async def running(api: Api, provider: Provider) -> AsyncIterator[World]:
-    """A process that acts for the node; at the end it is stopped as a clean stop does it."""
-    world = World(api, provider)
+async def running(api: Api, provider: Provider, **options: Any) -> AsyncIterator[World]:
+    """A process that acts for the node; at the end it is stopped as a clean stop does it.
+
+    ``options`` are fields of `World`.
+    """
+    world = World(api, provider, **options)
     api.observe = world.controller.observe
     for pod in api.pods.values():
         world.controller.observe(None, copy.deepcopy(pod))
     await world.feed.first_list()
     loops = [world.controller.run(), world.feed.run_lists(), world.controller.run_resync(60.0)]
+    if world.live.works:
+        loops += [world.live.run(), world.live.watch.run()]
     if type(provider).watch_pods is not Provider.watch_pods:
         loops.append(world.feed.run_stream())
     tasks = [asyncio.create_task(loop) for loop in loops]

@@ -9,8 +9,9 @@ import pytest
 
 from vk.errors import InvalidInputError
 from vk.models.pod import DNS, Pod, Resolution
-from vk.pods.environment import MissingReference, Notice, resolve
+from vk.pods.environment import resolve
 from vk.pods.needs import Need, needs
+from vk.pods.obstacles import MissingReference, Notice
 from vk.pods.service_links import service_links
 
 

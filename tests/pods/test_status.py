@@ -22,9 +22,10 @@ from vk.models.status import (
 )
 from vk.models.time import parse_time
 from vk.pods.difference import difference
+from vk.pods.facts import Facts
 from vk.pods.phase import RANK
 from vk.pods.records import Verdict
-from vk.pods.status import Facts, desired
+from vk.pods.status import desired
 
 KEY = pod_key(raw())
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -179,7 +179,7 @@ In another terminal{missing}:
 
   export KUBECONFIG={shlex.quote(str(kubeconfig))}
   {kubectl} get nodes
-  {kubectl} run hello --image=nginx
+  {kubectl} run one --image=busybox --command -- sleep 1000
   {kubectl} get pods -o wide
 """
 

@@ -107,11 +107,16 @@ def command(
 @command.command()
 @click.argument("name", required=False)
 @_plugin_option
-def providers(name: str | None, plugin: Sequence[Path]) -> int:
+@click.option(
+    "--fields", is_flag=True, help="What becomes of each field of a PodSpec, as Markdown."
+)
+def providers(name: str | None, plugin: Sequence[Path], fields: bool) -> int:
     """List the providers, or the configuration of one."""
-    from vk.cli.providers import describe, show
+    from vk.cli.providers import describe, show, show_fields
 
-    if name is None:
+    if fields:
+        show_fields(name, plugin)
+    elif name is None:
         show(plugin)
     else:
         describe(name, plugin)
@@ -162,6 +167,28 @@ def new_provider_command(name: str) -> int:
 
     new_provider(name)
     return 0
+
+
+@command.command("lint", short_help="Say what a provider would make of pods.")
+@click.option("-f", "--file", "files", multiple=True, required=True, help="Manifest; '-': stdin.")
+@click.option("--provider", required=True, help="Provider that would run the pods.")
+@_plugin_option
+@click.option("--daemonsets", default="refuse", show_default=True, help="As the node is run.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a pod.")
+def lint_command(
+    files: tuple[str, ...],
+    provider: str,
+    plugin: Sequence[Path],
+    daemonsets: str,
+    as_json: bool,
+) -> int:
+    """List each field of the pods in manifests that PROVIDER refuses, ignores or changes.
+
+    Also of pods inside of Deployments, Jobs and the like. Exit code 1 when something is refused.
+    """
+    from vk.cli.lint import lint
+
+    return lint(files, provider=provider, plugins=plugin, daemonsets=daemonsets, as_json=as_json)
 
 
 @command.command()

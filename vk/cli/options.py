@@ -93,10 +93,22 @@ OPTIONS = (
         "How often every pod is looked at again.",
     ),
     Option(
+        "watch-references",
+        "watch_references",
+        values.boolean,
+        "Watch config maps and secrets of pods, where that is granted, not read them every 60 s.",
+    ),
+    Option(
         "startup-timeout",
         "startup_timeout",
         values.duration,
         "Give up when the node is not ready by then; 0: never.",
+    ),
+    Option(
+        "daemonsets",
+        "daemonsets",
+        values.choice("refuse", "run"),
+        "What happens to pods of DaemonSets: refuse (they stay Pending) or run.",
     ),
     Option(
         "orphans",

@@ -10,17 +10,18 @@ import attrs
 import click
 
 from vk.cli.provider_config import type_name
+from vk.cli.supported_fields import page
 from vk.plugins import Plugins
 
-__all__ = ["describe", "show"]
+__all__ = ["describe", "show", "show_fields"]
 
 
 def show(files: Sequence[Path]) -> None:
     """Print name and origin of every provider; broken plugins go to standard error."""
     plugins = Plugins.load(files=files)
     for registered in sorted(plugins.providers.values(), key=lambda item: item.name):
-        origin = registered.origin
-        click.echo(f"{registered.name}\t{origin.distribution or origin.plugin}")
+        origin = registered.distribution or registered.origin.plugin
+        click.echo(f"{registered.name}\t{origin}")
     for error in plugins.broken:
         click.echo("broken: " + " ".join(str(error).split()), err=True)
 
@@ -36,6 +37,14 @@ def describe(name: str, files: Sequence[Path]) -> None:
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True)]
         click.echo("  ".join(cells).rstrip())
+
+
+def show_fields(name: str | None, files: Sequence[Path]) -> None:
+    """Print what becomes of each field with provider ``name``, or with every one."""
+    plugins = Plugins.load(files=files)
+    names = [name] if name is not None else list(plugins.providers)
+    tables = {each: plugins.provider_class(each).fields for each in names}
+    click.echo(page(tables), nl=False)
 
 
 def _rows(config_class: type[Any]) -> Iterator[tuple[str, str, str, str]]:

@@ -29,6 +29,7 @@ from vk.errors import (
     ThrottledError,
     UnavailableError,
 )
+from vk.models.keys import PodKey
 from vk.models.time import format_time, now
 
 __all__ = ["EventRecorder"]
@@ -108,6 +109,19 @@ class EventRecorder:
             self._add(_pending(reference, type, reason, message, id))
         except Exception:  # an event must not break what it tells of
             log.exception("event not taken", extra={"reason": reason})
+
+    def emit_about_pod(
+        self, key: PodKey, type: str, reason: str, message: str, *, id: str | None = None
+    ) -> None:
+        """Hand in an event about a pod, as `emit` does."""
+        reference = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "namespace": key.namespace,
+            "name": key.name,
+            "uid": key.uid,
+        }
+        self.emit(reference, type, reason, message, id=id)
 
     async def run(self) -> None:
         """Write what was handed in until cancelled; errors are logged once a minute."""

@@ -62,6 +62,8 @@ class Reflector:
     )
     _compare_every: float = attrs.field(default=600.0, kw_only=True)
     synced: asyncio.Event = attrs.field(factory=asyncio.Event, init=False, repr=False)
+    watching: bool = attrs.field(default=False, init=False)
+    """Whether a watch is open: what changes is told at once."""
     _version: str = attrs.field(default="", init=False)
     """Where to watch from; empty: list first."""
     _listed: int = attrs.field(default=0, init=False)
@@ -92,10 +94,13 @@ class Reflector:
             elif clock() - self._compared >= self._compare_every:
                 await self._compare()
             started, version = clock(), self._version
+            self.watching = True
             await self._watch()
         except ClusterError as caught:
             error = caught
             self._judge(error)
+        finally:
+            self.watching = False
         moved = self._version not in ("", version)
         return (0.0 if started is None else clock() - started), moved, error
 

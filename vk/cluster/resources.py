@@ -7,14 +7,17 @@ from urllib.parse import quote
 import attrs
 
 __all__ = [
+    "CLAIMS",
     "CONFIG_MAPS",
     "EVENTS",
     "LEASES",
     "NAMESPACES",
     "NODES",
+    "PERSISTENT_VOLUMES",
     "PODS",
     "SECRETS",
     "SERVICES",
+    "SERVICE_ACCOUNTS",
     "Resource",
 ]
 
@@ -59,11 +62,14 @@ def _segment(text: str) -> str:
     return quote(text, safe="")
 
 
+CLAIMS = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
 CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap")
 EVENTS = Resource("", "v1", "events", "Event")
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
 NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
 NODES = Resource("", "v1", "nodes", "Node", namespaced=False)
+PERSISTENT_VOLUMES = Resource("", "v1", "persistentvolumes", "PersistentVolume", namespaced=False)
 PODS = Resource("", "v1", "pods", "Pod")
 SECRETS = Resource("", "v1", "secrets", "Secret")
+SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount")
 SERVICES = Resource("", "v1", "services", "Service")

@@ -201,7 +201,14 @@ class Pod:
         """
         if self.resolution is None or self.resolution.reopen is None:
             return self
-        return attrs.evolve(self, resolution=self.resolution.reopen(pod_ips, host_ips))
+        known = self.resolution
+        opened = attrs.evolve(
+            self.resolution.reopen(pod_ips, host_ips),
+            files=known.files,
+            volumes=known.volumes,
+            registry_credentials=known.registry_credentials,
+        )
+        return attrs.evolve(self, resolution=opened)
 
     def to_v1(self) -> Any:
         """Return the object as a typed ``kubernetes_asyncio.client.V1Pod`` (about 1 ms)."""

@@ -67,13 +67,15 @@ ContainerState = Waiting | Running | Terminated
 class ContainerStatus:
     """The state of one container.
 
-    ``ready`` None means ready while running. ``restart_count`` None: the core counts. ``image``
-    None: the one of the spec.
+    ``ready`` None means ready while running, ``started`` None: started while running (a container
+    whose startup probe has not succeeded is not). ``restart_count`` None: the core counts.
+    ``image`` None: the one of the spec.
     """
 
     name: str
     state: ContainerState
     ready: bool | None = None
+    started: bool | None = None
     restart_count: int | None = None
     last_state: Terminated | None = None
     image: str | None = None
@@ -103,6 +105,7 @@ class PodStatus:
     key: PodKey = attrs.field(kw_only=False)
     containers: tuple[ContainerStatus, ...] = attrs.field(default=(), converter=as_tuple)
     init_containers: tuple[ContainerStatus, ...] = attrs.field(default=(), converter=as_tuple)
+    ephemeral_containers: tuple[ContainerStatus, ...] = attrs.field(default=(), converter=as_tuple)
     pod_ips: tuple[str, ...] = attrs.field(default=(), converter=as_tuple)
     host_ips: tuple[str, ...] = attrs.field(default=(), converter=as_tuple)
     phase: str | None = None
@@ -138,6 +141,7 @@ class PodStatus:
             key,
             containers=_containers(status.get("containerStatuses")),
             init_containers=_containers(status.get("initContainerStatuses")),
+            ephemeral_containers=_containers(status.get("ephemeralContainerStatuses")),
             pod_ips=_ips(status, "podIP"),
             host_ips=_ips(status, "hostIP"),
             phase=status.get("phase"),
@@ -184,6 +188,7 @@ def _containers(raw: Iterable[Json] | None) -> tuple[ContainerStatus, ...]:
             name=status["name"],
             state=_state(status.get("state")),
             ready=status.get("ready"),
+            started=status.get("started"),
             restart_count=status.get("restartCount"),
             last_state=_last_state(status.get("lastState")),
             image=status.get("image"),

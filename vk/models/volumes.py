@@ -31,7 +31,7 @@ class EmptyDir:
 
 @attrs.frozen(kw_only=True)
 class HostPath:
-    """A path of the machine; ``type`` as in the API, empty: anything."""
+    """A path of the machine, also of kind ``local``; ``type`` as in the API, empty: anything."""
 
     path: str
     type: str = ""
@@ -125,6 +125,7 @@ def _csi(raw: Json) -> CSI:
 
 _READERS: Mapping[str, Callable[[Json], VolumeSource]] = {
     "emptyDir": _empty_dir,
+    "local": lambda raw: HostPath(path=raw["path"]),
     "hostPath": lambda raw: HostPath(path=raw["path"], type=raw.get("type") or ""),
     "nfs": lambda raw: NFS(
         server=raw["server"], path=raw["path"], read_only=bool(raw.get("readOnly"))

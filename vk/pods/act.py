@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection
 from datetime import timedelta
+from math import isinf
 
 import attrs
 
@@ -21,12 +22,16 @@ from vk.errors import (
     TemporaryError,
     UnsupportedError,
 )
-from vk.models.pod import Pod
-from vk.models.status import PodStatus
+from vk.models.pod import Json, Pod
+from vk.models.status import Condition, PodStatus
 from vk.models.time import format_time, now
+from vk.pods.admission import INFEASIBLE
 from vk.pods.budget import CreateBudget
-from vk.pods.prepare import NotReadyError, Preparation, RefusedError
-from vk.pods.records import Accepted, Held, Record, Verdict
+from vk.pods.conditions import ACCEPTED, RESIZE_PENDING, UPDATE_REFUSED
+from vk.pods.decide import CONTAINERS, RESOURCES
+from vk.pods.obstacles import NotReadyError, RefusedError
+from vk.pods.prepare import Preparation
+from vk.pods.records import Accepted, Held, Record, Verdict, resources_of
 from vk.pods.refusals import Refusals
 from vk.pods.timing import Timed, untimed
 from vk.provider import Emit, Provider
@@ -56,6 +61,8 @@ class Act:
     emit: Emit
     ask_list: Callable[[], None]
     """Wants a complete list soon."""
+    created: Callable[[Record, Pod], None]
+    """Told of every pod that the provider took, as it was given."""
     timed: Timed = untimed
 
     async def create(self, record: Record) -> None:
@@ -100,11 +107,12 @@ class Act:
 
     def _created(self, record: Record, pod: Pod, status: PodStatus | None, before: float) -> None:
         record.hold(Held.PRESENT, _clock())
-        record.accepted = Accepted.of(pod.raw)
+        record.accepted, record.resources = Accepted.of(pod.raw), resources_of(pod.raw)
         record.observed_generation = int(pod.metadata.get("generation") or 0)
         record.problem, record.unplaced, record.retry_at = None, False, 0.0
         record.backoff.reset()
         self._heard(record, status, before)
+        self.created(record, pod)
         if status is None:
             self.ask_list()
         log.info("pod created", extra={"pod": str(record.key), "uid": record.key.uid})
@@ -114,6 +122,8 @@ class Act:
         if record.pod is None:
             return
         raw, before = record.pod, record.said_at
+        if RESOURCES & set(changed) and not self._fits(record, raw):
+            return
         try:
             pod = await self.prepare.changed(record.key, raw)
             self.check_lease()
@@ -122,6 +132,7 @@ class Act:
         except (UnsupportedError, PermanentError) as error:
             self._settle(record, raw)
             if _matters(changed):
+                record.last_update = _refused(changed, error)
                 self.emit(record.key, "Warning", "ProviderUpdateFailed", str(error))
         except (NotReadyError, ClusterError) as error:
             self._later(record, error.retry_after)
@@ -133,8 +144,25 @@ class Act:
             self._unknown(record, "update", error)
         else:
             self._settle(record, raw)
+            if _matters(changed):
+                record.last_update, record.resources = ACCEPTED, resources_of(raw)
+                self.prepare.occupy(raw, anew=True)
             self._heard(record, status, before)
             log.info("pod updated", extra={"pod": str(record.key), "uid": record.key.uid})
+
+    def _fits(self, record: Record, raw: Json) -> bool:
+        """Say whether the node has room for a pod's new resources; note why not."""
+        problem = self.prepare.resize_problem(record.key, raw)
+        if problem is None:
+            return True
+        record.last_update = Condition(
+            type=RESIZE_PENDING, status="True", reason=problem.reason, message=problem.message
+        )
+        if problem.reason == INFEASIBLE:
+            self._settle(record, raw)
+        else:
+            self._later(record, None)
+        return False
 
     def _settle(self, record: Record, raw: object) -> None:
         assert isinstance(raw, dict)
@@ -218,6 +246,9 @@ class Act:
         record.hold(Held.ABSENT, _clock())
         self._later(record, hint)
         seconds = record.retry_at - _clock()
+        if isinf(seconds):
+            record.problem = (reason, message)
+            return
         at = format_time(now() + timedelta(seconds=seconds))
         record.problem = (reason, f"{message}; next try at {at}")
 
@@ -242,6 +273,15 @@ class Act:
         log.error(text, exc_info=error, extra={"pod": str(record.key), "uid": record.key.uid})
         self.emit(record.key, "Warning", f"Provider{verb.capitalize()}Failed", text)
         self._later(record, None)
+
+
+def _refused(changed: Collection[str], error: Exception) -> Condition:
+    """Return the condition of a change that the provider cannot make."""
+    fields = {name for name in changed if name.startswith("spec.")}
+    resize = bool(fields & RESOURCES) and fields <= RESOURCES | CONTAINERS
+    reason = INFEASIBLE if resize else getattr(error, "reason", "Unsupported")
+    kind = RESIZE_PENDING if resize else UPDATE_REFUSED
+    return Condition(type=kind, status="True", reason=reason, message=str(error))
 
 
 def _matters(changed: Collection[str]) -> bool:

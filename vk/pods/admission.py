@@ -16,7 +16,12 @@ from vk.models.pod import Json
 from vk.models.tuples import as_tuple
 from vk.notation.quantity import to_integer, to_milli
 
-__all__ = ["AdmissionNode", "Rejection", "Usage", "admit", "effective_requests"]
+__all__ = ["AdmissionNode", "Rejection", "Usage", "admit", "effective_requests", "term_matches"]
+
+INFEASIBLE = "Infeasible"
+"""A resize that the node can never grant."""
+DEFERRED = "Deferred"
+"""A resize that has to wait for others to end."""
 
 _EMPTY: Json = {}
 _OS_LABEL = "kubernetes.io/os"
@@ -97,6 +102,18 @@ def admit(raw: Json, *, fields: FieldTable, node: AdmissionNode, used: Usage) ->
     )
 
 
+def resize_problem(raw: Json, node: AdmissionNode, used: Usage) -> Rejection | None:
+    """Return why a running pod cannot have its new resources, with the kubelet's reasons.
+
+    ``Infeasible``: the node never has that much. ``Deferred``: others use it now.
+    """
+    alone = _check_resources(raw, node, Usage())
+    if alone is not None:
+        return Rejection(INFEASIBLE, alone.message)
+    now = _check_resources(raw, node, used)
+    return None if now is None else Rejection(DEFERRED, now.message)
+
+
 def effective_requests(raw: Json) -> dict[str, int]:
     """Return what the pod requests as a whole, by resource, in the units of `Usage`.
 
@@ -163,7 +180,7 @@ def _check_affinity(raw: Json, node: AdmissionNode) -> Rejection | None:
     fits = all(labels.get(key) == value for key, value in selector.items()) and (
         required is None
         or any(
-            _term_matches(term, labels, fields) for term in required.get("nodeSelectorTerms") or ()
+            term_matches(term, labels, fields) for term in required.get("nodeSelectorTerms") or ()
         )
     )
     if fits:
@@ -186,7 +203,8 @@ def _check_taints(raw: Json, node: AdmissionNode) -> Rejection | None:
     return None
 
 
-def _term_matches(term: Json, labels: Mapping[str, str], fields: Mapping[str, str]) -> bool:
+def term_matches(term: Json, labels: Mapping[str, str], fields: Mapping[str, str]) -> bool:
+    """Say whether a node with ``labels`` and ``fields`` fits a nodeSelectorTerm."""
     expressions = term.get("matchExpressions") or ()
     on_fields = term.get("matchFields") or ()
     if not expressions and not on_fields:

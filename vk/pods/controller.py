@@ -23,6 +23,7 @@ from vk.pods.decide import (
     Delete,
     Expire,
     Forget,
+    GiveFiles,
     Lookup,
     Lost,
     Remove,
@@ -30,6 +31,7 @@ from vk.pods.decide import (
     Wait,
     decide,
 )
+from vk.pods.live_files import LiveFiles
 from vk.pods.phase import is_final
 from vk.pods.records import Held, Name, Record, Records, Verdict
 from vk.pods.report import Report
@@ -52,6 +54,7 @@ class Controller:
     queue: WorkQueue[Name]
     records: Records
     act: Act
+    live: LiveFiles
     report: Report
     creates: int = IN_FLIGHT
     enforce_deadline: bool = True
@@ -65,7 +68,10 @@ class Controller:
     def __attrs_post_init__(self) -> None:
         create, delete = asyncio.Semaphore(self.creates), asyncio.Semaphore(IN_FLIGHT)
         self._report_limit = asyncio.Semaphore(IN_FLIGHT)
-        self._limits = {Create: create, Update: create, Lookup: create, Delete: delete}
+        self._limits = {
+            **dict.fromkeys((Create, Update, GiveFiles, Lookup), create),
+            Delete: delete,
+        }
 
     def observe(self, old: Json | None, new: Json | None) -> None:
         """Note what the API server says of a pod; ``new`` None: it is gone."""
@@ -146,6 +152,7 @@ class Controller:
                 case Forget():
                     self.records.forget(record)
                     self.act.prepare.release(record.key)
+                    self.live.forget(record.key)
                     return
                 case _:
                     await self._step(record, decision)
@@ -167,6 +174,9 @@ class Controller:
                     await self.act.create(record)
                 case Update(changed):
                     await self.act.update(record, changed)
+                    self.live.ask(record.key.uid)  # labels and annotations may be files too
+                case GiveFiles():
+                    await self.live.give(record)
                 case Delete(grace_period):
                     await self.act.delete(record, grace_period)
                 case Lookup():

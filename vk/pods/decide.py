@@ -6,6 +6,9 @@ between two of them loses nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import isinf
+
 import attrs
 
 from vk.models.pod import Json
@@ -15,11 +18,14 @@ from vk.pods.phase import FINAL, is_final, phase_of
 from vk.pods.records import Accepted, Held, Record
 
 __all__ = [
+    "CONTAINERS",
+    "RESOURCES",
     "Create",
     "Decision",
     "Delete",
     "Expire",
     "Forget",
+    "GiveFiles",
     "Lookup",
     "Lost",
     "Remove",
@@ -29,6 +35,10 @@ __all__ = [
 ]
 
 
+CONTAINERS = frozenset({"spec.containers", "spec.initContainers"})
+RESOURCES = frozenset({"spec.containers[].resources", "spec.initContainers[].resources"})
+
+
 @attrs.frozen
 class Create:
     """Give the pod to the provider."""
@@ -36,9 +46,14 @@ class Create:
 
 @attrs.frozen
 class Update:
-    """Tell the provider what changed."""
+    """Tell the provider what changed: fields of the spec, of containers also what in them."""
 
     changed: frozenset[str]
+
+
+@attrs.frozen
+class GiveFiles:
+    """Give the provider files of volumes that changed."""
 
 
 @attrs.frozen
@@ -80,7 +95,7 @@ class Wait:
     seconds: float | None = None
 
 
-Decision = Create | Update | Delete | Lookup | Lost | Expire | Remove | Forget | Wait
+Decision = Create | Update | GiveFiles | Delete | Lookup | Lost | Expire | Remove | Forget | Wait
 
 
 def decide(record: Record, *, now: float, wall: float, enforce_deadline: bool) -> Decision:
@@ -112,10 +127,12 @@ def decide(record: Record, *, now: float, wall: float, enforce_deadline: bool) -
     if changed:
         paused = _paused(record, now)
         return paused if paused is not None else Update(changed)
-    return Wait(left)
+    return GiveFiles() if record.fresh_files else Wait(left)
 
 
 def _paused(record: Record, now: float) -> Wait | None:
+    if isinf(record.retry_at):
+        return Wait()
     return Wait(record.retry_at - now) if record.retry_at > now else None
 
 
@@ -193,16 +210,27 @@ def _changed(record: Record, pod: Json) -> frozenset[str]:
     current = Accepted.of(pod)
     changed = set()
     if current.spec != accepted.spec:
-        names = {*current.spec, *accepted.spec}
-        changed = {
-            f"spec.{name}" for name in names if current.spec.get(name) != accepted.spec.get(name)
-        }
+        before, after = accepted.spec, current.spec
+        names = {name for name in {*before, *after} if before.get(name) != after.get(name)}
+        changed = {f"spec.{name}" for name in names}
+        for name in names & {"containers", "initContainers"}:
+            changed |= _in_containers(name, before.get(name) or (), after.get(name) or ())
     if current.labels != accepted.labels:
         changed.add("metadata.labels")
     ours = record.annotations
     if _others(current.annotations, ours) != _others(accepted.annotations, ours):
         changed.add("metadata.annotations")
     return frozenset(changed)
+
+
+def _in_containers(group: str, before: Sequence[Json], after: Sequence[Json]) -> set[str]:
+    known = {one["name"]: one for one in before}
+    return {
+        f"spec.{group}[].{field}"
+        for one in after
+        for field in {*one, *known.get(one["name"], {})}
+        if one.get(field) != known.get(one["name"], {}).get(field)
+    }
 
 
 def _others(annotations: Json, ours: Json) -> Json:

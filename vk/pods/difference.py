@@ -44,13 +44,14 @@ def difference(
 
 def _conditions(old: Any, new: list[dict[str, Any]]) -> list[dict[str, Any]]:
     by_type = {one["type"]: one for one in old}
-    return [one for one in new if _differs(by_type.get(one["type"]), one)]
+    return [one for one in new if "$patch" in one or _differs(by_type.get(one["type"]), one)]
 
 
 def _differs(old: Json | None, new: Json) -> bool:
     if old is None:
         return True
-    return any((old.get(field) or None) != new[field] for field in ("status", "reason", "message"))
+    fields = ("status", "reason", "message", "observedGeneration")
+    return any((old.get(field) or None) != new[field] for field in fields if field in new)
 
 
 def _same(old: Any, new: Any) -> bool:

@@ -18,39 +18,18 @@ from typing import Any
 
 import attrs
 
-from vk.errors import InvalidInputError, VkError
+from vk.errors import InvalidInputError
 from vk.models.pod import DNS, Container, Json, Resolution
 from vk.notation.expansion import expand, referenced_names
 from vk.pods.downward import field_value, resource_value, waits_for_address
 from vk.pods.needs import objects, sources
+from vk.pods.obstacles import MissingReference, Notice
 from vk.pods.service_links import pod_links
 
-__all__ = ["MissingReference", "Notice", "resolve"]
+__all__ = ["resolve"]
 
 _EMPTY: Json = {}
 _NAME = re.compile(r"(?!\.\.)(?!\.\Z)[-._a-zA-Z][-._a-zA-Z0-9]*")
-
-
-class MissingReference(VkError):
-    """A config map, a secret or a key in one that the pod requires is not there.
-
-    ``kind`` is ConfigMap or Secret, ``key`` empty where the object itself is missing, ``reason``
-    the event's.
-    """
-
-    def __init__(self, *, kind: str, name: str, key: str, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.kind, self.name, self.key = kind, name, key
-        self.reason, self.message = reason, message
-
-
-@attrs.frozen(kw_only=True)
-class Notice:
-    """An event to write about the pod."""
-
-    type: str = "Warning"
-    reason: str
-    message: str
 
 
 def resolve(

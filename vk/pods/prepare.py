@@ -1,31 +1,28 @@
 """From an API pod to the pod that a provider gets: admitted to the node and resolved.
 
-Reads what the pod refers to; the rules themselves are pure (`admission`, `environment`, `dns`).
-Keeps account of what the node's pods request.
+Admission is pure (`admission`), `resolver` reads what the pod refers to; here is what follows where
+one of them says no. Keeps account of what the node's pods request.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
+from math import inf
 
 import attrs
 
-from vk.errors import VkError
+from vk.errors import InvalidInputError, VkError
 from vk.models.keys import PodKey
-from vk.models.node import NodeInfo
-from vk.models.pod import Json, Pod, Resolution
-from vk.pods.admission import AdmissionNode, Usage, admit
-from vk.pods.dns import resolve_dns
-from vk.pods.environment import MissingReference, Notice, resolve
-from vk.pods.needs import needs
-from vk.pods.references import References
-from vk.pods.services import Services
-from vk.provider import Emit, Provider
-from vk.settings import Settings
+from vk.models.pod import Json, Pod
+from vk.pods import daemonsets
+from vk.pods.admission import AdmissionNode, Rejection, Usage, admit, resize_problem
+from vk.pods.obstacles import MissingReference, NotReadyError, RefusedError
+from vk.pods.resolver import Resolver
+from vk.provider import Emit
 
-__all__ = ["NotReadyError", "Preparation", "RefusedError"]
+__all__ = ["Preparation"]
 
 log = logging.getLogger(__name__)
 
@@ -33,35 +30,15 @@ RETRY_MISSING = 5.0
 """Seconds until a missing config map or secret is looked for again."""
 
 
-class NotReadyError(VkError):
-    """The pod cannot start yet: something it needs is missing."""
-
-    def __init__(self, message: str, *, reason: str, retry_after: float | None) -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.retry_after = retry_after
-
-
-class RefusedError(VkError):
-    """The pod can never run on this node; ``reason`` is the kubelet's."""
-
-    def __init__(self, message: str, *, reason: str) -> None:
-        super().__init__(message)
-        self.reason = reason
-
-
 @attrs.define(eq=False, kw_only=True)
 class Preparation:
     """Admits and resolves pods."""
 
-    provider: Provider
-    settings: Settings
-    references: References
-    services: Services
-    node: Callable[[], NodeInfo]
-    labels: Callable[[], Mapping[str, str]]
+    resolver: Resolver
     emit: Emit
     _used: Usage = attrs.field(factory=Usage, init=False)
+    _told: set[str] = attrs.field(factory=set, init=False)
+    """UIDs of the DaemonSets whose pods were refused."""
 
     async def pod(self, key: PodKey, raw: Json) -> Pod:
         """Return the pod for `create_pod`, with its requests taken from the node.
@@ -69,8 +46,12 @@ class Preparation:
         Raises RefusedError, NotReadyError, or ClusterError; then nothing is taken.
         """
         with self._readable(key):
+            self._check_owner(key, raw)
             self._admit(raw)
-            pod = await self._resolved(key, raw)
+            try:
+                pod = await self._resolved(key, raw)
+            except InvalidInputError as error:
+                raise RefusedError(f"Pod was rejected: {error}", reason=error.reason) from None
             self.occupy(raw)
             return pod
 
@@ -86,58 +67,48 @@ class Preparation:
         if self._used.counts(raw):
             return
         node, used = self._admission_node(), self._used
-        rejection = admit(raw, fields=self.provider.fields, node=node, used=used)
+        rejection = admit(raw, fields=self.resolver.provider.fields, node=node, used=used)
         if rejection is not None:
             raise RefusedError(f"Pod was rejected: {rejection.message}", reason=rejection.reason)
 
     async def _resolved(self, key: PodKey, raw: Json) -> Pod:
-        if "env" not in self.provider.resolves:
-            return Pod(raw)
-        named = needs(raw)
-        maps = await self.references.config_maps(key.namespace, named.config_maps)
-        secrets = await self.references.secrets(key.namespace, named.secrets)
         try:
-            resolution, notices = self._resolve(key, raw, maps, secrets)
+            pod, notices = await self.resolver.resolve(key, raw)
         except MissingReference as missing:
             self.emit(key, "Warning", missing.reason, str(missing))
-            raise NotReadyError(
-                str(missing), reason="CreateContainerConfigError", retry_after=RETRY_MISSING
-            ) from None
+            reason = missing.reason if missing.volume else "CreateContainerConfigError"
+            raise NotReadyError(str(missing), reason=reason, retry_after=RETRY_MISSING) from None
+        except NotReadyError as error:
+            self.emit(key, "Warning", error.reason, str(error))
+            raise
         for notice in notices:
             self.emit(key, notice.type, notice.reason, notice.message)
-        return Pod(raw, resolution=resolution)
+        return pod
 
-    def occupy(self, raw: Json) -> None:
-        """Count a pod's requests; once a UID."""
-        if not self._used.counts(raw):
+    def resize_problem(self, key: PodKey, raw: Json) -> Rejection | None:
+        """Return why the node has no room for a pod's new resources."""
+        with self._readable(key):
+            return resize_problem(raw, self._admission_node(), self._used)
+
+    def _check_owner(self, key: PodKey, raw: Json) -> None:
+        """Refuse pods of DaemonSets where the operator says so; one event an owner."""
+        text = daemonsets.refusal(raw, self.resolver.settings.daemonsets)
+        if text is None:
+            return
+        owner = str((daemonsets.owner(raw) or {}).get("uid"))
+        if owner not in self._told:
+            self._told.add(owner)
+            self.emit(key, "Warning", daemonsets.REASON, text)
+        raise NotReadyError(text, reason=daemonsets.REASON, retry_after=inf)
+
+    def occupy(self, raw: Json, *, anew: bool = False) -> None:
+        """Count a pod's requests; once a UID, unless they are others now."""
+        if anew or not self._used.counts(raw):
             self._used.add(raw)
 
     def release(self, key: PodKey) -> None:
         """Give a pod's requests back; repeatable."""
         self._used.remove({"metadata": {"uid": key.uid}})
-
-    def _resolve(
-        self,
-        key: PodKey,
-        raw: Json,
-        maps: Mapping[str, Json | None],
-        secrets: Mapping[str, Json | None],
-    ) -> tuple[Resolution, list[Notice]]:
-        info = self.node()
-        return resolve(
-            raw,
-            config_maps=maps,
-            secrets=secrets,
-            links=self.services.links(key.namespace),
-            allocatable=info.allocatable or info.capacity,
-            dns=resolve_dns(
-                raw.get("spec") or {},
-                namespace=key.namespace,
-                cluster_dns=self.settings.cluster_dns or self.services.dns(),
-                cluster_domain=self.settings.cluster_domain,
-            ),
-            api_server=self.settings.pod_api_server,
-        )
 
     @contextmanager
     def _readable(self, key: PodKey) -> Iterator[None]:
@@ -157,11 +128,12 @@ class Preparation:
             raise NotReadyError(text, reason="InvalidPod", retry_after=None) from None
 
     def _admission_node(self) -> AdmissionNode:
-        info = self.node()
+        resolver, settings = self.resolver, self.resolver.settings
+        info = resolver.node()
         return AdmissionNode(
             allocatable=info.allocatable or info.capacity,
-            labels=self.labels(),
-            os=info.os or self.settings.os,
+            labels=resolver.labels(),
+            os=info.os or settings.os,
             architecture=info.architecture or "amd64",
-            taints=(*self.settings.taints, *info.taints),
+            taints=(*settings.taints, *info.taints),
         )

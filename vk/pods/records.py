@@ -13,11 +13,21 @@ from typing import Any
 import attrs
 
 from vk.aio.backoff import Backoff
+from vk.models.files import FileTree
 from vk.models.keys import PodKey
 from vk.models.pod import Json, Pod, pod_key
-from vk.models.status import PodStatus
+from vk.models.status import Condition, PodStatus
 
-__all__ = ["Accepted", "Held", "Name", "PodView", "Record", "Records", "Verdict"]
+__all__ = [
+    "Accepted",
+    "Held",
+    "Name",
+    "PodView",
+    "Record",
+    "Records",
+    "Verdict",
+    "resources_of",
+]
 
 Name = tuple[str, str]
 """Namespace and name: what the work queue serialises on."""
@@ -58,6 +68,16 @@ class Accepted:
         )
 
 
+def resources_of(pod: Json) -> dict[str, Json]:
+    """Return the resources that each container of the pod asks for, by its name."""
+    spec = pod.get("spec") or {}
+    return {
+        raw["name"]: raw.get("resources") or {}
+        for group in ("containers", "initContainers")
+        for raw in spec.get(group) or ()
+    }
+
+
 @attrs.define(eq=False)
 class Record:
     """Everything remembered about one UID. Times are of the event loop's clock."""
@@ -70,6 +90,10 @@ class Record:
     status: PodStatus | None = None
     accepted: Accepted | None = None
     observed_generation: int = 0
+    last_update: Condition | None = None
+    """What became of the last update; None: there was none."""
+    resources: dict[str, Json] = attrs.field(factory=dict)
+    """The resources that each container has, by its name, as the provider last took them."""
     verdict: Verdict | None = None
     problem: tuple[str, str] | None = None
     """Reason and message of why a pod waits for its next try."""
@@ -90,6 +114,12 @@ class Record:
     missed_at: float = 0.0
     judged: tuple[tuple[object, ...], dict[str, Any] | None] | None = None
     """The inputs of the last report, compared by identity, and the patch that they called for."""
+    files: dict[str, bytes] | None = None
+    """Digests of the files that the provider has, by volume; None: not known."""
+    fresh_files: dict[str, FileTree] = attrs.field(factory=dict, repr=False)
+    """Volumes whose files the provider does not have yet."""
+    static_files: bool = False
+    """The provider said that it does not change files."""
     annotations: dict[str, str] = attrs.field(factory=dict)
     """Annotations of ours that the pod must carry."""
 

@@ -1,13 +1,14 @@
-"""Config maps and secrets that pods name: read one by one, by name, with a short cache.
+"""Objects that pods name: read one by one, by name, each once for all who ask at the same time.
 
-Never listed or watched: the permission is a RoleBinding a namespace. One request serves all pods
-that ask at the same time.
+Never listed: the permission is a RoleBinding a namespace. Two kinds of reader: who prepares a pod
+takes what is a few seconds old, who looks for changes says how old an answer may be. For him, what
+is immutable or watched (`vk.pods.reference_watch`) holds until told otherwise.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import attrs
 
@@ -16,13 +17,23 @@ from vk.cluster.resources import CONFIG_MAPS, SECRETS, Resource
 from vk.errors import ObjectNotFoundError
 from vk.models.pod import Json
 
-__all__ = ["References"]
+__all__ = ["Reference", "References"]
 
 KEEP = 10.0
 """Seconds for which an answer is used again."""
 KEEP_ABSENT = 2.0
+UNUSED = 150.0
+"""Seconds without a use after which an answer that would still hold is dropped all the same."""
 
-_Key = tuple[str, str, str]
+Reference = tuple[str, str, str]
+"""Plural, namespace and name of an object."""
+
+
+@attrs.define
+class _Answer:
+    value: Json | None
+    read_at: float
+    used_at: float
 
 
 @attrs.define(eq=False)
@@ -30,45 +41,70 @@ class References:
     """Reads single objects. Raises ClusterError where the API server refuses."""
 
     client: Client
-    _kept: dict[_Key, tuple[float, Json | None]] = attrs.field(factory=dict, init=False)
-    _locks: dict[_Key, asyncio.Lock] = attrs.field(factory=dict, init=False)
+    watched: Callable[[str, str], bool] = lambda plural, namespace: False
+    """Whether changes of a kind of object in a namespace are told to `drop`."""
+    _kept: dict[Reference, _Answer] = attrs.field(factory=dict, init=False)
+    _locks: dict[Reference, asyncio.Lock] = attrs.field(factory=dict, init=False)
 
     async def config_map(self, namespace: str, name: str) -> Json | None:
         """Return the config map, None where there is none."""
-        return await self._get(CONFIG_MAPS, namespace, name)
+        return await self.read(CONFIG_MAPS, namespace, name)
 
     async def secret(self, namespace: str, name: str) -> Json | None:
         """Return the secret, None where there is none."""
-        return await self._get(SECRETS, namespace, name)
+        return await self.read(SECRETS, namespace, name)
 
-    async def config_maps(self, namespace: str, names: Iterable[str]) -> dict[str, Json | None]:
-        """Return several config maps by name."""
-        return {name: await self.config_map(namespace, name) for name in names}
+    async def several(
+        self, resource: Resource, namespace: str, names: Iterable[str], since: float | None = None
+    ) -> dict[str, Json | None]:
+        """Return several objects by name."""
+        return {name: await self.read(resource, namespace, name, since=since) for name in names}
 
-    async def secrets(self, namespace: str, names: Iterable[str]) -> dict[str, Json | None]:
-        """Return several secrets by name."""
-        return {name: await self.secret(namespace, name) for name in names}
+    async def read(
+        self, resource: Resource, namespace: str, name: str, *, since: float | None = None
+    ) -> Json | None:
+        """Return an object, None where there is none.
 
-    async def _get(self, resource: Resource, namespace: str, name: str) -> Json | None:
+        ``since`` is the moment of the loop's clock before which no answer is believed, unless it
+        cannot have changed; None: a few seconds ago.
+        """
         key = (resource.plural, namespace, name)
         lock = self._locks.setdefault(key, asyncio.Lock())
         async with lock:
             now = asyncio.get_running_loop().time()
             kept = self._kept.get(key)
-            if kept is not None and now < kept[0]:
-                return kept[1]
+            if kept is not None and self._holds(key, kept, now, since):
+                kept.used_at = now
+                return kept.value
             self._prune(now)
             value: Json | None
             try:
                 value = await self.client.get(resource, name, namespace=namespace)
             except ObjectNotFoundError:
                 value = None
-            self._kept[key] = (now + (KEEP if value is not None else KEEP_ABSENT), value)
+            self._kept[key] = _Answer(value, now, now)
             return value
+
+    def drop(self, reference: Reference) -> None:
+        """Forget an answer: the object has changed."""
+        self._kept.pop(reference, None)
+
+    def _holds(self, key: Reference, answer: _Answer, now: float, since: float | None) -> bool:
+        if self.watched(key[0], key[1]):
+            return True
+        if since is not None:
+            return answer.read_at >= since or _is_immutable(answer.value)
+        return now - answer.read_at < (KEEP if answer.value is not None else KEEP_ABSENT)
 
     def _prune(self, now: float) -> None:
         """Secrets are kept no longer than they are of use."""
-        for key in [key for key, (until, _) in self._kept.items() if until < now]:
-            del self._kept[key]
-            if not self._locks[key].locked():
-                del self._locks[key]
+        for key, answer in list(self._kept.items()):
+            lasting = _is_immutable(answer.value) or self.watched(key[0], key[1])
+            if now - answer.used_at > (UNUSED if lasting else KEEP):
+                del self._kept[key]
+                if not self._locks[key].locked():
+                    del self._locks[key]
+
+
+def _is_immutable(value: Json | None) -> bool:
+    return value is not None and value.get("immutable") is True

@@ -20,11 +20,15 @@ from vk.cluster.resources import PODS
 from vk.errors import ConflictError, InvalidObjectError, ObjectNotFoundError
 from vk.models.keys import PodKey
 from vk.models.pod import Json
+from vk.models.status import Condition
 from vk.models.time import now, parse_time
+from vk.pods.admission import DEFERRED
+from vk.pods.conditions import ACCEPTED
 from vk.pods.difference import difference
+from vk.pods.facts import Facts
 from vk.pods.phase import is_final
 from vk.pods.records import Held, Record
-from vk.pods.status import Facts, desired
+from vk.pods.status import desired
 from vk.provider import Emit
 
 __all__ = ["Report"]
@@ -40,6 +44,8 @@ class Report:
     emit: Emit
     started: Callable[[float], None] = lambda seconds: None
     """Told how long a pod took to start, from being made to the write that says Running."""
+    host_ips: Callable[[], tuple[str, ...]] = tuple
+    """The node's addresses."""
     written: int = 0
 
     def patch(self, record: Record) -> dict[str, Any] | None:
@@ -47,10 +53,10 @@ class Report:
         pod = record.pod
         if pod is None or not _has_news(record, pod):
             return None
-        inputs = (pod, record.status, record.verdict, record.problem, record.held)
+        inputs = (pod, *_said(record))
         if record.judged is not None and all(map(operator.is_, record.judged[0], inputs)):
             return record.judged[1]
-        patch = difference(pod, desired(pod, _facts(record, pod), now()), record.annotations)
+        patch = difference(pod, desired(pod, self._facts(record, pod), now()), record.annotations)
         record.judged = (inputs, patch)
         return patch
 
@@ -58,7 +64,7 @@ class Report:
         """Write one patch; raises ClusterError, other than that the pod is gone."""
         before, key = record.pod, record.key
         assert before is not None
-        said = (record.status, record.verdict, record.problem, record.held)
+        said = _said(record)
         try:
             pod = await self.client.patch(
                 PODS, key.name, patch, namespace=key.namespace, subresource="status"
@@ -105,6 +111,21 @@ class Report:
         record.removed = True
         log.info("pod removed", extra={"pod": str(key), "uid": key.uid})
 
+    def _facts(self, record: Record, pod: Json) -> Facts:
+        deleting = bool(pod["metadata"].get("deletionTimestamp"))
+        absent = record.held is Held.ABSENT
+        return Facts(
+            status=record.status,
+            verdict=record.verdict,
+            problem=record.problem if absent and not deleting else None,
+            gone=absent and deleting,
+            host_ips=self.host_ips(),
+            accepted=record.held is Held.PRESENT,
+            observed_generation=record.observed_generation,
+            last_update=_last_update(record, pod),
+            resources=record.resources,
+        )
+
     def _tell(self, record: Record, before: Json, written: Json) -> None:
         """Emit the kubelet's events for what the write changed."""
         olds = {
@@ -132,14 +153,21 @@ def _has_news(record: Record, pod: Json) -> bool:
     return record.held is Held.ABSENT and bool(pod["metadata"].get("deletionTimestamp"))
 
 
-def _facts(record: Record, pod: Json) -> Facts:
-    deleting = bool(pod["metadata"].get("deletionTimestamp"))
-    absent = record.held is Held.ABSENT
-    return Facts(
-        status=record.status,
-        verdict=record.verdict,
-        problem=record.problem if absent and not deleting else None,
-        gone=absent and deleting,
-        accepted=record.held is Held.PRESENT,
-        observed_generation=record.observed_generation,
+def _last_update(record: Record, pod: Json) -> Condition | None:
+    """Return what became of the last update; one that waited and is no longer asked for is over."""
+    last, accepted = record.last_update, record.accepted
+    if last is None or last.reason != DEFERRED or accepted is None:
+        return last
+    return ACCEPTED if accepted.spec == (pod.get("spec") or {}) else last
+
+
+def _said(record: Record) -> tuple[object, ...]:
+    """Return what else than the pod a report follows from; compared by identity."""
+    return (
+        record.status,
+        record.verdict,
+        record.problem,
+        record.held,
+        record.last_update,
+        record.resources,
     )

@@ -15,7 +15,6 @@ import attrs
 from vk.models.keys import PodKey
 from vk.models.pod import Json
 from vk.models.status import (
-    Condition,
     ContainerState,
     ContainerStatus,
     PodStatus,
@@ -24,29 +23,15 @@ from vk.models.status import (
     Waiting,
 )
 from vk.models.time import format_time
-from vk.pods.phase import FINAL, RANK, initialized, phase_of
-from vk.pods.records import Verdict
+from vk.pods.conditions import conditions
+from vk.pods.facts import Facts
+from vk.pods.phase import FINAL, RANK, phase_of
 
-__all__ = ["LOST", "Facts", "desired"]
+__all__ = ["LOST", "desired"]
 
 _NO_KEY = PodKey("", "", "")
 
 LOST = Terminated(137, "ContainerStatusUnknown", "the outcome of the container is not known")
-
-
-@attrs.frozen(kw_only=True)
-class Facts:
-    """What a pod's status follows from, beside the API object."""
-
-    status: PodStatus | None = None
-    verdict: Verdict | None = None
-    problem: tuple[str, str] | None = None
-    """Reason and message of a pod that is not at the provider yet."""
-    gone: bool = False
-    """The provider holds nothing any more, and the pod is to end."""
-    accepted: bool = False
-    """The provider has the pod, or had it."""
-    observed_generation: int = 0
 
 
 def desired(pod: Json, facts: Facts, now: datetime) -> dict[str, Any]:
@@ -68,16 +53,20 @@ def desired(pod: Json, facts: Facts, now: datetime) -> dict[str, Any]:
     phase, reason, message = _phase(spec, old, status, facts, deleting=deleting)
     result: dict[str, Any] = {"phase": phase, "reason": reason or None, "message": message or None}
     if facts.verdict is None or facts.verdict.ran:
-        result["containerStatuses"] = _render_all(containers, spec.get("containers"), phase)
-        if inits:
-            result["initContainerStatuses"] = _render_all(inits, spec.get("initContainers"), phase)
+        for field, group, found in (
+            ("containerStatuses", "containers", containers),
+            ("initContainerStatuses", "initContainers", inits),
+            ("ephemeralContainerStatuses", "ephemeralContainers", status.ephemeral_containers),
+        ):
+            if found or group == "containers":
+                result[field] = _render_all(found, spec.get(group), phase, facts)
     if facts.accepted and not old.get("startTime"):
         result["startTime"] = format_time(now)
     _addresses(result, "podIP", status.pod_ips)
-    _addresses(result, "hostIP", status.host_ips)
+    _addresses(result, "hostIP", status.host_ips or (facts.host_ips if facts.accepted else ()))
     if facts.observed_generation and pod["metadata"].get("generation"):
         result["observedGeneration"] = facts.observed_generation
-    result["conditions"] = _conditions(pod, spec, status, phase, facts, now)
+    result["conditions"] = conditions(pod, spec, status, phase, facts, now)
     return result
 
 
@@ -166,9 +155,22 @@ def _render_all(
     statuses: Sequence[ContainerStatus],
     specs: Sequence[Json] | None,
     phase: str,
+    facts: Facts,
 ) -> list[dict[str, Any]]:
     images = {raw["name"]: raw.get("image") or "" for raw in specs or ()}
-    return [_render(status, images.get(status.name, ""), phase) for status in statuses]
+    return [
+        _render(status, images.get(status.name, ""), phase)
+        | _resources(facts.resources.get(status.name) or {})
+        for status in statuses
+    ]
+
+
+def _resources(found: Json) -> dict[str, Any]:
+    """Say what the container has; nothing where it asked for nothing."""
+    given = {name: dict(found[name]) for name in ("limits", "requests") if found.get(name)}
+    requests = given.get("requests")
+    result: dict[str, Any] = {"resources": given} if given else {}
+    return result | ({"allocatedResources": requests} if requests else {})
 
 
 def _render(status: ContainerStatus, image: str, phase: str) -> dict[str, Any]:
@@ -181,7 +183,7 @@ def _render(status: ContainerStatus, image: str, phase: str) -> dict[str, Any]:
         "state": _render_state(status.state),
         "lastState": _render_state(status.last_state) if status.last_state else {},
         "ready": ready,
-        "started": running,
+        "started": running and status.started is not False,
         "restartCount": status.restart_count or 0,
         "image": image if status.image is None else status.image,
         "imageID": status.image_id,
@@ -220,81 +222,3 @@ def _addresses(result: dict[str, Any], field: str, ips: Sequence[str]) -> None:
     if ips:  # an empty answer never takes an address away
         result[field] = ips[0]
         result[field + "s"] = [{"ip": ip} for ip in ips]
-
-
-def _conditions(
-    pod: Json, spec: Json, status: PodStatus, phase: str, facts: Facts, now: datetime
-) -> list[dict[str, Any]]:
-    rejected = facts.verdict is not None and not facts.verdict.ran
-    if rejected:
-        return []
-    old = {one["type"]: one for one in (pod.get("status") or {}).get("conditions") or ()}
-    conditions = _standard(pod, spec, status, phase, facts)
-    given = {one.type: one for one in status.conditions}
-    return [
-        _render_condition(given.get(one.type, one), old.get(one.type), now)
-        for one in {**conditions, **given}.values()
-        if one.type != "PodScheduled" or old.get("PodScheduled") is None
-    ]
-
-
-def _standard(
-    pod: Json, spec: Json, status: PodStatus, phase: str, facts: Facts
-) -> dict[str, Condition]:
-    placed = facts.accepted and phase != "Pending"
-    waits = [one.name for one in status.containers if not _is_ready(one)]
-    reason, message = "", ""
-    if phase == "Succeeded":
-        reason = "PodCompleted"
-    elif phase == "Failed":
-        reason = "PodFailed"
-    elif facts.problem is not None:
-        reason, message = facts.problem
-    elif waits:
-        reason, message = "ContainersNotReady", f"containers with unready status: {waits}"
-    initial = phase == "Succeeded" or initialized(spec, status.init_containers)
-    ready = not reason
-    gates = ready and _gates_open(pod, spec)
-    return {
-        "PodScheduled": Condition(type="PodScheduled", status="True"),
-        "PodReadyToStartContainers": Condition(
-            type="PodReadyToStartContainers", status=str(placed and phase not in FINAL)
-        ),
-        "Initialized": Condition(
-            type="Initialized",
-            status=str(initial),
-            reason="" if initial else "ContainersNotInitialized",
-        ),
-        "ContainersReady": Condition(
-            type="ContainersReady", status=str(ready), reason=reason, message=message
-        ),
-        "Ready": Condition(
-            type="Ready",
-            status=str(gates),
-            reason=reason if gates or not ready else "ReadinessGatesNotReady",
-            message=message,
-        ),
-    }
-
-
-def _is_ready(status: ContainerStatus) -> bool:
-    return isinstance(status.state, Running) and status.ready is not False
-
-
-def _gates_open(pod: Json, spec: Json) -> bool:
-    conditions = (pod.get("status") or {}).get("conditions") or ()
-    true = {one["type"] for one in conditions if one.get("status") == "True"}
-    return all(gate["conditionType"] in true for gate in spec.get("readinessGates") or ())
-
-
-def _render_condition(condition: Condition, old: Json | None, now: datetime) -> dict[str, Any]:
-    same = old is not None and old.get("status") == condition.status
-    since = condition.last_transition or now
-    return {
-        "type": condition.type,
-        "status": condition.status,
-        "reason": condition.reason or None,
-        "message": condition.message or None,
-        "lastProbeTime": None,
-        "lastTransitionTime": old.get("lastTransitionTime") if same and old else format_time(since),
-    }

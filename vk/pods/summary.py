@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from math import inf
 from typing import Any
 
 from vk.models.time import format_time
@@ -42,7 +43,7 @@ def _entry(record: Record, now: float, wall: datetime) -> dict[str, Any]:
     if reason:
         entry |= {"reason": reason, "message": message}
     waits = bool(reason) or record.failed_delete or record.held is Held.UNCERTAIN
-    if waits and record.retry_at > now and record.verdict is None:
+    if waits and now < record.retry_at < inf and record.verdict is None:
         entry["nextTry"] = format_time(wall + timedelta(seconds=record.retry_at - now))
     return entry
 

@@ -20,82 +20,20 @@ import socket
 import ssl
 import subprocess
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from http.client import HTTPSConnection
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import attrs
 
 from vk.devcluster.certificates import Authority, KeyPair
+from vk.testing.programs import CommandError, Program, eventually
 
 __all__ = ["ASSETS", "CommandError", "ControlPlane", "eventually"]
 
 ASSETS = "KUBEBUILDER_ASSETS"
 """The environment variable that names the folder of etcd, kube-apiserver, kubectl, ..."""
-
-T = TypeVar("T")
-
-
-class CommandError(Exception):
-    """A program of the control plane failed; the text ends with what it wrote last."""
-
-
-def eventually(probe: Callable[[], T], what: str, *, timeout: float = 60.0) -> T:
-    """Call ``probe`` until it returns something true, and return that.
-
-    A CommandError or OSError of it counts as not yet. Raises AssertionError after ``timeout``
-    seconds, which names ``what`` and the last answer.
-    """
-    deadline = time.monotonic() + timeout
-    while True:
-        last: object
-        try:
-            answer = probe()
-            if answer:
-                return answer
-            last = answer
-        except (CommandError, OSError) as error:
-            last = error
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {timeout:g} s: {what}; last: {last}")
-        time.sleep(0.1)
-
-
-@attrs.define
-class _Program:
-    """One child process with a log file; ended by its id."""
-
-    command: Sequence[str]
-    log: Path
-    _process: subprocess.Popen[bytes] | None = attrs.field(default=None, init=False)
-
-    def start(self) -> None:
-        """Start the program; its output is added to the log."""
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
-
-    def check(self) -> None:
-        """Raise RuntimeError when the program has ended."""
-        code = self._process.poll() if self._process else None
-        if code is not None:
-            tail = self.log.read_text(errors="replace")[-2000:]
-            raise RuntimeError(f"{self.command[0]} ended with {code}; its log:\n{tail}")
-
-    def stop(self) -> None:
-        """End the program and wait for that; repeatable."""
-        process, self._process = self._process, None
-        if process is None:
-            return
-        process.terminate()
-        try:
-            process.wait(3.0)  # an API server waits up to a minute for its watchers to leave
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 @attrs.define(eq=False)
@@ -116,7 +54,7 @@ class ControlPlane:
     folder: Path = attrs.field(init=False)
     url: str = attrs.field(init=False)
     """Address of the API server."""
-    _programs: dict[str, _Program] = attrs.field(factory=dict, init=False)
+    _programs: dict[str, Program] = attrs.field(factory=dict, init=False)
     _ports: dict[str, int] = attrs.field(init=False)
     _authority: Authority = attrs.field(init=False)
 
@@ -202,7 +140,7 @@ class ControlPlane:
                 self._wait(name, "/healthz")
 
     def _run(self, name: str, flags: Sequence[str]) -> None:
-        program = _Program((str(self.assets / name), *flags), self.folder / f"{name}.log")
+        program = Program((str(self.assets / name), *flags), self.folder / f"{name}.log")
         self._programs[name] = program
         program.start()
 
@@ -242,6 +180,7 @@ class ControlPlane:
 
     def _api_flags(self, serving: KeyPair, tokens: KeyPair) -> list[str]:
         kubelet = self._authority.client("kubelet", user="kubelet", groups=["system:masters"])
+        proxy = self._authority.client("front-proxy", user="front-proxy-client")
         return [
             f"--etcd-servers=http://127.0.0.1:{self._ports['etcd']}",
             *self._serving_flags("kube-apiserver", serving),
@@ -258,6 +197,14 @@ class ControlPlane:
             f"--kubelet-client-certificate={kubelet.certificate}",
             f"--kubelet-client-key={kubelet.key}",
             "--kubelet-preferred-address-types=InternalIP,Hostname",
+            f"--requestheader-client-ca-file={self.certificate_authority}",
+            "--requestheader-allowed-names=front-proxy-client",
+            "--requestheader-username-headers=X-Remote-User",
+            "--requestheader-group-headers=X-Remote-Group",
+            "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+            f"--proxy-client-cert-file={proxy.certificate}",
+            f"--proxy-client-key-file={proxy.key}",
+            "--enable-aggregator-routing=true",  # nothing routes a Service's address here
         ]
 
     def _controller_flags(self, serving: KeyPair, tokens: KeyPair) -> list[str]:

@@ -19,6 +19,7 @@ import attrs
 
 import vk
 from vk_providers.mock.config import MockConfig
+from vk_providers.mock.files import PodFiles
 from vk_providers.mock.logs import Log
 from vk_providers.mock.scenario import KILLED, PREFIX, Scenario
 from vk_providers.mock.state import Addresses, StateFile
@@ -42,6 +43,10 @@ class MockProvider(vk.Provider):
             "spec.initContainers[].restartPolicy",
             "spec.restartPolicy",
             "spec.terminationGracePeriodSeconds",
+            "spec.volumes[].configMap",
+            "spec.volumes[].downwardAPI",
+            "spec.volumes[].projected",
+            "spec.volumes[].secret",
         ),
         ignored={
             "spec.containers[].args": "no process runs that could be given arguments",
@@ -50,12 +55,13 @@ class MockProvider(vk.Provider):
             "spec.containers[].envFrom": "no process runs that could read a variable",
             "spec.containers[].image": "no process runs, so nothing is pulled",
             "spec.ephemeralContainers": "no process runs that could be looked into",
-            "spec.volumes": "no process runs that could read a file",
+            "spec.volumes": "no process runs that could use a disk",
         },
         unlisted="ignored",
     )
 
     _workloads: dict[str, Workload] = attrs.field(factory=dict, init=False)
+    _files: dict[str, PodFiles] = attrs.field(factory=dict, init=False)
     _failures: dict[str, int] = attrs.field(factory=dict, init=False)
     _timers: dict[str, asyncio.TimerHandle] = attrs.field(factory=dict, init=False)
     _changes: vk.Latest[str, vk.PodChange] = attrs.field(factory=vk.Latest, init=False)
@@ -125,12 +131,21 @@ class MockProvider(vk.Provider):
                 self._addresses.release(ip)
                 raise
         self._workloads[pod.key.uid] = workload
+        self._files[pod.key.uid] = PodFiles.of(pod)
         self._set_timer(workload, now)
         return workload.status(now)
 
     async def update_pod(self, pod: vk.Pod, changed: Collection[str]) -> vk.PodStatus:
         """Accept any change; the scenario stays the one that the pod was created with."""
         return self._find(pod.key).status(self._now())
+
+    async def update_files(self, key: vk.PodKey, volume: str, files: vk.FileTree) -> None:
+        """Keep them for ``cat`` and ``ls``. A state file does not: the core gives them again."""
+        self._find(key)
+        if key.uid not in self._files and key.uid in self.context.pods:
+            self._files[key.uid] = PodFiles.of(self.context.pods[key.uid])
+        if key.uid in self._files:
+            self._files[key.uid].volumes[volume] = files
 
     async def delete_pod(self, key: vk.PodKey, *, grace_period: float) -> vk.PodStatus:
         """End the pod at once: with exit code 0, or 137 where there is no time to stop."""
@@ -169,10 +184,15 @@ class MockProvider(vk.Provider):
         return log.read(options, self._seconds(workload, run))
 
     async def exec(self, container: vk.ContainerKey, command: Sequence[str], io: vk.ExecIO) -> int:
-        """Say that nothing is run, and give back stdin; at the container's end it is killed."""
+        """Say that nothing is run, and give back stdin; at the container's end it is killed.
+
+        ``cat`` and ``ls`` of files in volumes print what a container would find there.
+        """
         workload, run = self._running(container)
         until = killed(self._seconds(workload, run))
-        return await first(execute(container, command, io), until)
+        files = self._files.get(container.pod.uid)
+        shown = None if files is None else files.answer(container.name, command)
+        return await first(execute(container, command, io, shown), until)
 
     async def attach(self, container: vk.ContainerKey, io: vk.ExecIO) -> None:
         """Show what the container writes from now on, and give back stdin."""
@@ -237,6 +257,7 @@ class MockProvider(vk.Provider):
         if self._file is not None:
             self._file.deleted(workload)
         del self._workloads[uid]
+        self._files.pop(uid, None)
         self._addresses.release(workload.ip)
         self._changes.discard(uid)
         if timer := self._timers.pop(uid, None):

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import TypeVar
 
 import vk
+from vk_providers.mock.files import Answer
 from vk_providers.mock.scenario import KILLED
 
 __all__ = ["attach", "execute", "first", "killed", "serve"]
@@ -22,9 +23,17 @@ _EXIT = re.compile(r"exit (\d{1,3})", re.ASCII)
 _LEAVE = re.compile(rb"[\x03\x04]")  # Ctrl-C, Ctrl-D
 
 
-async def execute(container: vk.ContainerKey, command: Sequence[str], io: vk.ExecIO) -> int:
-    """Run no command. ``exit N``, also by way of ``sh -c``, gives N; others echo and give 0."""
+async def execute(
+    container: vk.ContainerKey, command: Sequence[str], io: vk.ExecIO, shown: Answer | None
+) -> int:
+    """Run no command, but print what is ``shown`` by one.
+
+    ``exit N``, also by way of ``sh -c``, gives N; others echo and give 0.
+    """
     await _tell(io, f"simulated: nothing runs in container {container}, so the command was not run")
+    if shown is not None:
+        await _print(io, shown)
+        return shown.exit_code
     words = command[2] if len(command) == 3 and command[1] == "-c" else " ".join(command)
     if found := _EXIT.fullmatch(words):
         return int(found[1]) % 256
@@ -75,6 +84,15 @@ async def _tell(io: vk.ExecIO, text: str) -> None:
     writer = io.stderr or io.stdout  # stdout alone stays what a pipe expects
     if writer is not None:
         await writer.write(_shown(io, f"{text}{leave}\n".encode()))
+
+
+async def _print(io: vk.ExecIO, shown: Answer) -> None:
+    for writer, data in (
+        (io.stdout, shown.stdout),
+        (io.stderr or io.stdout, shown.stderr.encode()),
+    ):
+        if writer is not None and data:
+            await writer.write(_shown(io, data))
 
 
 async def _show(io: vk.ExecIO, log: AsyncIterator[bytes]) -> None:

@@ -14,7 +14,8 @@ __all__ = ["FIELDS"]
 _BUBBLEWRAP = "honoured where bubblewrap isolates pods, else the machine's own"
 _NO_SANDBOX = "a process has the rights of its user; this provider is not a sandbox"
 _NO_CGROUPS = "counted by the scheduler and at admission; nothing holds a process to it"
-_VOLUME = "this provider mounts emptyDir volumes only"
+_VOLUME = "this provider mounts emptyDir, volumes of files, and claims for folders of the machine"
+_NOT_RESOLVED = "vk does not resolve this source"
 _ONE_SPACE = "each container has a process space of its own, or none where it is not isolated"
 
 _VOLUMES = (
@@ -23,10 +24,7 @@ _VOLUMES = (
     "azureFile",
     "cephfs",
     "cinder",
-    "configMap",
     "csi",
-    "downwardAPI",
-    "ephemeral",
     "fc",
     "flexVolume",
     "flocker",
@@ -37,19 +35,18 @@ _VOLUMES = (
     "image",
     "iscsi",
     "nfs",
-    "persistentVolumeClaim",
     "photonPersistentDisk",
     "portworxVolume",
     "quobyte",
     "rbd",
     "scaleIO",
-    "secret",
     "storageos",
     "vsphereVolume",
 )
 
 FIELDS = vk.FieldTable(
     honoured=(
+        "spec.automountServiceAccountToken",
         "spec.containers[].args",
         "spec.containers[].command",
         "spec.containers[].env",
@@ -81,11 +78,20 @@ FIELDS = vk.FieldTable(
         "spec.securityContext.runAsUser",
         "spec.securityContext.supplementalGroups",
         "spec.terminationGracePeriodSeconds",
+        "spec.volumes[].configMap",
+        "spec.volumes[].downwardAPI",
         "spec.volumes[].emptyDir",
+        "spec.volumes[].ephemeral",
+        "spec.volumes[].persistentVolumeClaim",
+        "spec.volumes[].projected",
+        "spec.volumes[].secret",
     ),
+    changed={
+        "spec.hostAliases": _BUBBLEWRAP,
+        "spec.hostname": _BUBBLEWRAP,
+    },
     ignored={
         "spec.activeDeadlineSeconds": "vk itself keeps it, for every provider",
-        "spec.automountServiceAccountToken": "no token is mounted",
         "spec.containers[].imagePullPolicy": "nothing is pulled: images are folders of the machine",
         "spec.containers[].ports": "a name for probes; the process opens the ports itself",
         "spec.containers[].resizePolicy": _NO_CGROUPS,
@@ -94,8 +100,6 @@ FIELDS = vk.FieldTable(
         "spec.containers[].volumeMounts[].mountPropagation": "nothing mounts in a volume",
         "spec.dnsConfig": "processes use the machine's resolver",
         "spec.dnsPolicy": "processes use the machine's resolver",
-        "spec.hostAliases": _BUBBLEWRAP,
-        "spec.hostname": _BUBBLEWRAP,
         "spec.imagePullSecrets": "nothing is pulled: images are folders of the machine",
         "spec.overhead": _NO_CGROUPS,
         "spec.resources": _NO_CGROUPS,
@@ -105,7 +109,6 @@ FIELDS = vk.FieldTable(
         "spec.subdomain": "the name of the pod stays short",
         "spec.volumes[].emptyDir.medium": "volumes lie in the state folder",
         "spec.volumes[].emptyDir.sizeLimit": "nothing limits a volume",
-        "spec.volumes[].projected": "not mounted, since API servers add one to almost every pod",
     },
     refused={
         "spec.containers[].livenessProbe.grpc": "gRPC probes are not supported",
@@ -115,14 +118,14 @@ FIELDS = vk.FieldTable(
         "spec.containers[].startupProbe.grpc": "gRPC probes are not supported",
         "spec.containers[].securityContext.privileged": "no process gets more rights than vk has",
         "spec.containers[].volumeDevices": "there are no block devices",
-        "spec.containers[].volumeMounts[].subPath": "volumes are mounted as a whole",
-        "spec.containers[].volumeMounts[].subPathExpr": "volumes are mounted as a whole",
         "spec.ephemeralContainers": "containers cannot be added to a pod that runs",
         "spec.hostIPC": _ONE_SPACE,
         "spec.hostPID": _ONE_SPACE,
         "spec.hostUsers=false": "there are no user namespaces for pods",
         "spec.resourceClaims": "there are no devices to claim",
         "spec.shareProcessNamespace": _ONE_SPACE,
+        "spec.volumes[].projected.sources[].clusterTrustBundle": _NOT_RESOLVED,
+        "spec.volumes[].projected.sources[].podCertificate": _NOT_RESOLVED,
         **{f"spec.volumes[].{kind}": _VOLUME for kind in _VOLUMES},
     },
 )

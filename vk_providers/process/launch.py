@@ -10,8 +10,8 @@ volumes in VK_VOLUMES, and the file of its termination message in VK_TERMINATION
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -23,8 +23,9 @@ from vk_providers.process.images import command_line, find_image
 from vk_providers.process.isolation import Bubblewrap, own_folders
 from vk_providers.process.mounts import Mount
 from vk_providers.process.plan import ContainerPlan, Plan
+from vk_providers.process.volumes import Volumes, normal
 
-__all__ = ["Launch"]
+__all__ = ["VOLUMES", "Launch"]
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _MESSAGE = "/dev/termination-log"
@@ -33,6 +34,9 @@ _HOSTS = """\
 ::1\tlocalhost ip6-localhost ip6-loopback
 """
 _MACHINE = Path("/")
+
+VOLUMES = "volumes"
+"""The folder of a pod's volumes in its files folder."""
 
 
 @attrs.frozen(kw_only=True)
@@ -50,9 +54,9 @@ class Launch:
 
     def plan(self) -> Plan:
         """Return the plan. Raises InvalidInputError for a pod that cannot run here; repeatable."""
+        self._volumes.make()
         containers = [self._container(each, initial=True) for each in self.pod.init_containers]
         containers += [self._container(each, initial=False) for each in self.pod.containers]
-        self._make_volumes()
         (self.files / "hosts").write_text(self._hosts(), encoding="utf-8")
         (self.files / "hosts").chmod(0o644)
         return Plan(
@@ -63,6 +67,10 @@ class Launch:
             log_files=self.config.log_files,
             containers=containers,
         )
+
+    @property
+    def _volumes(self) -> Volumes:
+        return Volumes(pod=self.pod, folder=self.files / VOLUMES)
 
     @property
     def hostname(self) -> str:
@@ -83,14 +91,17 @@ class Launch:
             if root != _MACHINE:
                 text = f"image {container.image!r} has a root folder, which needs bubblewrap"
                 raise vk.InvalidInputError(text, reason="NotIsolated")
-            extra = {"VK_VOLUMES": str(self._volume("")), "VK_TERMINATION_MESSAGE": str(message)}
-            folder = self._on_machine(container.raw, wanted)
+            extra = {
+                "VK_VOLUMES": str(self.files / VOLUMES),
+                "VK_TERMINATION_MESSAGE": str(message),
+            }
+            folder = self._volumes.on_machine(container, wanted) if wanted else str(self.files)
             return attrs.evolve(plan, env={**env, **extra, **container.env}, cwd=folder)
-        wrapped = self._isolated(self.isolation, container.raw, root, who, wanted or "/")
+        wrapped = self._isolated(self.isolation, container, root, who, wanted or "/")
         return attrs.evolve(plan, env={**env, **container.env}, **wrapped)
 
     def _isolated(
-        self, isolation: Bubblewrap, raw: Mapping[str, Any], root: Path, who: Account, folder: str
+        self, isolation: Bubblewrap, container: vk.Container, root: Path, who: Account, folder: str
     ) -> dict[str, Any]:
         if who.uid not in (None, os.geteuid()) and isolation.refused_users:
             text = f"no other user can have isolated processes: {isolation.refused_users}"
@@ -98,14 +109,14 @@ class Launch:
         return {
             "wrap": isolation.wrap(
                 root=root,
-                mounts=list(self._mounts(raw, root)),
+                mounts=list(self._mounts(container, root)),
                 hostname=self.hostname,
                 working_dir=folder,
             ),
             "exec_wrap": isolation.exec_wrap(own_user=not who.is_root),
         }
 
-    def _mounts(self, raw: Mapping[str, Any], root: Path) -> Iterator[Mount]:
+    def _mounts(self, container: vk.Container, root: Path) -> Iterator[Mount]:
         covered = any(self.config.folder.is_relative_to(each.target) for each in own_folders())
         if root == _MACHINE and not covered:  # what other pods have there is nobody's business
             yield Mount(target=str(self.config.folder), option="--tmpfs", mode="0700")
@@ -113,50 +124,9 @@ class Launch:
         if os.path.exists(resolver):
             yield Mount(target="/etc/resolv.conf", option="--ro-bind", source=resolver)
         yield Mount(target="/etc/hosts", option="--ro-bind", source=str(self.files / "hosts"))
-        for mount in sorted(_volume_mounts(raw), key=lambda each: str(each["mountPath"])):
-            if mount["name"] in self._volumes():
-                yield Mount(
-                    target=_normal(mount["mountPath"]),
-                    option="--ro-bind" if mount.get("readOnly") else "--bind",
-                    source=str(self._volume(mount["name"])),
-                )
-        path = _normal(raw.get("terminationMessagePath") or _MESSAGE)
-        yield Mount(target=path, option="--bind", source=str(self._message_file(raw["name"])))
-
-    def _on_machine(self, raw: Mapping[str, Any], folder: str) -> str:
-        """Return the working directory of a container that is not isolated."""
-        if not folder:
-            return str(self.files)
-        wanted = PurePosixPath(_normal(folder))
-        for mount in _volume_mounts(raw):
-            target = PurePosixPath(_normal(mount["mountPath"]))
-            if mount["name"] in self._volumes() and wanted.is_relative_to(target):
-                return str(self._volume(mount["name"]) / wanted.relative_to(target))
-        return folder
-
-    def _volumes(self) -> set[str]:
-        """Return the names of the pod's emptyDir volumes; raises InvalidInputError for others."""
-        found = set()
-        for volume in self.pod.spec.get("volumes") or ():
-            if volume.get("emptyDir") is not None:
-                found.add(volume["name"])
-            elif volume.get("projected") is None:
-                text = f"volume {volume['name']!r}: this provider mounts emptyDir volumes only"
-                raise vk.InvalidInputError(text, reason="UnsupportedVolume")
-        return found
-
-    def _make_volumes(self) -> None:
-        group = (self.pod.spec.get("securityContext") or {}).get("fsGroup")
-        self._volume("").mkdir(mode=0o711, exist_ok=True)
-        self._volume("").chmod(0o711)
-        for name in self._volumes():
-            self._volume(name).mkdir(exist_ok=True)
-            if group is not None:
-                os.chown(self._volume(name), -1, group)
-            self._volume(name).chmod(0o777 if group is None else 0o2777)
-
-    def _volume(self, name: str) -> Path:
-        return self.files / "volumes" / name
+        yield from self._volumes.mounts(container)
+        path = normal(container.raw.get("terminationMessagePath") or _MESSAGE)
+        yield Mount(target=path, option="--bind", source=str(self._message_file(container.name)))
 
     def _message_file(self, container: str) -> Path:
         """Make the file of a container's termination message, which any user can write."""
@@ -180,11 +150,3 @@ def _machine_hosts() -> str:
         return Path("/etc/hosts").read_text(errors="replace").rstrip("\n") + "\n"
     except OSError:
         return _HOSTS
-
-
-def _volume_mounts(raw: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return list(raw.get("volumeMounts") or ())
-
-
-def _normal(path: str) -> str:
-    return os.path.normpath(f"/{path.lstrip('/')}")

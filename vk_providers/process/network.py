@@ -32,6 +32,8 @@ __all__ = ["Network", "socket_in"]
 _NAMESPACES = Path("/run/netns")
 _LINKS = Path("/sys/class/net")
 _CLONE_NEWNET = 0x40000000
+_MISSING = ("Cannot find device", "No such file or directory")
+"""What iproute2 says of a link and of a namespace that is not there."""
 
 
 @attrs.define(eq=False)
@@ -74,9 +76,9 @@ class Network:
         return ip
 
     async def remove(self, uid: str) -> None:
-        """Take namespace and address back; repeatable."""
+        """Take namespace and address back; repeatable, also while another call does the same."""
         if self.namespace(uid).exists():
-            await _ip("netns", "delete", self.namespace(uid).name)
+            await _ip("netns", "delete", self.namespace(uid).name, missing_ok=True)
         link = self._link(uid)
         if _link_exists(link):  # else it went with the namespace
             await _ip("link", "delete", link, missing_ok=True)
@@ -186,7 +188,7 @@ async def _ip(*arguments: str, lines: Sequence[str] = (), missing_ok: bool = Fal
     )
     said, wrong = await process.communicate("".join(f"{line}\n" for line in lines).encode())
     text = wrong.decode(errors="replace").strip()
-    if process.returncode and not (missing_ok and "Cannot find device" in text):
+    if process.returncode and not (missing_ok and any(each in text for each in _MISSING)):
         raise vk.TemporaryError(f"ip {' '.join(arguments)}: {text or process.returncode}")
     return said.decode()
 

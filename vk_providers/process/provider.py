@@ -35,6 +35,9 @@ _UNNOTICED = frozenset(
     {"metadata.annotations", "metadata.labels", "spec.activeDeadlineSeconds", "spec.tolerations"}
 )
 """What may change without a process noticing."""
+_RESOURCES = frozenset({"spec.containers[].resources", "spec.initContainers[].resources"})
+"""Counted at admission; nothing holds a process to them, so nothing needs to be done."""
+_CONTAINERS = _RESOURCES | {"spec.containers", "spec.initContainers"}
 _AGAIN = 5.0
 """Seconds until a pod is followed again after something unexpected."""
 
@@ -109,11 +112,17 @@ class ProcessProvider(vk.Provider):
 
     async def update_pod(self, pod: vk.Pod, changed: Collection[str]) -> vk.PodStatus:
         """Accept what no process notices; anything else would need new processes."""
-        impossible = sorted(set(changed) - _UNNOTICED)
+        inside = {name for name in changed if "[]" in name}
+        unnoticed = _UNNOTICED | (_CONTAINERS if inside and inside <= _RESOURCES else set())
+        impossible = sorted(set(changed) - unnoticed)
         if impossible:
             text = f"{', '.join(impossible)} of a pod cannot change once its processes run"
             raise vk.UnsupportedError(text)
         return self._status(self._get(pod.key))
+
+    async def update_files(self, key: vk.PodKey, volume: str, files: vk.FileTree) -> None:
+        """Write a volume's files anew, all at one moment; processes see them at once."""
+        await self._site.update_files(self._get(key).identity.key.uid, volume, files)
 
     async def delete_pod(self, key: vk.PodKey, *, grace_period: float) -> vk.PodStatus:
         """Ask the pod to end; one that has ended is removed, with its logs."""
@@ -161,14 +170,17 @@ class ProcessProvider(vk.Provider):
         self, container: vk.ContainerKey, command: Sequence[str], io: vk.ExecIO
     ) -> int | None:
         """Run a command in a container; None where the supervisor died before it ended."""
-        link = await self._get(container.pod).connected_alive()
-        session = await link.exec(container.name, command, tty=io.tty, stdin=io.stdin is not None)
+        tty, stdin = io.tty, io.stdin is not None
+        session = await self._get(container.pod).session(
+            lambda link: link.exec(container.name, command, tty=tty, stdin=stdin)
+        )
         return await relay_session(session, io)
 
     async def attach(self, container: vk.ContainerKey, io: vk.ExecIO) -> None:
         """Join a container's own process."""
-        link = await self._get(container.pod).connected_alive()
-        session = await link.attach(container.name, stdin=io.stdin is not None)
+        session = await self._get(container.pod).session(
+            lambda link: link.attach(container.name, stdin=io.stdin is not None)
+        )
         await relay_session(session, io)
 
     async def port_forward(self, key: vk.PodKey, port: int, stream: vk.ByteStream) -> None:

@@ -19,7 +19,7 @@ from vk_providers.process import machine
 from vk_providers.process.config import ProcessConfig
 from vk_providers.process.folders import Folders, Identity
 from vk_providers.process.isolation import Bubblewrap, find
-from vk_providers.process.launch import Launch
+from vk_providers.process.launch import VOLUMES, Launch
 from vk_providers.process.link import start_supervisor
 from vk_providers.process.network import Network, socket_in
 from vk_providers.process.wire import is_running, last_report
@@ -112,8 +112,19 @@ class Site:
         )
         wrap = self._network.wrap(uid) if self._network and identity.own_network else ()
         folder = self._folders.pod(uid)
-        link = await start_supervisor(folder, launch.plan(), wrap=wrap)
+        plan = await asyncio.to_thread(launch.plan)  # it writes files
+        link = await start_supervisor(folder, plan, wrap=wrap)
         return Workload(identity, folder, self.host_ip, link)
+
+    async def update_files(self, uid: str, volume: str, files: vk.FileTree) -> None:
+        """Write a volume's files anew; raises NotFoundError where the pod's folder is gone."""
+        folder = self._folders.files(uid) / VOLUMES / volume
+        if not folder.is_dir():
+            raise vk.NotFoundError(f"volume {volume!r} of pod {uid} is not there")
+        try:
+            await asyncio.to_thread(vk.write_files, folder, files)
+        except OSError as error:
+            raise vk.TemporaryError(f"volume {volume!r}: {error}") from error
 
     async def release(self, uid: str) -> None:
         """Give back network and volumes of a pod that has ended."""

@@ -11,7 +11,7 @@ is left that could restart it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from vk_providers.process.folders import Identity
 from vk_providers.process.link import Link, LinkClosed, connect
 from vk_providers.process.log_entries import Stream
 from vk_providers.process.logs import read_log
+from vk_providers.process.session import Session
 from vk_providers.process.wire import PodEvent, Report, is_running, last_report
 
 __all__ = ["Workload"]
@@ -97,11 +98,15 @@ class Workload:
                     raise vk.TemporaryError(f"pod {self.identity.key} does not run") from error
             return self.link
 
-    async def connected_alive(self) -> Link:
-        """Return the link; raises InvalidInputError where the pod has ended."""
-        if self.over or (self.report is not None and self.report.ended):
-            raise vk.InvalidInputError(f"pod {self.identity.key} has ended")
-        return await self.connected()
+    async def session(self, ask: Callable[[Link], Awaitable[Session]]) -> Session:
+        """Open what ``ask`` asks for; raises InvalidInputError where the pod has ended."""
+        self._refuse_the_ended()
+        try:
+            return await ask(await self.connected())
+        except vk.TemporaryError:
+            self.refresh()
+            self._refuse_the_ended()  # just now
+            raise
 
     async def follow(self, changed: Callable[[], None], tell: Callable[[PodEvent], None]) -> None:
         """Keep `report` the newest, until the pod is over; ``changed`` is called after each change.
@@ -142,6 +147,10 @@ class Workload:
                 raise
             where = f'container "{container}" in pod "{self.identity.key.name}"'
             raise vk.InvalidInputError(f"{where} is waiting to start: {reason}") from None
+
+    def _refuse_the_ended(self) -> None:
+        if self.over or (self.report is not None and self.report.ended):
+            raise vk.InvalidInputError(f"pod {self.identity.key} has ended")
 
     def _waits(self, container: str) -> str:
         """Return why a container has not started, empty where it has."""

@@ -42,11 +42,13 @@ while True:
     client.sendall(b"HTTP/1.0 200 OK\\r\\n\\r\\n" + sys.argv[2].encode())
     client.close()
 """
+_PYTHON = str(Path(sys.executable).resolve())
+"""Of the machine: a virtual environment below /tmp is hidden by the pod's own."""
 _ISOLATION = "none" if NO_BUBBLEWRAP else "bubblewrap"
 
 
 def _server(text: str, *, address: str = "", **fields: Any) -> dict[str, Any]:
-    command = [sys.executable, "-I", "-S", "-c", _SERVER, address, text]
+    command = [_PYTHON, "-I", "-S", "-c", _SERVER, address, text]
     return {"name": "c", "command": command, **fields}
 
 
@@ -136,7 +138,7 @@ async def test_a_port_that_only_the_pods_loopback_has_is_forwarded_as_well(
         for address in ("127.0.0.1", "::1"):
             server = _SERVER.replace("8080)", "8080), family=socket.AF_INET6")
             script = server if address == "::1" else _SERVER
-            argv = [sys.executable, "-I", "-S", "-c", script, address, "inside"]
+            argv = [_PYTHON, "-I", "-S", "-c", script, address, "inside"]
             wanted = pod({"name": "c", "command": argv})
             await here.create(wanted)
             assert await here.first_line(wanted) == "ready"

@@ -16,6 +16,7 @@ from process_world import (
     both_ways,
     children_of,
     ended,
+    is_up,
     node,
     pod,
     sh,
@@ -209,6 +210,16 @@ async def test_a_port_where_nothing_listens_is_said(state: Path) -> None:
         wanted = await _sleeper(here)
         with pytest.raises(vk.TemporaryError, match=f"cannot connect to port {port}"):
             await here.provider.port_forward(wanted.key, port, _Pipe())
+
+
+async def test_a_process_that_did_little_has_used_something(state: Path) -> None:
+    """Else a metrics-server leaves its pod out."""
+    async with node(state) as here:
+        idle = pod({"name": "c", "command": ["sleep", "1000"]})
+        await here.create(idle)
+        await here.until(idle, is_up)
+        (measured,) = (await here.provider.stats()).pods
+        assert measured.containers["c"].cpu_seconds > 0.0
 
 
 async def test_stats_count_a_container_and_what_it_started(state: Path) -> None:

@@ -71,8 +71,11 @@ class Base:
     async def output(self, bench: Bench, pod: Pod) -> str:
         """Run ``pod``, which ends by itself, and return what its container wrote.
 
-        Override it for a backend without logs that knows what its containers were given.
+        Override it for a backend without logs that knows what its containers were given. Raises
+        NotImplementedError where nothing runs.
         """
+        if not self.runs_scripts:
+            raise NotImplementedError("no command runs")
         await bench.create(pod)
         await bench.until(pod, bench.is_over, "the pod ends")
         return (await bench.log(pod)).decode()

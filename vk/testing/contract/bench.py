@@ -16,14 +16,15 @@ from typing import Any, Self, TypeVar
 
 import attrs
 
-from vk.errors import NotFoundError
+from vk.errors import NotFoundError, TemporaryError
 from vk.models.keys import ContainerKey, PodKey
 from vk.models.logs import LogOptions
 from vk.models.pod import Json, Pod, Resolution, pod_key
 from vk.models.status import PodStatus, Running
 from vk.models.time import format_time, now
+from vk.pods.facts import Facts
 from vk.pods.phase import FINAL, phase_of
-from vk.pods.status import Facts, desired
+from vk.pods.status import desired
 from vk.provider import Provider, ProviderContext
 from vk.testing.contract.rule import Broken
 
@@ -89,7 +90,7 @@ class Bench:
 
     async def create(self, pod: Pod) -> PodStatus | None:
         """Create the pod, as the core does."""
-        status = await self.call("create_pod", self.provider.create_pod(pod))
+        status = await self.insist("create_pod", lambda: self.provider.create_pod(pod))
         if status is not None:
             self._note(status)
         return status
@@ -97,8 +98,9 @@ class Bench:
     async def delete(self, key: PodKey, *, grace_period: float = 1.0) -> PodStatus | None:
         """Delete the pod at the API server and the provider."""
         self._mark_deleted(key)
-        call = self.provider.delete_pod(key, grace_period=grace_period)
-        return await self.call("delete_pod", call)
+        return await self.insist(
+            "delete_pod", lambda: self.provider.delete_pod(key, grace_period=grace_period)
+        )
 
     async def delete_and_wait(self, pod: Pod, *, grace_period: float = 1.0) -> None:
         """Delete the pod once and wait until it has ended or is not listed. Raises Broken."""
@@ -163,6 +165,18 @@ class Bench:
                 return await call
         except TimeoutError as error:
             raise Broken(f"{name} took over {self.patience:g} s") from error
+
+    async def insist(self, name: str, call: Callable[[], Awaitable[T]]) -> T:
+        """Call until it raises no TemporaryError, as the core does. Raises Broken."""
+
+        async def until_it_works() -> T:
+            while True:
+                try:
+                    return await call()
+                except TemporaryError as error:
+                    await asyncio.sleep(error.retry_after or _LOOK)
+
+        return await self.call(name, until_it_works())
 
     @staticmethod
     def is_running(pod: Pod, status: PodStatus) -> bool:

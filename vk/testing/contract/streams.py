@@ -106,6 +106,7 @@ class Streams(Base):
         provider = bench.provider
         calls: dict[str, Callable[[], Awaitable[Any]]] = {
             "update_pod": lambda: provider.update_pod(pod, {"spec.containers"}),
+            "update_files": lambda: provider.update_files(pod.key, "nothing", {}),
             "get_pods": lambda: provider.get_pods([pod.key]),
             "logs": lambda: bench.log(pod),
             "exec": lambda: _run(bench, pod, ["sh", "-c", "exit 0"], Client()),

@@ -1,0 +1,133 @@
+"""`vk lint`: what a provider would make of the pods in a file, before any cluster sees it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from vk.cli.lint import findings, pod_specs
+from vk.cli.main import command
+from vk.fields import FieldTable
+from vk.pods.admission import AdmissionNode, Usage, admit
+from vk_providers.mock.provider import MockProvider
+from vk_providers.process.fields import FIELDS
+
+POD = {
+    "containers": [
+        {"name": "main", "image": "busybox", "securityContext": {"privileged": True}, "tty": True}
+    ],
+    "hostname": "me",
+    "volumes": [{"name": "v", "hostPath": {"path": "/"}}, {"name": "c", "configMap": {}}],
+}
+TEMPLATE = {"template": {"spec": POD}}
+OBJECTS: dict[str, dict[str, Any]] = {
+    "spec": {"kind": "Pod", "spec": POD},
+    "spec.template.spec": {"kind": "Deployment", "spec": TEMPLATE},
+    "spec.jobTemplate.spec.template.spec": {
+        "kind": "CronJob",
+        "spec": {"jobTemplate": {"spec": TEMPLATE}},
+    },
+    "template.spec": {"kind": "PodTemplate", **TEMPLATE},
+}
+
+
+def run(path: Path, *flags: str) -> Result:
+    return CliRunner().invoke(command, ["lint", "-f", str(path), "--provider", "process", *flags])
+
+
+def write(folder: Path, *objects: Any) -> Path:
+    path = folder / "objects.yaml"
+    path.write_text(yaml.safe_dump_all([{"metadata": {"name": "x"}, **one} for one in objects]))
+    return path
+
+
+@pytest.mark.parametrize("place", list(OBJECTS))
+def test_every_field_is_named_where_it_stands_in_the_file(tmp_path: Path, place: str) -> None:
+    result = run(write(tmp_path, OBJECTS[place]), "--json")
+    (found,) = json.loads(result.output)
+    assert found["kind"] == OBJECTS[place]["kind"]
+    verdicts = {one["path"]: one["verdict"] for one in found["findings"]}
+    assert verdicts == {
+        f"{place}.containers[0].securityContext.privileged": "refused",
+        f"{place}.volumes[0].hostPath": "refused",
+        f"{place}.hostname": "changed",
+    }
+    assert all(one["reason"] and one["advice"] for one in found["findings"])
+    assert result.exit_code == 1
+
+
+def test_the_table_says_the_worst_first_and_what_to_do(tmp_path: Path) -> None:
+    lines = run(write(tmp_path, OBJECTS["spec"])).output.splitlines()
+    assert lines[0] == "Pod x:"
+    assert [line.split()[0] for line in lines[1:]] == ["refused", "refused", "changed"]
+    assert "no process gets more rights than vk has; remove it, or keep the pod off" in lines[1]
+
+
+def test_a_pod_that_is_honoured_as_it_stands_is_no_error(tmp_path: Path) -> None:
+    spec = {"containers": [{"name": "main", "image": "x"}]}
+    result = run(write(tmp_path, {"kind": "Pod", "spec": spec}, {"kind": "Service", "spec": {}}))
+    assert (result.output, result.exit_code) == ("Pod x: process honours every field\n", 0)
+
+
+def test_what_is_ignored_or_changed_is_no_error(tmp_path: Path) -> None:
+    spec = {"hostname": "me", "dnsPolicy": "None"}
+    result = run(write(tmp_path, {"kind": "Pod", "spec": spec}))
+    assert result.exit_code == 0
+    assert "ignored  spec.dnsPolicy" in result.output
+
+
+def test_lists_and_several_files_are_read(tmp_path: Path) -> None:
+    several = {"kind": "List", "items": [OBJECTS["spec"], OBJECTS["spec.template.spec"]]}
+    result = run(write(tmp_path, several), "-f", "-", "--json")
+    assert [one["kind"] for one in json.loads(result.output)] == ["Pod", "Deployment"]
+
+
+def test_a_daemon_set_is_refused_unless_the_node_runs_them(tmp_path: Path) -> None:
+    spec = {"template": {"spec": {"containers": [{"name": "main", "image": "x"}]}}}
+    path = write(tmp_path, {"kind": "DaemonSet", "spec": spec})
+    result = run(path)
+    assert result.exit_code == 1
+    assert "DaemonSetRefused" in result.output
+    assert run(path, "--daemonsets", "run").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("kind: Pod\nspec: [1]\n", "spec: expected a mapping"),
+        ("just text\n", "expected Kubernetes objects"),
+        ("a: [\n", "objects.yaml:"),
+    ],
+)
+def test_what_cannot_be_read_is_one_line_that_names_the_file(
+    tmp_path: Path, content: str, told: str
+) -> None:
+    path = tmp_path / "objects.yaml"
+    path.write_text(content)
+    result = run(path)
+    assert result.exit_code == 2
+    assert result.output.startswith(f"vk: error: -f: {path}")
+    assert told in result.output
+    assert len(result.output.splitlines()) == 1
+
+
+def test_bad_flags_are_named(tmp_path: Path) -> None:
+    path = write(tmp_path, OBJECTS["spec"])
+    assert "--daemonsets: expected refuse or run" in run(path, "--daemonsets", "x").output
+    assert "cannot be read" in run(tmp_path / "absent.yaml").output
+
+
+@pytest.mark.parametrize("table", [FIELDS, MockProvider.fields, FieldTable(unlisted="refused")])
+def test_lint_and_admission_agree(table: FieldTable) -> None:
+    """Both read the one table: a pod is refused by both or by none."""
+    node = AdmissionNode(allocatable={})
+    for spec in (POD, {"containers": [{"name": "main", "image": "x"}]}, {"hostPID": True}):
+        (pod,) = pod_specs("f", yaml.safe_dump({"kind": "Pod", "spec": spec}))
+        found = [one for one in findings(pod, table, "run") if one.verdict == "refused"]
+        raw = {"metadata": {"uid": "u"}, "spec": spec}
+        assert bool(found) == (admit(raw, fields=table, node=node, used=Usage()) is not None)

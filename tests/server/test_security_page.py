@@ -1,0 +1,38 @@
+"""docs/security.md says what the code does: its tables are compared with it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from vk.server import connections, followers, limits, listener
+from vk.server.routes import ROUTES
+from vk.settings import Settings
+
+PAGE = (Path(__file__).parents[2] / "docs" / "security.md").read_text()
+
+
+def test_every_route_is_in_the_table_with_the_right_that_it_needs() -> None:
+    rows = re.findall(r"^\| `(/[^`]+)` \| (\w+) \| ([\w, ]+) \|$", PAGE, re.MULTILINE)
+    assert rows == [
+        (route.path, route.verb(route.methods[0]), ", ".join(route.subresources))
+        for route in ROUTES
+    ]
+
+
+def test_the_limits_are_those_of_the_code() -> None:
+    rows = dict(re.findall(r"^\| ([^|`]+?) \| (\d[^|]*?) \|$", PAGE, re.MULTILINE))
+    idle = Settings(provider="mock").stream_idle_timeout
+    assert rows == {
+        "connections in all": str(limits.IN_ALL),
+        "connections of one address on which nobody is known": str(limits.UNKNOWN),
+        "handshake": f"{listener.HANDSHAKE:g} s",
+        "first byte of a request": f"{connections.FIRST_BYTE:g} s",
+        "headers of a request": (
+            f"{connections.HEADERS:g} s, {connections.LARGEST_HEADERS // 1024} KiB"
+        ),
+        "a write that does not move": f"{connections.STALL:g} s",
+        "an exec, attach or port-forward whose streams do not come": "30 s",
+        "the same, on which nothing passes": f"{idle / 3600:g} h (`--stream-idle-timeout`)",
+        "followers of one container's log": f"{followers.IN_ALL}, on one shared reader",
+    }

@@ -1,0 +1,206 @@
+"""kubectl exec, attach, run, cp and port-forward, on each way, through both API servers."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import signal
+import struct
+import sys
+import termios
+from asyncio.subprocess import Process
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from kubectl_process import line_of
+from streams_world import NODE, World
+
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
+
+MEBI = 1 << 20
+REVERSING = """
+import asyncio
+
+async def answer(reader, writer):
+    writer.write((await reader.read())[::-1])
+    await writer.drain()
+    writer.close()
+
+async def main():
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("code", [0, 1, 137])
+async def test_an_exit_code_arrives_with_both_outputs(
+    way: World, code: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "vk.server")
+    script = f"echo out; echo err >&2; exit {code}"
+    done = await way.kubectl.run("exec", "web", "--", "sh", "-c", script)
+    assert (done.code, done.out) == (code, b"out\n")
+    assert done.errors.startswith(b"err\n")
+    over = "websocket" if way.way == "websocket" else "SPDY/3.1"
+    assert _spoken(caplog) == [f"{over} v5.channel.k8s.io"]
+
+
+def _spoken(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return what the node says it has spoken with the API server."""
+    begun = [record for record in caplog.records if record.getMessage() == "session begins"]
+    return [record.__dict__["over"] for record in begun]
+
+
+async def test_a_command_ends_with_its_client(way: World) -> None:
+    mark = f"{os.getpid()}{way.way}"
+    async with way.kubectl.running(
+        "exec", "web", "--", "sh", "-c", f": {mark}; echo up; sleep 1000"
+    ) as child:
+        assert await line_of(child) == "up"
+        assert _running(mark)
+    async with asyncio.timeout(20):
+        while _running(mark):
+            await way.kubectl("get", "--raw", "/healthz")
+
+
+def _running(mark: str) -> bool:
+    commands = (path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists())
+    return any(command.startswith(f"sh\0-c\0: {mark};".encode()) for command in commands)
+
+
+async def test_a_command_that_is_not_there_is_an_error(way: World) -> None:
+    done = await way.kubectl.run("exec", "web", "--", "no-such-command")
+    assert done.code not in (0, None)
+    assert b"no-such-command" in done.errors
+
+
+async def test_64_mib_come_back_byte_for_byte(way: World) -> None:
+    data = os.urandom(64 * MEBI)
+    done = await way.kubectl.run("exec", "-i", "web", "--", "cat", input=data)
+    assert done.code == 0, done.errors
+    assert done.out == data
+
+
+async def test_attach_reaches_the_main_process(way: World) -> None:
+    name = f"attached-{way.way}"
+    await way.run_pod(
+        name, "exec cat", restartPolicy="Never", container={"stdin": True, "stdinOnce": True}
+    )
+    done = await way.kubectl.run("attach", "-i", name, input=b"hello\n")
+    assert (done.code, done.out) == (0, b"hello\n"), done.errors
+
+
+async def test_run_starts_attaches_and_removes(way: World) -> None:
+    overrides = '{"spec":{"nodeName":"' + NODE + '"}}'
+    command = ("run", "once", "--image=none", "-i", "--rm", "--restart=Never", "--quiet")
+    done = await way.kubectl.run(
+        *command, f"--overrides={overrides}", "--command", "--", "cat", input=b"hello\n"
+    )
+    assert (done.code, done.out) == (0, b"hello\n"), done.errors
+    assert "not found" in await way.kubectl("get", "pod", "once", code=1)
+
+
+async def test_a_terminal_has_the_clients_size_and_follows_it(way: World) -> None:
+    ours, theirs = os.openpty()
+    _resize(theirs, 33, 101)
+    # As with a container runtime, the command may start before the first size has come.
+    script = (
+        "for rows in 33 44; do until [ $(stty size | cut -c1-2) = $rows ]; do sleep 0.05; done; "
+        "stty size; done; exit 3"
+    )
+    kubectl = way.kubectl
+    child = await asyncio.create_subprocess_exec(
+        *(kubectl.path, f"--kubeconfig={kubectl.kubeconfig}", f"--cache-dir={kubectl.cache}"),
+        *("exec", "-it", "web", "--", "sh", "-c", script),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**os.environ, **kubectl.environment},
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(theirs)
+    try:
+        await _read_until(ours, b"33 101")
+        _resize(ours, 44, 120)
+        child.send_signal(signal.SIGWINCH)
+        await _read_until(ours, b"44 120")
+        async with asyncio.timeout(20):
+            assert await child.wait() == 3
+    finally:
+        with suppress(ProcessLookupError):
+            child.kill()
+        await child.wait()
+        os.close(ours)
+
+
+def _resize(terminal: int, rows: int, columns: int) -> None:
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+
+async def _read_until(terminal: int, text: bytes) -> None:
+    loop, seen = asyncio.get_running_loop(), b""
+    async with asyncio.timeout(20):
+        while text not in seen:
+            readable = asyncio.Event()
+            loop.add_reader(terminal, readable.set)
+            try:
+                await readable.wait()
+            finally:
+                loop.remove_reader(terminal)
+            seen += os.read(terminal, 4096)
+
+
+async def test_a_folder_is_copied_there_and_back(way: World, tmp_path: Path) -> None:
+    source, there, back = (tmp_path / name for name in ("source", "there", "back"))
+    source.mkdir()
+    (source / "large").write_bytes(os.urandom(5 * MEBI))
+    await way.kubectl("cp", str(source), f"web:{there}")
+    await way.kubectl("cp", f"web:{there}", str(back))
+    assert (back / "large").read_bytes() == (source / "large").read_bytes()
+
+
+async def test_twenty_connections_are_forwarded_at_a_time_and_half_closed(
+    way: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "vk.server")
+    script = way.folder / "reversing.py"
+    script.write_text(REVERSING)
+    await way.run_pod("server", f"exec {sys.executable} {script}")
+    async with way.kubectl.running("logs", "-f", "server") as following:
+        port = await line_of(following)
+    async with way.kubectl.running("port-forward", "server", f":{port}") as child:
+        local = await _local_port(child)
+        sent = [os.urandom(200_000) for _ in range(20)]
+        got = await asyncio.gather(*(_ask(local, data) for data in sent))
+    assert [data[::-1] for data in got] == sent
+    over = "websocket SPDY/3.1+" if way.way == "websocket" else "SPDY/3.1 "
+    assert _spoken(caplog)[-1] == f"{over}portforward.k8s.io"
+
+
+async def test_a_port_on_which_nothing_listens_closes_the_connection(way: World) -> None:
+    async with way.kubectl.running("port-forward", "web", ":1") as child:
+        assert await _ask(await _local_port(child), b"x") == b""
+
+
+async def _local_port(child: Process) -> int:
+    return int((await line_of(child)).split()[2].rpartition(":")[2])
+
+
+async def _ask(port: int, data: bytes) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(data)
+        writer.write_eof()
+        async with asyncio.timeout(20):
+            return await reader.read()
+    except ConnectionResetError:
+        return b""
+    finally:
+        writer.close()

@@ -1,0 +1,36 @@
+"""What happens to pods of DaemonSets, which want to be on every node, also on one that bills.
+
+In: a pod and the operator's policy. Out: why it is not run, or None. A refused one stays Pending
+for good: one that failed would be replaced for ever. Pure.
+"""
+
+from __future__ import annotations
+
+from vk.models.pod import Json
+
+__all__ = ["POLICIES", "REASON", "owner", "refusal"]
+
+POLICIES = ("refuse", "run")
+REASON = "DaemonSetRefused"
+"""The reason in the status, and the type of the condition that says so."""
+
+
+def owner(raw: Json) -> Json | None:
+    """Return the reference to the DaemonSet that controls the pod, None where none does."""
+    for reference in raw["metadata"].get("ownerReferences") or ():
+        if reference.get("controller") and reference.get("kind") == "DaemonSet":
+            return reference  # type: ignore[no-any-return] # raw JSON is untyped
+    return None
+
+
+def refusal(raw: Json, policy: str) -> str | None:
+    """Return what is said of a pod that is not run because of the policy."""
+    found = owner(raw)
+    if found is None or policy == "run":
+        return None
+    name = f"{raw['metadata']['namespace']}/{found.get('name')}"
+    return (
+        f"this node runs no pods of DaemonSets (--daemonsets=refuse). They count as unavailable in "
+        f"a rollout of {name}: keep it off the node with the node affinity "
+        "type NotIn [virtual-kubelet]"
+    )

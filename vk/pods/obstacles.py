@@ -1,0 +1,50 @@
+"""What keeps a pod from being created, or is worth an event while it is prepared."""
+
+from __future__ import annotations
+
+import attrs
+
+from vk.errors import VkError
+
+__all__ = ["MissingReference", "NotReadyError", "Notice", "RefusedError"]
+
+
+class MissingReference(VkError):
+    """A config map, a secret or a key in one that the pod requires is not there.
+
+    ``kind`` is ConfigMap or Secret, ``key`` empty where the object itself is missing, ``reason``
+    the event's, ``volume`` empty where the environment refers to it.
+    """
+
+    def __init__(
+        self, *, kind: str, name: str, key: str, reason: str, message: str, volume: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.kind, self.name, self.key = kind, name, key
+        self.reason, self.message, self.volume = reason, message, volume
+
+
+class NotReadyError(VkError):
+    """The pod cannot start yet: something it needs is missing."""
+
+    def __init__(self, message: str, *, reason: str, retry_after: float | None) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.retry_after = retry_after
+
+
+class RefusedError(VkError):
+    """The pod can never run on this node; ``reason`` is the kubelet's."""
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@attrs.frozen(kw_only=True)
+class Notice:
+    """An event to write about the pod."""
+
+    type: str = "Warning"
+    reason: str
+    message: str

@@ -1,0 +1,137 @@
+"""The volumes of one pod: made below its files folder, and where containers find them.
+
+In: the pod with what the core resolved of it. Out: folders ``volumes/NAME``, and for a container
+its mounts. `launch` calls it for a pod that starts, `site` when files change.
+
+The surprising part: a volume of files is mounted as a folder of links (`vk.write_files`), so that
+an update is seen by a process that runs; a subPath of one is a file of its own, and stays as it was
+until the container starts again, as with a kubelet.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import attrs
+
+import vk
+from vk_providers.process.mounts import Mount
+
+__all__ = ["Volumes", "normal"]
+
+_FILES = ("configMap", "secret", "downwardAPI", "projected")
+_CLAIMS = ("persistentVolumeClaim", "ephemeral")
+
+
+def normal(path: str) -> str:
+    """Return ``path`` as an absolute one without dots."""
+    return os.path.normpath(f"/{path.lstrip('/')}")
+
+
+@attrs.frozen(kw_only=True)
+class Volumes:
+    """The volumes of ``pod``, in ``folder``; repeatable. Raises InvalidInputError."""
+
+    pod: vk.Pod
+    folder: Path
+
+    def make(self) -> None:
+        """Make every volume, and the folders in it that containers want mounted."""
+        self.folder.mkdir(mode=0o711, exist_ok=True)
+        self.folder.chmod(0o711)
+        for name, volume in self.pod.volumes.items():
+            if volume.kind in _FILES:
+                self._write(name, self.pod.files.get(name, {}))
+            elif volume.kind == "emptyDir":
+                self._make_empty(self.folder / name)
+            else:
+                self._link(name, _machine_path(volume))
+        for container in (*self.pod.init_containers, *self.pod.containers):
+            for mount in _volume_mounts(container):
+                self._make_sub_path(mount, container)
+
+    def mounts(self, container: vk.Container) -> Iterator[Mount]:
+        """Yield the mounts of a container, the outer ones first."""
+        for mount in sorted(_volume_mounts(container), key=lambda each: str(each["mountPath"])):
+            volume = self.pod.volumes.get(mount["name"])
+            if volume is not None:
+                fixed = mount.get("readOnly") or volume.kind in _FILES or _reads_only(volume)
+                yield Mount(
+                    target=normal(mount["mountPath"]),
+                    option="--ro-bind" if fixed else "--bind",
+                    source=str(self._source(mount, container)),
+                )
+
+    def on_machine(self, container: vk.Container, path: str) -> str:
+        """Return where ``path`` of a container lies on the machine, where nothing is mounted."""
+        wanted = PurePosixPath(normal(path))
+        for mount in _volume_mounts(container):
+            target = PurePosixPath(normal(mount["mountPath"]))
+            if mount["name"] in self.pod.volumes and wanted.is_relative_to(target):
+                return str(self._source(mount, container) / wanted.relative_to(target))
+        return path
+
+    def _source(self, mount: Mapping[str, Any], container: vk.Container) -> Path:
+        return self.folder / str(mount["name"]) / vk.sub_path(mount, container)
+
+    def _make_empty(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        group = (self.pod.spec.get("securityContext") or {}).get("fsGroup")
+        if group is not None:
+            os.chown(folder, -1, group)
+        folder.chmod(0o777 if group is None else 0o2777)
+
+    def _write(self, name: str, files: vk.FileTree) -> None:
+        try:
+            vk.write_files(self.folder / name, files)
+        except PermissionError as error:
+            text = f"volume {name!r}: vk may not give its files to their owner: {error.strerror}"
+            raise vk.InvalidInputError(text, reason="CreateContainerConfigError") from None
+
+    def _link(self, name: str, path: Path) -> None:
+        place = self.folder / name
+        place.unlink(missing_ok=True)
+        place.symlink_to(path)
+
+    def _make_sub_path(self, mount: Mapping[str, Any], container: vk.Container) -> None:
+        volume, path = self.pod.volumes.get(mount["name"]), vk.sub_path(mount, container)
+        if volume is None or not path:
+            return
+        if volume.kind in _FILES:
+            if not vk.files_below(self.pod.files.get(volume.name, {}), path):
+                where = f"subPath of volumeMounts {mount['mountPath']!r} of {container.name!r}"
+                text = f"{where}: volume {volume.name!r} has no file {path!r}"
+                raise vk.InvalidInputError(text, reason="CreateContainerConfigError")
+        elif not os.path.lexists(self.folder / volume.name / path):
+            self._make_empty(self.folder / volume.name / path)
+
+
+def _machine_path(volume: vk.Volume) -> Path:
+    """Return the folder of this machine that a claim stands for."""
+    if volume.kind not in _CLAIMS:
+        text = f"volume {volume.name!r}: this provider does not mount volumes of kind {volume.kind}"
+        raise vk.InvalidInputError(text, reason="UnsupportedVolume")
+    spec = (volume.persistent_volume or {}).get("spec") or {}
+    if isinstance(volume.source, vk.HostPath):
+        path, kind = Path(volume.source.path), volume.source.type
+        if "hostPath" in spec and kind in ("", "DirectoryOrCreate"):
+            path.mkdir(parents=True, exist_ok=True)
+    else:
+        expected = "expected a PersistentVolume of kind hostPath or local"
+        text = f"volume {volume.name!r}: {expected}"
+        raise vk.InvalidInputError(text, reason="UnsupportedVolume")
+    if not path.exists():
+        text = f"volume {volume.name!r}: {path} is not on this machine"
+        raise vk.InvalidInputError(text, reason="UnsupportedVolume")
+    return path
+
+
+def _reads_only(volume: vk.Volume) -> bool:
+    return volume.kind in _CLAIMS and bool(volume.raw.get("readOnly"))
+
+
+def _volume_mounts(container: vk.Container) -> list[Mapping[str, Any]]:
+    return list(container.raw.get("volumeMounts") or ())
