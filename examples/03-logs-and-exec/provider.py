@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import attrs
 
@@ -43,14 +43,13 @@ class Child:
         """Run the process to its end; cancelled, kill it."""
         command = (*self.container.command, *self.container.args)
         try:
-            self.process = await asyncio.create_subprocess_exec(
-                *command,
+            self.process = await start(
+                command,
                 env={"PATH": "/usr/bin:/bin", **self.container.env},
                 cwd=self.container.raw.get("workingDir") or "/",
                 stdin=DEVNULL,
                 stdout=PIPE,
                 stderr=STDOUT,
-                start_new_session=True,
             )
         except (OSError, TypeError) as error:  # TypeError: there is no command
             return self.become(vk.Terminated(128, "RunContainerError", f"{command}: {error}"))
@@ -169,13 +168,8 @@ class ChildProvider(vk.Provider):
 
     async def exec(self, container: vk.ContainerKey, command: Sequence[str], io: vk.ExecIO) -> int:
         self._find(container.pod)
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=PIPE if io.stdin else DEVNULL,
-            stdout=PIPE,
-            stderr=PIPE,
-            start_new_session=True,
-        )
+        stdin = PIPE if io.stdin else DEVNULL
+        process = await start(command, stdin=stdin, stdout=PIPE, stderr=PIPE)
         try:
             async with asyncio.TaskGroup() as tasks:
                 typed = tasks.create_task(take(io.stdin, process.stdin))
@@ -211,6 +205,20 @@ async def give(output: asyncio.StreamReader | None, target: vk.ByteWriter | None
     while output is not None and (data := await output.read(65536)):
         if target is not None:
             await target.write(data)
+
+
+async def start(command: Sequence[str], **options: Any) -> Process:
+    """Start a process. Cancelled, it is started all the same, and killed: asyncio may hang else."""
+    starting = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(*command, start_new_session=True, **options)
+    )
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        process = await starting
+        kill(process)
+        await process.wait()
+        raise
 
 
 def kill(process: Process, number: signal.Signals = signal.SIGKILL) -> None:
