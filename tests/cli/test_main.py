@@ -73,6 +73,13 @@ def test_wrong_usage_is_one_line_and_exit_code_2(arguments: tuple[str, ...], tol
     assert line.startswith("vk: error: ") and told in line
 
 
+def test_help_reads_as_one_page_with_the_commands_first() -> None:
+    lines = invoke("--help").stdout.splitlines()
+    assert len(lines) < 100
+    assert lines.index("Commands:") < 6 < lines.index("Options:")
+    assert max(map(len, lines)) <= 100
+
+
 def test_version() -> None:
     result = invoke("version")
     assert (result.exit_code, result.stdout) == (0, f"vk {__version__}\n")

@@ -32,6 +32,11 @@ class _Root(click.Group):
         ctx.meta[_IGNORED] = ignored
         return super().parse_args(ctx, arguments)
 
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands first: the flags, which are many, are those of the node."""
+        self.format_commands(ctx, formatter)
+        click.Command.format_options(self, ctx, formatter)
+
     def main(
         self,
         args: Sequence[str] | None = None,
