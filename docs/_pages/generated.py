@@ -38,6 +38,7 @@ def pages() -> dict[str, str]:
         "reference/errors.md": _errors(),
         "reference/metrics.md": _metrics(),
         "reference/settings.md": _settings(),
+        "reference/testing.md": _testing(),
         **_examples(),
     }
 
@@ -62,6 +63,32 @@ def _api() -> str:
     for home, names in vk._HOMES.items():
         parts += [f"::: {home}.{name}\n" for name in names if name != "__version__"]
     return "\n".join(parts)
+
+
+def _testing() -> str:
+    parts = [f"# Testing\n\n{_TESTING}"]
+    parts += [f"::: {name}\n" for name in _FIXTURES]
+    parts.append("## What they give\n")
+    parts += [f"::: {name}\n" for name in _GIVEN]
+    return "\n".join(parts)
+
+
+_TESTING = """\
+Fixtures that pytest has wherever vk is installed. Those of an embedded cluster need pytest-asyncio
+and the extra `dev`. The rules of all providers: [the contract](contract.md).
+"""
+_FIXTURES = (
+    "vk.testing.fixtures.dev_cluster",
+    "vk.testing.fixtures.run_node",
+    "vk.testing.fixtures.kubectl",
+    "vk.testing.plugin.control_plane",
+)
+_GIVEN = (
+    "vk.testing.nodes.running_node",
+    "vk.testing.kubectl.Kubectl",
+    "vk.testing.control_plane.ControlPlane",
+    "vk.testing.contract.bench.Bench",
+)
 
 
 def _cli() -> str:

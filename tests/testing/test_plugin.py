@@ -4,36 +4,22 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from pathlib import Path
 
-import attrs
 import pytest
 
 import vk
+from vk.plugins import Plugins
 from vk.testing.kubectl import Kubectl
 from vk.testing.nodes import RunNode
 
-
-@attrs.define(eq=False)
-class Timer(vk.Provider):
-    durable = False
-    _pods: dict[vk.PodKey, vk.PodStatus] = attrs.field(factory=dict, init=False)
-
-    async def describe_node(self) -> vk.NodeInfo:
-        return vk.NodeInfo(capacity={"cpu": "4", "memory": "8Gi", "pods": "20"})
-
-    async def create_pod(self, pod: vk.Pod) -> vk.PodStatus:
-        return self._pods.setdefault(pod.key, vk.PodStatus.running(pod))
-
-    async def delete_pod(self, key: vk.PodKey, *, grace_period: float) -> None:
-        if self._pods.pop(key, None) is None:
-            raise vk.NotFoundError(key)
-
-    async def list_pods(self) -> Sequence[vk.PodStatus]:
-        return list(self._pods.values())
+ROOT = Path(__file__).parents[2]
+Minimal = Plugins.load({}, files=[ROOT / "examples/01-minimal/provider.py"]).provider_class(
+    "minimal"
+)
 
 
-class Broken(Timer):
+class Broken(Minimal):
     async def __aenter__(self) -> Broken:
         raise vk.ConfigError("region: expected one that exists")
 
@@ -64,7 +50,7 @@ def test_the_asynchronous_fixtures_import_only_pytest_asyncio() -> None:
 async def test_a_ready_node_runs_pods_through_a_real_kubectl(
     run_node: RunNode, kubectl: Kubectl
 ) -> None:
-    node = await run_node(Timer, node_name="mine")
+    node = await run_node(Minimal, node_name="mine")
     assert node.ready.is_set()
     await kubectl("run", "hello", "--image=any")
     await kubectl("wait", "--for=condition=Ready", "pod/hello", "--timeout=20s")

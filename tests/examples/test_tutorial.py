@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-import subprocess
-import sys
-import sysconfig
-import venv
 from asyncio.subprocess import PIPE, Process
 from contextlib import suppress
 from pathlib import Path
 
 import attrs
 import pytest
+from console import ROOT, fits
+from offline import Environment, clean
 
 from vk.testing.kubectl import Kubectl, find_kubectl
 
-ROOT = Path(__file__).parents[2]
 TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text()
 _FENCE = re.compile(r"^```(console|python) ?([^\n]*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 _MINUTES = 10
@@ -29,7 +25,7 @@ class Reader:
     """Somebody with two terminals, in an empty folder."""
 
     folder: Path
-    python: Path
+    environment: Environment
     node: Process | None = None
     kubectl: Kubectl | None = None
     typed: list[str] = attrs.field(factory=list)
@@ -54,25 +50,14 @@ class Reader:
         elif words[0] == "kubectl":
             await self.asks(words[1:], printed)
         else:
-            self.runs(command)
-
-    def runs(self, command: str) -> None:
-        """What pip would fetch is there already, and nothing may be fetched in a test."""
-        pip = f"{sys.executable} -m pip --python {self.python}"
-        offline = "install --no-deps --no-build-isolation --quiet"
-        command = command.replace("pip install", f"{pip} {offline}", 1)
-        command = re.sub(r"^(vk|pytest)\b", rf"{self.python} -m \1", command)
-        done = subprocess.run(
-            command, shell=True, cwd=self.folder, env=clean(), capture_output=True, text=True
-        )
-        assert done.returncode == 0, f"$ {command}\n{done.stdout}{done.stderr}"
+            self.environment.run(command, self.folder)
 
     async def starts(self, words: list[str]) -> None:
         """Start `vk dev`; one that runs is stopped before, as the text asks for."""
         await self.stops()
         state = ("--state-folder", str(self.folder / "state"))
         self.node = await asyncio.create_subprocess_exec(
-            self.python,
+            self.environment.python,
             "-m",
             "vk",
             "dev",
@@ -105,23 +90,7 @@ class Reader:
         assert self.kubectl is not None
         ended = await self.kubectl.run(*words)
         text = ended.out.decode() + ended.errors.decode()
-        wanted = r"\s+".join(
-            ".*?".join(re.escape(piece) for piece in word.split("...")) for word in printed.split()
-        )
-        assert re.fullmatch(wanted + r"\s*", text, re.DOTALL), f"$ kubectl {words}\n{text}"
-
-
-def clean() -> dict[str, str]:
-    return {name: text for name, text in os.environ.items() if not name.startswith("VK")}
-
-
-def environment(folder: Path) -> Path:
-    """Make a virtual environment that sees this one's packages; return its python."""
-    venv.create(folder, with_pip=False)
-    (site,) = folder.glob("lib/python*/site-packages")
-    ours = [sysconfig.get_path("purelib"), str(ROOT)]
-    (site / "ours.pth").write_text("".join(f"import site; site.addsitedir({o!r})\n" for o in ours))
-    return folder / "bin" / "python"
+        assert fits(printed.splitlines(), text), f"$ kubectl {words}\n{text}"
 
 
 @pytest.mark.slow
@@ -130,7 +99,7 @@ async def test_the_tutorial_leads_to_a_log_in_ten_minutes(tmp_path: Path) -> Non
     began = asyncio.get_running_loop().time()
     folder = tmp_path / "reader"
     folder.mkdir()
-    reader = Reader(folder, environment(tmp_path / "venv"))
+    reader = Reader(folder, Environment.make(tmp_path / "venv"))
     try:
         for kind, title, text in _FENCE.findall(TUTORIAL):
             await reader.reads(kind, title, text)
