@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
-from types import TracebackType
 
 import attrs
 
@@ -27,12 +26,7 @@ class TimerProvider(vk.Provider):
     _timers: dict[str, threading.Timer] = attrs.field(factory=dict, init=False)
     _changes: vk.Latest[str, vk.PodChange] = attrs.field(factory=vk.Latest, init=False)
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         for timer in self._timers.values():
             timer.cancel()
 

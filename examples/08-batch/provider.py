@@ -7,7 +7,6 @@ that waits in line is a pod that is Pending and says so; one that was put back h
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from types import TracebackType
 
 import attrs
 from queue_system import Job, Queue
@@ -43,12 +42,7 @@ class BatchProvider(vk.Provider):
     _queue: Queue = attrs.field(factory=Queue, init=False)
     _submissions: dict[str, Submission] = attrs.field(factory=dict, init=False)
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         for submission in self._submissions.values():
             self._queue.cancel(submission.job.number)
 

@@ -10,7 +10,6 @@ import hashlib
 import math
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
-from types import TracebackType
 from typing import Any, Self
 
 import attrs
@@ -46,12 +45,7 @@ class RemoteProvider(vk.Provider):
         self._client = await config.new_client_from_config(self.context.config.kubeconfig)
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._client.close()
 
     async def describe_node(self) -> vk.NodeInfo:
