@@ -24,6 +24,7 @@ from vk.metrics import Metrics
 from vk.models.pod import Json
 from vk.models.status import Condition, PodStatus
 from vk.node.controller import NodeController
+from vk.node.document import is_draining
 from vk.node.identity import StateFolder
 from vk.node.lease import Lease
 from vk.pods.act import Act
@@ -123,9 +124,10 @@ class Parts:
             metrics=metrics,
         )
         watch(metrics, self.records, self.queue, "pods")
+        metrics.gauge("vk_orphans", "Workloads that no pod asks for.", self.orphans.samples)
 
     def _build_pods(self, settings: Settings) -> None:
-        resolver = Resolver(
+        self.resolver = resolver = Resolver(
             provider=self.provider,
             settings=settings,
             references=self.references,
@@ -142,11 +144,14 @@ class Parts:
             watch=ReferenceWatch(self.client, allowed=settings.watch_references),
             timed=self.timed,
         )
+        self.budget = CreateBudget(settings.max_creates_per_minute)
         act = Act(
             provider=self.provider,
-            prepare=Preparation(resolver=resolver, emit=self.emit),
+            prepare=Preparation(
+                resolver=resolver, draining=lambda: is_draining(self.node.node), emit=self.emit
+            ),
             refusals=Refusals(),
-            budget=CreateBudget(settings.max_creates_per_minute),
+            budget=self.budget,
             check_lease=self.lease.check,
             emit=self.emit,
             ask_list=lambda: self.feed.ask_list(),
@@ -220,8 +225,10 @@ class Parts:
             await reflector.synced.wait()
         async with self.provider, self.server.serving_provider():
             await until_it_works("cannot register the node", self.node.register)
-            await self.feed.first_list()
             async with self._stopping_node(), asyncio.TaskGroup() as tasks:
+                # Before the first list, which may take long: the node says how the provider is.
+                tasks.create_task(supervise("node", self.node.run))
+                await self.feed.first_list()
                 tasks.create_task(self.controller.run())
                 if type(self.provider).watch_pods is not Provider.watch_pods:
                     tasks.create_task(supervise("stream of changes", self.feed.run_stream))
@@ -239,7 +246,6 @@ class Parts:
             ("lists of the provider", self.feed.run_lists),
             ("orphans", self.orphans.run),
             ("resync", lambda: self.controller.run_resync(period)),
-            ("node", self.node.run),
         ]
 
     @asynccontextmanager
@@ -273,6 +279,7 @@ class Parts:
                 for one in self.node.doubts()
             ],
             "queued": len(self.queue),
+            "orphans": self.orphans.suspected,
             "pods": pod_summaries(self.records, now=now, wall=wall),
         }
 

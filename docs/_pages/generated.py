@@ -1,10 +1,9 @@
-"""The pages that are made of the code: API, command line, settings, errors, metrics, contract,
-and one how-to page for each example. Imports the code; no cluster is needed.
+"""The pages that are made of the code: API, command line, settings, errors, contract, and one
+how-to page for each example. Imports the code; no cluster is needed.
 """
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import re
 from collections.abc import Iterator
@@ -19,8 +18,6 @@ import vk
 from vk import errors
 from vk.cli.main import command
 from vk.cli.options import OPTIONS
-from vk.metrics import Metrics
-from vk.models.keys import PodKey
 from vk.testing import ProviderContract
 
 __all__ = ["pages"]
@@ -36,7 +33,6 @@ def pages() -> dict[str, str]:
         "reference/cli.md": _cli(),
         "reference/contract.md": _contract(),
         "reference/errors.md": _errors(),
-        "reference/metrics.md": _metrics(),
         "reference/settings.md": _settings(),
         "reference/testing.md": _testing(),
         **_examples(),
@@ -167,37 +163,6 @@ What follows when provider code raises one:
 | InvalidInputError | as PermanentError | again slowly | 400 |
 | anything else, a time-out | outcome unknown: looked up, then tried again | the same | 500 |
 """
-
-
-async def _families() -> list[tuple[str, ...]]:
-    from vk.pods.gauges import watch
-    from vk.pods.records import Records
-    from vk.workqueue import WorkQueue
-
-    metrics = Metrics("node")
-    metrics.pod_started(1)
-    metrics.operation("create_pod", 1, True)
-    metrics.client_request("GET", 200, 1)
-    metrics.served_request("GET", "/", 200, 1)
-    queue: WorkQueue[PodKey] = WorkQueue(observer=metrics.queue("pods"))
-    watch(metrics, Records(), queue, "pods")
-    return [
-        (f"`{family.name}`", family.type, family.documentation)
-        for family in metrics._registry.collect()
-        if not family.name.startswith("process_")
-    ]
-
-
-def _metrics() -> str:
-    rows = asyncio.run(_families())  # gauges of queues read the loop's time
-    return f"""\
-# Metrics
-
-`/metrics` of the node's port, in Prometheus' text format, under the kubelet's names where it has
-one, and `process_*` of the process. `/metrics/resource`, `/metrics/cadvisor` and `/stats/summary`
-give what the provider's `stats` says of pods and containers, with the kubelet's names.
-
-{_table(("name", "type", "what it says"), sorted(rows))}"""
 
 
 def _contract() -> str:

@@ -28,6 +28,7 @@ def on_config(config: Any) -> Any:
         for title, folder in FOLDERS.items()
     }
     rest = sorted(path for path in found if "/" not in path and path not in FIRST)
+    rest += sorted(path for path in found if path.startswith("operations/"))
     config["nav"] = [
         *FIRST,
         {"How to": sections.pop("How to")},

@@ -70,7 +70,7 @@ async def test_delete_carries_uid_and_grace_period() -> None:
     [
         (400, errors.ClusterError),
         (403, errors.ForbiddenError),
-        (404, errors.ObjectNotFoundError),
+        (404, errors.ClusterError),
         (409, errors.ConflictError),
         (410, errors.ExpiredError),
         (422, errors.InvalidObjectError),
@@ -89,6 +89,22 @@ async def test_status_codes(code: int, kind: type[errors.ClusterError]) -> None:
     assert caught.value.status == code
     assert caught.value.reason == "Why"
     assert str(caught.value).startswith(f"get pods a: {code} Why")
+
+
+@pytest.mark.parametrize("body", [b"<html>not here</html>", b"{}", b"404 page not found"])
+async def test_only_the_api_server_itself_proves_that_an_object_is_gone(body: bytes) -> None:
+    """A workload must not end because a proxy on the way knows no such path."""
+
+    async def handle(request: web.Request) -> web.Response:
+        told = request.path.endswith("gone")
+        return answer(status(404, "NotFound"), 404) if told else web.Response(status=404, body=body)
+
+    async with client_of(handle) as client:
+        with pytest.raises(errors.ObjectNotFoundError):
+            await client.get(PODS, "gone", namespace="default")
+        with pytest.raises(errors.ClusterError) as caught:
+            await client.get(PODS, "a", namespace="default")
+        assert not isinstance(caught.value, errors.ObjectNotFoundError)
 
 
 async def test_html_errors_are_not_quoted() -> None:
@@ -235,7 +251,9 @@ async def test_every_request_is_told_with_its_status() -> None:
         told.append((method, status))
 
     async def handler(request: web.Request) -> web.Response:
-        return answer({"kind": "Pod"}, 404 if request.method == "DELETE" else 200)
+        if request.method == "DELETE":
+            return answer(status(404, "NotFound"), 404)
+        return answer({"kind": "Pod"})
 
     async with client_of(handler, observe=observe) as client:
         await client.get(PODS, "a", namespace="b")

@@ -80,6 +80,7 @@ class Backend:
 
 class TestRest(Simulated):
     provider_class = example("07-rest-backend", "rest")
+    many = 20
 
     @pytest.fixture
     async def provider_config(self, unused_tcp_port: int) -> AsyncIterator[Any]:
@@ -91,7 +92,7 @@ class TestRest(Simulated):
         backend = Backend(unused_tcp_port, app, web.AppRunner(app))
         await backend.listen()
         url = f"http://127.0.0.1:{unused_tcp_port}"
-        yield SimpleNamespace(url=url, timeout=5.0, backend=backend)
+        yield SimpleNamespace(url=url, timeout=60.0, backend=backend)
         await backend.runner.cleanup()
 
     def outage(self, bench: Any) -> AbstractAsyncContextManager[None]:

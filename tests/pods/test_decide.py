@@ -84,7 +84,7 @@ def test_an_accepted_pod_that_never_ran_is_created_again() -> None:
         (Held.PRESENT, {"status": RUNS, "retry_at": NOW + 5}, Wait(5.0)),
         (Held.PRESENT, {"status": RUNS, "delete_grace": 30.0, "retry_at": NOW + 5}, Wait(5.0)),
         (Held.PRESENT, {"status": RUNS, "delete_grace": 30.0, "retry_at": NOW - 5}, Delete(30.0)),
-        (Held.PRESENT, {"status": RUNS, "delete_grace": 60.0, "retry_at": NOW + 5}, Delete(30.0)),
+        (Held.PRESENT, {"status": RUNS, "delete_tried": 60.0, "retry_at": NOW + 5}, Delete(30.0)),
         (Held.PRESENT, {"status": WAITS, "delete_grace": 30.0, "retry_at": NOW + 5}, Wait(5.0)),
         (Held.PRESENT, {"status": ended(KEY), "delete_grace": 30.0}, Remove()),
         (Held.PRESENT, {"status": ended(KEY, 9), "delete_grace": 30.0}, Remove()),

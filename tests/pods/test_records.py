@@ -24,9 +24,9 @@ def test_two_pods_of_one_name_are_two_records() -> None:
     old.hold(Held.PRESENT, 5.0)
     assert new.held is Held.UNKNOWN
     assert records.named(("default", "p")) == [old, new]
-    records.forget(old)
+    records.forget(old, 0.0)
     assert records.named(("default", "p")) == [new]
-    records.forget(new)
+    records.forget(new, 0.0)
     assert (len(records), records.named(("default", "p"))) == (0, [])
 
 
@@ -47,8 +47,8 @@ def test_adding_and_forgetting_can_be_repeated() -> None:
     records = Records()
     record = records.add(pod_key(raw()))
     assert records.add(pod_key(raw())) is record
-    records.forget(record)
-    records.forget(record)
+    records.forget(record, 0.0)
+    records.forget(record, 0.0)
     assert list(records) == []
 
 

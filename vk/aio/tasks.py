@@ -38,6 +38,11 @@ async def supervise(name: str, run: Callable[[], Awaitable[None]]) -> None:
         try:
             await run()
             log.error("part ended and is started again", extra={"part": name})
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            log.error("part was cancelled from within and is started again", extra={"part": name})
         except Exception as error:  # one part must not end the others
             log.error(
                 "part failed and is started again",

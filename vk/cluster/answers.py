@@ -91,6 +91,8 @@ def _class(
         return ExpiredError
     if document.get("reason") in ("Expired", "Gone"):
         return ExpiredError
+    if status == 404 and document.get("reason") != "NotFound":
+        return ClusterError  # of something on the way: it proves nothing about the object
     return _CLASSES.get(status) or (UnavailableError if status >= 500 else ClusterError)
 
 

@@ -23,12 +23,13 @@ from vk.errors import (
     UnsupportedError,
 )
 from vk.models.pod import Json, Pod
-from vk.models.status import Condition, PodStatus
+from vk.models.status import PodStatus
 from vk.models.time import format_time, now
 from vk.pods.admission import INFEASIBLE
 from vk.pods.budget import CreateBudget
-from vk.pods.conditions import ACCEPTED, RESIZE_PENDING, UPDATE_REFUSED
-from vk.pods.decide import CONTAINERS, RESOURCES
+from vk.pods.changes import is_pending, matters, no_room, refused, with_resources
+from vk.pods.conditions import ACCEPTED
+from vk.pods.decide import RESOURCES
 from vk.pods.obstacles import NotReadyError, RefusedError
 from vk.pods.prepare import Preparation
 from vk.pods.records import Accepted, Held, Record, Verdict, resources_of
@@ -72,7 +73,7 @@ class Act:
         raw, before = record.pod, record.said_at
         try:
             pod = await self.prepare.pod(record.key, raw)
-            self.check_lease()
+            self._check_lease()
             self._spend()
             async with self.timed("create_pod", self.provider.create_timeout):
                 status = await self.provider.create_pod(pod)
@@ -105,12 +106,20 @@ class Act:
             text = "the node's limit of creates a minute is reached"
             raise NotReadyError(text, reason="CreateRateLimited", retry_after=seconds)
 
+    def _check_lease(self) -> None:
+        try:
+            self.check_lease()
+        except TemporaryError as error:  # nothing that the provider did
+            raise NotReadyError(
+                str(error), reason="LeaseNotHeld", retry_after=error.retry_after
+            ) from None
+
     def _created(self, record: Record, pod: Pod, status: PodStatus | None, before: float) -> None:
-        record.hold(Held.PRESENT, _clock())
         record.accepted, record.resources = Accepted.of(pod.raw), resources_of(pod.raw)
         record.observed_generation = int(pod.metadata.get("generation") or 0)
-        record.problem, record.unplaced, record.retry_at = None, False, 0.0
-        record.backoff.reset()
+        if record.said_at == before:  # else the feed knows better what came of it
+            record.hold(Held.PRESENT, _clock())
+            record.problem, record.unplaced, record.retry_at = None, False, 0.0
         self._heard(record, status, before)
         self.created(record, pod)
         if status is None:
@@ -126,13 +135,13 @@ class Act:
             return
         try:
             pod = await self.prepare.changed(record.key, raw)
-            self.check_lease()
+            self._check_lease()
             async with self.timed("update_pod", self.provider.update_timeout):
                 status = await self.provider.update_pod(pod, frozenset(changed))
         except (UnsupportedError, PermanentError) as error:
             self._settle(record, raw)
-            if _matters(changed):
-                record.last_update = _refused(changed, error)
+            if matters(changed):
+                record.last_update = refused(changed, error)
                 self.emit(record.key, "Warning", "ProviderUpdateFailed", str(error))
         except (NotReadyError, ClusterError) as error:
             self._later(record, error.retry_after)
@@ -144,9 +153,11 @@ class Act:
             self._unknown(record, "update", error)
         else:
             self._settle(record, raw)
-            if _matters(changed):
-                record.last_update, record.resources = ACCEPTED, resources_of(raw)
+            if RESOURCES & set(changed):
+                record.resources = resources_of(raw)
                 self.prepare.occupy(raw, anew=True)
+            if matters(changed) and not is_pending(record.last_update, changed):
+                record.last_update = ACCEPTED
             self._heard(record, status, before)
             log.info("pod updated", extra={"pod": str(record.key), "uid": record.key.uid})
 
@@ -155,13 +166,13 @@ class Act:
         problem = self.prepare.resize_problem(record.key, raw)
         if problem is None:
             return True
-        record.last_update = Condition(
-            type=RESIZE_PENDING, status="True", reason=problem.reason, message=problem.message
-        )
-        if problem.reason == INFEASIBLE:
-            self._settle(record, raw)
-        else:
+        record.last_update = no_room(problem)
+        if problem.reason != INFEASIBLE:
             self._later(record, None)
+        elif record.accepted is not None:  # what else changed is told in the next step
+            record.accepted = with_resources(record.accepted, raw)
+            if record.accepted == Accepted.of(raw):
+                self._settle(record, raw)
         return False
 
     def _settle(self, record: Record, raw: object) -> None:
@@ -178,13 +189,16 @@ class Act:
             for container in (record.pod.get("spec") or {}).get("containers") or ():
                 text = f"Stopping container {container['name']}"
                 self.emit(record.key, "Normal", "Killing", text)
-        began = _clock()
+        began, record.delete_tried = _clock(), grace_period
         try:
-            self.check_lease()
+            self._check_lease()
             async with self.timed("delete_pod", self.provider.delete_timeout):
                 status = await self.provider.delete_pod(record.key, grace_period=grace_period)
         except NotFoundError:
             self.absent(record)
+        except NotReadyError as error:
+            record.failed_delete = True
+            self._later(record, error.retry_after)
         except TemporaryError as error:
             record.failed_delete = True
             self.emit(record.key, "Warning", "ProviderDeleteFailed", str(error))
@@ -237,8 +251,7 @@ class Act:
 
     def _heard(self, record: Record, status: PodStatus | None, before: float) -> None:
         if status is not None and record.said_at == before:  # else the feed said something newer
-            record.status = status
-            record.annotations.update(status.annotations)
+            record.say(status)
             record.said_at = _clock()
 
     def _wait(self, record: Record, reason: str, message: str, hint: float | None) -> None:
@@ -253,7 +266,7 @@ class Act:
         record.problem = (reason, f"{message}; next try at {at}")
 
     def _later(self, record: Record, hint: float | None) -> None:
-        record.retry_at = _clock() + (record.backoff.next() if hint is None else hint)
+        record.retry_at = _clock() + record.wait(hint)
 
     def _refuse(self, record: Record, reason: str, message: str, *, event: str = "Failed") -> None:
         wait = self.refusals.wait(record.pod or {"metadata": {}}, reason, _clock())
@@ -270,20 +283,7 @@ class Act:
         """An outcome that did not come back: the text may hold anything, so only the log has it."""
         what = "took too long" if isinstance(error, TimeoutError) else type(error).__name__
         text = f"the provider's {verb} failed ({what}); its outcome is unknown"
-        log.error(text, exc_info=error, extra={"pod": str(record.key), "uid": record.key.uid})
+        extra = {"pod": str(record.key), "uid": record.key.uid, "call": verb}
+        log.error("outcome of a call is unknown", exc_info=error, extra=extra)
         self.emit(record.key, "Warning", f"Provider{verb.capitalize()}Failed", text)
         self._later(record, None)
-
-
-def _refused(changed: Collection[str], error: Exception) -> Condition:
-    """Return the condition of a change that the provider cannot make."""
-    fields = {name for name in changed if name.startswith("spec.")}
-    resize = bool(fields & RESOURCES) and fields <= RESOURCES | CONTAINERS
-    reason = INFEASIBLE if resize else getattr(error, "reason", "Unsupported")
-    kind = RESIZE_PENDING if resize else UPDATE_REFUSED
-    return Condition(type=kind, status="True", reason=reason, message=str(error))
-
-
-def _matters(changed: Collection[str]) -> bool:
-    """Say whether a refused change is worth an event: labels change all the time."""
-    return any(name.startswith("spec.") for name in changed)

@@ -45,6 +45,8 @@ DRAIN = 25.0
 """Seconds that calls in flight get when the process stops."""
 IN_FLIGHT = 64
 _MIRROR = "kubernetes.io/config.mirror"
+_ENDING = (Delete, Lookup, Lost, Expire)
+"""What goes on although the pod's status cannot be written."""
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -66,11 +68,12 @@ class Controller:
     _stopping: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
-        create, delete = asyncio.Semaphore(self.creates), asyncio.Semaphore(IN_FLIGHT)
+        create = asyncio.Semaphore(self.creates)
         self._report_limit = asyncio.Semaphore(IN_FLIGHT)
         self._limits = {
-            **dict.fromkeys((Create, Update, GiveFiles, Lookup), create),
-            Delete: delete,
+            **dict.fromkeys((Create, Update, GiveFiles), create),
+            Delete: asyncio.Semaphore(IN_FLIGHT),
+            Lookup: asyncio.Semaphore(IN_FLIGHT),
         }
 
     def observe(self, old: Json | None, new: Json | None) -> None:
@@ -82,7 +85,7 @@ class Controller:
             if record is None:
                 return
             if record.held is Held.UNKNOWN and self.listed:
-                record.hold(Held.ABSENT, asyncio.get_running_loop().time())
+                self._meet(record, new)
             if is_final(new):
                 self.act.prepare.release(record.key)
             self.queue.add(record.name)
@@ -91,6 +94,13 @@ class Controller:
             if gone is not None:
                 gone.pod = None
                 self.queue.add(gone.name)
+
+    def _meet(self, record: Record, pod: Json) -> None:
+        """Say what the provider holds for a pod that was not there at the first list."""
+        if (pod.get("status") or {}).get("startTime") and not is_final(pod):
+            self.act.ask_list()  # it runs: the watch was late, and the next list settles it
+        else:
+            record.hold(Held.ABSENT, asyncio.get_running_loop().time())
 
     async def run(self) -> None:
         """Work until cancelled; calls in flight then get `DRAIN` seconds to end."""
@@ -135,27 +145,47 @@ class Controller:
             self.queue.done(name)
 
     async def _settle(self, record: Record) -> None:
-        """Take step after step until there is nothing to do now."""
+        """Take step after step until there is nothing to do now.
+
+        A status that cannot be written holds back what would follow from it, but never the end of
+        a workload; it is raised once that is under way.
+        """
+        unwritten: ClusterError | None = None
         while not self._stopping:
-            if self.report.patch(record) is not None:
-                async with self._report_limit:
-                    patch = self.report.patch(record)  # it may have changed while this waited
-                    if patch is not None:
-                        await self.report.write(record, patch)
+            if unwritten is None and self.report.patch(record) is not None:
+                unwritten = await self._write(record)
                 continue
             decision = self._decide(record)
             match decision:
                 case Wait(seconds):
                     if seconds is not None:
                         self.queue.add(record.name, max(seconds, 0.01))
-                    return
+                    break
                 case Forget():
-                    self.records.forget(record)
+                    self.records.forget(record, asyncio.get_running_loop().time())
                     self.act.prepare.release(record.key)
                     self.live.forget(record.key)
-                    return
-                case _:
+                    break
+                case _ if unwritten is None or isinstance(decision, _ENDING):
                     await self._step(record, decision)
+                case _:
+                    break
+        if unwritten is not None:
+            raise unwritten
+
+    async def _write(self, record: Record) -> ClusterError | None:
+        """Write the status if it still differs; return why it could not be written."""
+        async with self._report_limit:
+            patch = self.report.patch(record)  # it may have changed while this waited
+            if patch is None:
+                return None
+            try:
+                await self.report.write(record, patch)
+            except ClusterError as error:
+                return error
+        if record.pod is not None and is_final(record.pod):
+            self.act.prepare.release(record.key)
+        return None
 
     def _decide(self, record: Record) -> Decision:
         return decide(

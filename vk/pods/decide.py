@@ -115,12 +115,13 @@ def decide(record: Record, *, now: float, wall: float, enforce_deadline: bool) -
     if is_final(pod):
         return _ended(record, pod, now)
     if record.verdict is not None:
-        return Wait()  # the report writes it; the pod is final then
+        return _ended(record, pod, now)  # the report has written it, if it could be written
     left = _left(pod, wall) if enforce_deadline else None
     if left is not None and left <= 0:
         return Expire()
     if record.held is Held.ABSENT:
-        if (pod.get("status") or {}).get("startTime") and not record.unplaced:
+        taken = record.accepted is not None or (pod.get("status") or {}).get("startTime")
+        if taken and not record.unplaced:
             return Lost()
         return _paused(record, now) or Create()
     changed = _changed(record, pod)
@@ -157,7 +158,7 @@ def _deleting(record: Record, pod: Json, now: float) -> Decision:
         return Remove()
     grace = pod["metadata"].get("deletionGracePeriodSeconds")
     grace = 30.0 if grace is None else float(grace)
-    shrunk = record.delete_grace is not None and grace < record.delete_grace
+    shrunk = record.delete_tried is not None and grace < record.delete_tried
     if not shrunk:
         paused = _paused(record, now)
         if paused is not None:

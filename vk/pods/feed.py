@@ -107,8 +107,7 @@ class Feed:
                 record.hold(Held.ABSENT, _clock())
                 record.unplaced, record.status = True, None
                 record.problem = (change.reason, change.message)
-                hint = change.retry_after
-                record.retry_at = _clock() + (record.backoff.next() if hint is None else hint)
+                record.retry_at = _clock() + record.wait(change.retry_after)
             case PodStatus():
                 self._present(record, change)
         record.said_at = _clock()
@@ -116,8 +115,7 @@ class Feed:
 
     def _present(self, record: Record, status: PodStatus) -> None:
         record.hold(Held.PRESENT, _clock())
-        record.status = status
-        record.annotations.update(status.annotations)
+        record.say(status)
         record.problem = None
         if record.accepted is None and record.pod is not None:
             self._adopt(record)
@@ -156,6 +154,7 @@ class Feed:
 
     async def _apply(self, listed: Mapping[str, PodStatus], began: float) -> None:
         missing: list[Record] = []
+        settled: list[Record] = []
         expected = 0
         for record in self.controller.records:
             status = listed.get(record.key.uid)
@@ -163,8 +162,7 @@ class Feed:
             if counts and record.pod is not None and not is_final(record.pod):
                 expected += 1
             if status is None:
-                if self._is_missing(record, began):
-                    missing.append(record)
+                self._miss(record, began, missing=missing, settled=settled)
             elif record.said_at <= began and (
                 record.held is not Held.PRESENT or status != record.status
             ):
@@ -174,10 +172,16 @@ class Feed:
                 record.misses = 0
         self.controller.listed = True
         await self._judge(missing, expected, began)
-        self.orphans.consider(listed, began)
+        if self._suspect_since is None:
+            for record in settled:
+                self._absent(record)
+        # A doubted list names no orphans, and those of before must be seen anew.
+        self.orphans.consider(listed if self._suspect_since is None else {}, began)
 
-    def _is_missing(self, record: Record, began: float) -> bool:
-        """Settle what a list without this pod settles; True: it is missing unasked."""
+    def _miss(
+        self, record: Record, began: float, *, missing: list[Record], settled: list[Record]
+    ) -> None:
+        """Put a pod that a list lacks where it belongs: missing unasked, or settled by that."""
         pod, lag = record.pod, self.provider.list_lag
         final = pod is not None and is_final(pod)
         match record.held:
@@ -185,13 +189,10 @@ class Feed:
                 self._first_absence(record, final=final)
             case Held.UNCERTAIN:
                 if began >= record.held_since + lag:
-                    self._absent(record)
+                    settled.append(record)
             case Held.PRESENT if max(record.held_since, record.said_at) <= began - lag:
                 asked = record.delete_grace is not None and record.deleted_at <= began
-                if not (asked or final or pod is None):
-                    return True
-                self._absent(record)
-        return False
+                (settled if asked or final or pod is None else missing).append(record)
 
     def _first_absence(self, record: Record, *, final: bool) -> None:
         pod = record.pod or {}

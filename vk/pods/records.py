@@ -16,7 +16,7 @@ from vk.aio.backoff import Backoff
 from vk.models.files import FileTree
 from vk.models.keys import PodKey
 from vk.models.pod import Json, Pod, pod_key
-from vk.models.status import Condition, PodStatus
+from vk.models.status import Condition, PodStatus, Waiting
 
 __all__ = [
     "Accepted",
@@ -28,6 +28,12 @@ __all__ = [
     "Verdict",
     "resources_of",
 ]
+
+REMEMBER = 120.0
+"""Seconds for which a forgotten UID stays forgotten."""
+
+SHORTEST = 1.0
+"""Seconds between two tries at the least, whatever a provider asks for."""
 
 Name = tuple[str, str]
 """Namespace and name: what the work queue serialises on."""
@@ -101,6 +107,8 @@ class Record:
     backoff: Backoff = attrs.field(factory=lambda: Backoff(first=1.0, cap=300.0))
     delete_grace: float | None = None
     """The grace period that the provider last accepted a delete with."""
+    delete_tried: float | None = None
+    """The grace period of the last delete, accepted or not."""
     deleted_at: float = 0.0
     failed_delete: bool = False
     """The last delete raised; the next one waits for ``retry_at``."""
@@ -128,6 +136,18 @@ class Record:
         """The key of the work queue."""
         return self.key.namespace, self.key.name
 
+    def say(self, status: PodStatus) -> None:
+        """Note what the provider says of the pod."""
+        if _has_run(status) and not _has_run(self.status):
+            self.unplaced = False
+            self.backoff.reset()
+        self.status = status
+        self.annotations.update(status.annotations)
+
+    def wait(self, hint: float | None) -> float:
+        """Return the seconds until the next try, by the hint of who refused or the backoff."""
+        return self.backoff.next() if hint is None else max(hint, SHORTEST)
+
     def swap(self, pod: Json) -> None:
         """Hold ``pod`` instead of an equal object, which can then be freed."""
         if self.judged is not None and self.judged[0][0] is self.pod:
@@ -149,6 +169,11 @@ class Record:
         self.misses = 0
 
 
+def _has_run(status: PodStatus | None) -> bool:
+    containers = () if status is None else status.containers
+    return any(not isinstance(one.state, Waiting) for one in containers)
+
+
 def _version(pod: Json) -> int:
     text = pod["metadata"].get("resourceVersion") or ""
     return int(text) if text.isdigit() else -1
@@ -160,6 +185,8 @@ class Records:
 
     _by_uid: dict[str, Record] = attrs.field(factory=dict, init=False)
     _by_name: dict[Name, dict[str, Record]] = attrs.field(factory=dict, init=False)
+    _forgotten: dict[str, float] = attrs.field(factory=dict, init=False)
+    """UIDs that a late watch may still tell of, and since when they are forgotten."""
 
     def __len__(self) -> int:
         return len(self._by_uid)
@@ -178,6 +205,8 @@ class Records:
     def observe(self, pod: Json) -> Record | None:
         """Note an API object; None where it is no news (our own write, or an older version)."""
         key = pod_key(pod)
+        if key.uid in self._forgotten:
+            return None
         record = self._by_uid.get(key.uid) or self.add(key)
         if record.pod is not None:
             known, version = _version(record.pod), _version(pod)
@@ -198,8 +227,14 @@ class Records:
             self._by_name.setdefault(record.name, {})[key.uid] = record
         return record
 
-    def forget(self, record: Record) -> None:
-        """Drop a record."""
+    def forget(self, record: Record, now: float) -> None:
+        """Drop a record; what a watch that is behind still says of it is no news."""
+        self._forgotten[record.key.uid] = now
+        while self._forgotten:  # the oldest is first
+            uid, since = next(iter(self._forgotten.items()))
+            if now - since < REMEMBER:
+                break
+            del self._forgotten[uid]
         self._by_uid.pop(record.key.uid, None)
         named = self._by_name.get(record.name)
         if named is not None:

@@ -102,7 +102,8 @@ class References:
             lasting = _is_immutable(answer.value) or self.watched(key[0], key[1])
             if now - answer.used_at > (UNUSED if lasting else KEEP):
                 del self._kept[key]
-                if not self._locks[key].locked():
+                lock = self._locks.get(key)  # none where a later read has taken it away already
+                if lock is not None and not lock.locked():
                     del self._locks[key]
 
 

@@ -13,9 +13,11 @@ from collections.abc import Callable, Mapping
 
 import attrs
 
+from vk.aio.backoff import Backoff
 from vk.cluster.client import Client
 from vk.cluster.resources import PODS
 from vk.errors import ClusterError, NotFoundError, ObjectNotFoundError
+from vk.metrics import Sample
 from vk.models.keys import PodKey
 from vk.models.status import PodStatus
 from vk.models.time import now
@@ -38,6 +40,8 @@ class _Sighting:
     first: float
     old: bool
     passes: int = 1
+    retry_at: float = 0.0
+    backoff: Backoff = attrs.field(factory=lambda: Backoff(first=60.0, cap=300.0))
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -69,11 +73,21 @@ class Orphans:
             old = created is not None and (now() - created).total_seconds() > OLD
             self._seen[uid] = _Sighting(status.key, began, old)
 
+    @property
+    def suspected(self) -> int:
+        """How many workloads of the last list no pod asks for, proved or not."""
+        return len(self._seen)
+
+    def samples(self) -> list[Sample]:
+        """Return the same as a gauge."""
+        return [({}, float(self.suspected))]
+
     async def run(self) -> None:
-        """Make a pass every `EVERY` seconds."""
-        while self.policy != "keep":
+        """Make a pass every `EVERY` seconds, unless the policy of the moment keeps them all."""
+        while True:
             await asyncio.sleep(EVERY)
-            await self.collect()
+            if self.policy != "keep":
+                await self.collect()
 
     async def collect(self) -> None:
         """Make one pass."""
@@ -81,11 +95,13 @@ class Orphans:
         proved = [
             seen
             for seen in self._seen.values()
-            if seen.passes >= 2 and (seen.old or clock - seen.first > OLD)
+            if seen.passes >= 2
+            and (seen.old or clock - seen.first > OLD)
+            and clock >= seen.retry_at
         ]
         for seen in proved[: max(10, self.total // 10)]:
             if self.records.get(seen.key.uid) is None and await self._is_orphan(seen.key):
-                await self._remove(seen.key)
+                await self._remove(seen)
 
     async def _is_orphan(self, key: PodKey) -> bool:
         try:
@@ -96,7 +112,8 @@ class Orphans:
             return False
         return bool(pod["metadata"]["uid"] != key.uid)
 
-    async def _remove(self, key: PodKey) -> None:
+    async def _remove(self, seen: _Sighting) -> None:
+        key = seen.key
         if self.policy == "report":
             if key.uid not in self._reported:
                 self._reported.add(key.uid)
@@ -111,3 +128,5 @@ class Orphans:
             self._seen.pop(key.uid, None)
         except Exception as error:  # noqa: BLE001 # the next pass tries again
             log.warning("orphan stays", extra={"pod": str(key), "error": repr(error)})
+        else:  # it takes its time to end
+            seen.retry_at = asyncio.get_running_loop().time() + seen.backoff.next()

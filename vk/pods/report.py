@@ -69,13 +69,10 @@ class Report:
             pod = await self.client.patch(
                 PODS, key.name, patch, namespace=key.namespace, subresource="status"
             )
-        except ObjectNotFoundError:
-            record.pod = None
-            return
-        except (ConflictError, InvalidObjectError) as error:
-            if "uid" not in str(error).lower():
+        except (ConflictError, InvalidObjectError, ObjectNotFoundError):
+            if not await self._is_gone(key):
                 raise
-            record.pod = None  # another pod has this name now
+            record.pod = None
             return
         self.written += 1
         pod["metadata"].pop("managedFields", None)
@@ -110,6 +107,14 @@ class Report:
             return
         record.removed = True
         log.info("pod removed", extra={"pod": str(key), "uid": key.uid})
+
+    async def _is_gone(self, key: PodKey) -> bool:
+        """Say whether the pod is no more, which a refused write alone does not prove."""
+        try:
+            found = await self.client.get(PODS, key.name, namespace=key.namespace)
+        except ObjectNotFoundError:
+            return True
+        return bool(found["metadata"]["uid"] != key.uid)
 
     def _facts(self, record: Record, pod: Json) -> Facts:
         deleting = bool(pod["metadata"].get("deletionTimestamp"))

@@ -116,7 +116,7 @@ def _one(
         return ContainerStatus(name=raw["name"], state=Waiting(*facts.problem))
     status = said or old or ContainerStatus(name=raw["name"], state=Waiting())
     if old is not None and said is not None:
-        status = _forward(old, said, policy)
+        status = _forward(old, said, raw.get("restartPolicy") or policy)
     ended = facts.gone or (facts.verdict is not None and facts.verdict.ran)
     if ended and not isinstance(status.state, Terminated):
         started = status.state.started_at if isinstance(status.state, Running) else None
@@ -127,7 +127,7 @@ def _one(
 def _forward(old: ContainerStatus, new: ContainerStatus, policy: str) -> ContainerStatus:
     if isinstance(old.state, Terminated) and not isinstance(new.state, Terminated):
         restarts = policy == "Always" or (policy == "OnFailure" and old.state.exit_code != 0)
-        if not restarts and not (new.restart_count or 0) > (old.restart_count or 0):
+        if not restarts:  # the API server refuses it too
             return old
     last = new.last_state or old.last_state
     if new.last_state is None and isinstance(old.state, Terminated) and new.state != old.state:

@@ -26,7 +26,7 @@ def timing(told: Callable[[str, float, bool], None]) -> Timed:
         clock, failed = asyncio.get_running_loop().time, True
         began = clock()
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds), _one_error():
                 yield
             failed = False
         except (NotFoundError, UnsupportedError):
@@ -41,5 +41,24 @@ def timing(told: Callable[[str, float, bool], None]) -> Timed:
 @asynccontextmanager
 async def untimed(operation: str, seconds: float) -> AsyncIterator[None]:
     """Be a time-out that tells nobody."""
-    async with asyncio.timeout(seconds):
+    async with asyncio.timeout(seconds), _one_error():
         yield
+
+
+@asynccontextmanager
+async def _one_error() -> AsyncIterator[None]:
+    """Make what a provider's own tasks raise an error like any other.
+
+    A cancellation that nobody asked of this task is a failure inside the provider; a group of one
+    error is that error.
+    """
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise RuntimeError("a task of the provider was cancelled") from error
+    except ExceptionGroup as group:
+        first = group.exceptions[0]
+        raise first if len(group.exceptions) == 1 else group from None
