@@ -228,6 +228,7 @@ def build_settings(flags: Mapping[str, Any], environment: Mapping[str, str]) -> 
             found[option.field] = parsed
     if "provider" not in found:
         raise ConfigError("--provider: expected the name of a provider; `vk providers` lists them")
+    found["plugins"] = tuple(flags.get("plugin") or ())
     return Settings(**_with_taints(found))
 
 
