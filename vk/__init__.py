@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from vk.hookspecs import Register, hookimpl
     from vk.kubelet import VirtualKubelet
     from vk.log_lines import LineFilter, filter_lines
+    from vk.models.check import Check
     from vk.models.files import File, FileTree, RegistryCredential
     from vk.models.keys import ContainerKey, PodKey
     from vk.models.logs import LogOptions
@@ -72,6 +73,7 @@ _HOMES = {
     "vk.hookspecs": ("Register", "hookimpl"),
     "vk.kubelet": ("VirtualKubelet",),
     "vk.log_lines": ("LineFilter", "filter_lines"),
+    "vk.models.check": ("Check",),
     "vk.models.files": ("File", "FileTree", "RegistryCredential"),
     "vk.models.keys": ("ContainerKey", "PodKey"),
     "vk.models.logs": ("LogOptions",),
@@ -114,6 +116,7 @@ __all__ = [  # written out for type checkers; a test compares it with _HOMES
     "NFS",
     "Address",
     "ByteStream",
+    "Check",
     "ClusterError",
     "Condition",
     "ConfigError",

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,7 @@ class LedgerProvider(vk.Provider):
     """Writes a line before and after each create, and one for each delete."""
 
     config_class = LedgerConfig
+    fields = vk.FieldTable(honoured=("spec.volumes",))
 
     async def describe_node(self) -> vk.NodeInfo:
         return vk.NodeInfo(capacity={"cpu": "8", "memory": "16Gi", "pods": "100"})
@@ -44,6 +48,9 @@ class LedgerProvider(vk.Provider):
         if key.uid not in self._running():
             raise vk.NotFoundError(key)
         self._write("delete", key)
+
+    async def update_files(self, key: vk.PodKey, volume: str, files: vk.FileTree) -> None:
+        self._write("files", key, volume=volume)
 
     async def list_pods(self) -> Sequence[vk.PodStatus]:
         return list(self._running().values())
@@ -61,6 +68,7 @@ class LedgerProvider(vk.Provider):
 
     def _write(self, did: str, key: vk.PodKey, **more: Any) -> None:
         line = {"did": did, "key": [key.namespace, key.name, key.uid], **more}
+        line |= {"at": time.time(), "by": os.environ["POD_UID"]}
         with Path(self.context.config.file).open("a") as file:
             file.write(json.dumps(line) + "\n")
 
@@ -74,7 +82,8 @@ class LedgerProvider(vk.Provider):
                 states = [
                     vk.ContainerStatus(name=name, state=vk.Running()) for name in line["containers"]
                 ]
-                found[key.uid] = vk.PodStatus(key, containers=states)
+                created = datetime.fromtimestamp(line["at"], UTC)
+                found[key.uid] = vk.PodStatus(key, containers=states, created_at=created)
             elif line["did"] == "delete":
                 found.pop(key.uid, None)
         return found

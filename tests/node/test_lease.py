@@ -56,6 +56,16 @@ async def test_a_released_lease_is_free_and_keeps_its_renew_time(api: Any) -> No
     assert spec(api)["leaseTransitions"] == 1
 
 
+async def test_a_standby_takes_a_lease_that_is_given_back_within_two_seconds(api: Any) -> None:
+    mine, other = lease(api, "a"), lease(api, "b")
+    await mine.acquire()
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        waiting = tasks.create_task(other.acquire())
+        await asyncio.sleep(10.3)
+        await mine.release()
+        assert await elapsed(waiting) <= 2.0
+
+
 async def test_release_leaves_a_lease_that_somebody_else_took(api: Any) -> None:
     mine = lease(api, "a")
     await mine.acquire()

@@ -169,6 +169,12 @@ OPTIONS = (
         values.boolean,
         "Serve everybody on this machine, without credentials, on loopback only.",
     ),
+    Option(
+        "health-port",
+        "health_port",
+        values.port,
+        "Answer /healthz, /livez and /readyz here, without TLS and credentials.",
+    ),
     Option("log-level", "log_level", values.choice(*LEVELS), f"One of {', '.join(LEVELS)}."),
     Option("", "kubelet_port", values.port, "Port of the kubelet's API.", "KUBELET_PORT"),
     Option(

@@ -17,6 +17,7 @@ from vk.aio.backoff import Backoff
 from vk.cluster.client import Client
 from vk.cluster.resources import PODS
 from vk.errors import ClusterError, NotFoundError, ObjectNotFoundError
+from vk.metrics import Sample
 from vk.models.keys import PodKey
 from vk.models.status import PodStatus
 from vk.models.time import now
@@ -72,11 +73,21 @@ class Orphans:
             old = created is not None and (now() - created).total_seconds() > OLD
             self._seen[uid] = _Sighting(status.key, began, old)
 
+    @property
+    def suspected(self) -> int:
+        """How many workloads of the last list no pod asks for, proved or not."""
+        return len(self._seen)
+
+    def samples(self) -> list[Sample]:
+        """Return the same as a gauge."""
+        return [({}, float(self.suspected))]
+
     async def run(self) -> None:
-        """Make a pass every `EVERY` seconds."""
-        while self.policy != "keep":
+        """Make a pass every `EVERY` seconds, unless the policy of the moment keeps them all."""
+        while True:
             await asyncio.sleep(EVERY)
-            await self.collect()
+            if self.policy != "keep":
+                await self.collect()
 
     async def collect(self) -> None:
         """Make one pass."""

@@ -32,7 +32,7 @@ def control_plane(request: pytest.FixtureRequest) -> Iterator[ControlPlane]:
 
     if not os.environ.get(ASSETS):
         pytest.skip(f"{ASSETS} does not name a folder with etcd, kube-apiserver, kubectl")
-    with ControlPlane(controllers=True, scheduler=True) as plane:
+    with ControlPlane(controllers=True, scheduler=True, audit=True) as plane:
         yield plane
         plane.keep_logs = request.session.testsfailed > 0
 

@@ -19,6 +19,7 @@ import attrs
 
 import vk
 from vk_providers.mock.config import MockConfig
+from vk_providers.mock.fields import FIELDS
 from vk_providers.mock.files import PodFiles
 from vk_providers.mock.logs import Log
 from vk_providers.mock.scenario import KILLED, PREFIX, Scenario
@@ -35,30 +36,7 @@ class MockProvider(vk.Provider):
     """Runs pods in name only."""
 
     config_class: ClassVar[type[MockConfig]] = MockConfig
-    fields: ClassVar[vk.FieldTable] = vk.FieldTable(
-        honoured=(
-            "spec.containers[].args",
-            "spec.containers[].command",
-            "spec.containers[].env",
-            "spec.containers[].envFrom",
-            "spec.containers[].image",
-            "spec.containers[].name",
-            "spec.containers[].resources",
-            "spec.initContainers[].name",
-            "spec.initContainers[].restartPolicy",
-            "spec.restartPolicy",
-            "spec.terminationGracePeriodSeconds",
-            "spec.volumes[].configMap",
-            "spec.volumes[].downwardAPI",
-            "spec.volumes[].projected",
-            "spec.volumes[].secret",
-        ),
-        ignored={
-            "spec.ephemeralContainers": "no process runs that could be looked into",
-            "spec.volumes": "no process runs that could use a disk",
-        },
-        unlisted="ignored",
-    )
+    fields: ClassVar[vk.FieldTable] = FIELDS
 
     _workloads: dict[str, Workload] = attrs.field(factory=dict, init=False)
     _files: dict[str, PodFiles] = attrs.field(factory=dict, init=False)

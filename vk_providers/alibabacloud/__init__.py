@@ -1,0 +1,1 @@
+"""The Alibaba Cloud ECI provider: pods become elastic container instances."""
