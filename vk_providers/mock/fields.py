@@ -15,11 +15,6 @@ _NO_PROBE = "no process runs that could be asked; the annotation mock.vk/ready-a
 FIELDS = vk.FieldTable(
     honoured=(
         "spec.automountServiceAccountToken",
-        "spec.containers[].args",
-        "spec.containers[].command",
-        "spec.containers[].env",
-        "spec.containers[].envFrom",
-        "spec.containers[].image",
         "spec.containers[].name",
         "spec.containers[].resources",
         "spec.containers[].volumeMounts",
@@ -34,6 +29,11 @@ FIELDS = vk.FieldTable(
         "spec.volumes[].secret",
     ),
     ignored={
+        "spec.containers[].args": "no process runs that could be given arguments",
+        "spec.containers[].command": "no process runs",
+        "spec.containers[].env": "no process runs that could read a variable",
+        "spec.containers[].envFrom": "no process runs that could read a variable",
+        "spec.containers[].image": "no process runs, so nothing is pulled",
         "spec.containers[].imagePullPolicy": "nothing is pulled",
         "spec.containers[].lifecycle": "no process runs that could be told",
         "spec.containers[].livenessProbe": _NO_PROBE,

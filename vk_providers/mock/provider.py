@@ -9,6 +9,7 @@ exec, attach, port-forward and top is made up, and says so.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from datetime import UTC, datetime
@@ -29,6 +30,8 @@ from vk_providers.mock.streams import attach, execute, first, killed, serve
 from vk_providers.mock.workload import Run, Workload, ended
 
 __all__ = ["MockProvider"]
+
+log = logging.getLogger(__name__)
 
 
 @attrs.define(eq=False)
@@ -68,6 +71,8 @@ class MockProvider(vk.Provider):
                 self._config.state, node=context.node_name, cluster=context.cluster_uid
             )
             self._workloads = self._file.workloads
+        else:
+            log.info("pods end with this process: no state file is set")
         for workload in list(self._workloads.values()):
             self._addresses.reserve(workload.ip)
             self._look(workload.key.uid, self._now())
