@@ -137,6 +137,12 @@ def test_ambiguity(
         control_plane.kubectl("delete", "deployment", "web", f"-n={namespace}")
         eventually(lambda: kept(node) and not eci.living(), "nothing is billed", timeout=300.0)
         assert billed_twice(eci.ledger()) == []
+        eventually(
+            lambda: kept(node) and not pods(control_plane, namespace),
+            "no pod is left",
+            timeout=120.0,
+        )
+        node.stop()  # its last events must not meet a namespace that is going
 
 
 @pytest.mark.parametrize("name", ["role.yaml", "access-key.yaml", "virtual-nodes-2018.yaml"])
