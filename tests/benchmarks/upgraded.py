@@ -68,12 +68,9 @@ class Messages:
     def message(self, data: bytes) -> bytes:
         """Return a binary message; a mask of zeros leaves it as it is."""
         size = len(data) + 1
-        head = bytes((0x82, 0xFE)) + struct.pack("!H", size) if size < 1 << 16 else None
-        if size < 126:
-            head = bytes((0x82, 0x80 | size))
-        elif head is None:
-            head = bytes((0x82, 0xFF)) + struct.pack("!Q", size)
-        return b"".join((head, bytes(4), bytes((self.sends,)), data))
+        assert 126 <= size < 1 << 16  # else its head looks different
+        head = struct.pack("!BBH4x", 0x82, 0x80 | 126, size)
+        return b"".join((head, bytes((self.sends,)), data))
 
     def count(self, data: bytes) -> int:
         """Return how many bytes came on the channel; raises ConnectionError at a close."""
