@@ -219,6 +219,22 @@ def doctor_command(context: click.Context, /, as_json: bool, **parameters: Any) 
     return doctor(settings, as_json=as_json)
 
 
+@command.command("gc", short_help="End workloads that no pod asks for.")
+@_with_options
+@click.option("--dry-run", is_flag=True, help="List them and end none; no lease is needed.")
+@click.pass_context
+def gc_command(context: click.Context, /, dry_run: bool, **parameters: Any) -> int:
+    """End what the provider runs for the node and no pod asks for, each with proof.
+
+    Takes the same options, variables and files as the node itself. A node that runs does the same
+    by itself (--orphans), so its process must be stopped first.
+    """
+    from vk.cli.gc import gc
+
+    settings = build_settings({**context.meta[_FLAGS], **_flags(parameters)}, os.environ)
+    return gc(settings, dry_run=dry_run)
+
+
 @command.command("rbac", short_help="Print the roles that a node needs.")
 @_with_options
 @click.option("--namespace", default="kube-system", show_default=True, help="Of the account.")
