@@ -85,7 +85,10 @@ def test_version() -> None:
     assert (result.exit_code, result.stdout) == (0, f"vk {__version__}\n")
 
 
-def test_a_file_brings_a_provider_to_every_command(tmp_path: Path) -> None:
+def test_a_file_brings_a_provider_to_every_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
     write(tmp_path, "mine", providers={"mine": "nothing_of_that_name:Mine"})
     path = str(tmp_path / "mine.py")
     assert f"mine\t{path}\n" in invoke("providers", "--plugin", path).stdout
