@@ -21,12 +21,14 @@ _numbers = itertools.count(1)
 def kubeconfig(control_plane: ControlPlane) -> Iterator[Path]:
     """Kubeconfig of the ServiceAccount that examples/deploy describes.
 
-    At the end of the session nothing that it asked for may have been denied.
+    At the end of the session nothing that it asked for may have been denied, but in namespaces of
+    tests: those lose their role bindings while they are deleted.
     """
     control_plane.kubectl("apply", "-f", str(DEPLOY / "rbac.yaml"))
     yield control_plane.kubeconfig_for_service_account("kube-system", "vk")
     requests = requests_of(control_plane.folder, "system:serviceaccount:kube-system:vk")
-    assert {one for one in requests if one.denied} == set()
+    denied = {one for one in requests if one.denied and not one.namespace.startswith("test-")}
+    assert denied == set()
 
 
 @contextmanager
