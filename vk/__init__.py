@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from vk.mounts import files_below, sub_path
     from vk.provider import API_VERSION, Provider, ProviderContext
     from vk.settings import Settings
-    from vk.streams import ByteStream, ExecIO, TerminalSize
+    from vk.streams import ByteReader, ByteStream, ByteWriter, ExecIO, TerminalSize
     from vk.volume_folder import write_files
 
 _HOMES = {
@@ -103,7 +103,7 @@ _HOMES = {
     ),
     "vk.provider": ("API_VERSION", "Provider", "ProviderContext"),
     "vk.settings": ("Settings",),
-    "vk.streams": ("ByteStream", "ExecIO", "TerminalSize"),
+    "vk.streams": ("ByteReader", "ByteStream", "ByteWriter", "ExecIO", "TerminalSize"),
     "vk.mounts": ("files_below", "sub_path"),
     "vk.volume_folder": ("write_files",),
 }
@@ -115,7 +115,9 @@ __all__ = [  # written out for type checkers; a test compares it with _HOMES
     "DNS",
     "NFS",
     "Address",
+    "ByteReader",
     "ByteStream",
+    "ByteWriter",
     "Check",
     "ClusterError",
     "Condition",

@@ -153,8 +153,9 @@ class Provider(ABC):
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
+        /,
     ) -> None:
-        """Close what was opened; workloads stay."""
+        """Close what was opened; workloads stay. ``*_: object`` will do in an override."""
         return
 
     @abstractmethod

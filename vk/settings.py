@@ -33,6 +33,8 @@ class Settings:
 
     provider: str
     """Name of the provider, as a plugin registered it."""
+    plugins: tuple[Path, ...] = ()
+    """Python files that register providers, beside the installed ones."""
     node_name: str = "virtual-kubelet"
     kubeconfig: str = ""
     """Path; empty: ``~/.kube/config`` if it is there, else the pod's ServiceAccount."""

@@ -83,13 +83,10 @@ def node(make_node: StartNode) -> NodeProcess:
 
 @contextmanager
 def temporary_namespace(control_plane: ControlPlane) -> Iterator[str]:
-    """Make a namespace whose pods may refer to ConfigMaps and Secrets; delete it without a wait."""
+    """Make a namespace in which vk may read what pods refer to; delete it without a wait."""
     name = f"test-{next(_numbers)}"
     control_plane.kubectl("create", "namespace", name)
-    control_plane.kubectl(
-        "create", "rolebinding", "vk-references", "--clusterrole=vk-references",
-        "--serviceaccount=kube-system:vk", f"--namespace={name}",
-    )  # fmt: skip
+    control_plane.kubectl("apply", "-f", str(DEPLOY / "namespace.yaml"), f"--namespace={name}")
     control_plane.kubectl("wait", "--for=create", "serviceaccount/default", f"-n={name}")
     try:
         yield name
@@ -103,7 +100,7 @@ def temporary_namespace(control_plane: ControlPlane) -> Iterator[str]:
 
 @pytest.fixture
 def namespace(control_plane: ControlPlane, kubeconfig: Path) -> Iterator[str]:
-    """A namespace whose pods may refer to ConfigMaps and Secrets; deleted without a wait."""
+    """A namespace in which vk may read what pods refer to; deleted without a wait."""
     with temporary_namespace(control_plane) as name:
         yield name
 

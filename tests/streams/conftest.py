@@ -93,6 +93,7 @@ async def way(request: pytest.FixtureRequest, world: World) -> World:
 
 def _account(plane: ControlPlane) -> Path:
     plane.kubectl("apply", "-f", str(DEPLOY / "rbac.yaml"))
+    plane.kubectl("apply", "-f", str(DEPLOY / "namespace.yaml"), "-n=default")
     plane.kubectl("wait", "--for=create", "serviceaccount/default", "-n=default")
     return plane.kubeconfig_for_service_account("kube-system", "vk")
 

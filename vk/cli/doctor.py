@@ -38,7 +38,7 @@ _REPORT = "a check is to say what it found: tell the provider's author"
 
 def doctor(settings: Settings, *, as_json: bool) -> int:
     """Print every check and return the exit code. Raises ConfigError and PluginError."""
-    provider_class = Plugins.load().provider_class(settings.provider)
+    provider_class = Plugins.load(files=settings.plugins).provider_class(settings.provider)
     found = asyncio.run(_examine(settings, provider_class, quiet=as_json))
     if as_json:
         click.echo(json.dumps([attrs.asdict(check) for check in found], indent=2))

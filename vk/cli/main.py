@@ -35,6 +35,11 @@ class _Root(click.Group):
         ctx.meta[_IGNORED] = ignored
         return super().parse_args(ctx, arguments)
 
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands first: the flags, which are many, are those of the node."""
+        self.format_commands(ctx, formatter)
+        click.Command.format_options(self, ctx, formatter)
+
     def main(
         self,
         args: Sequence[str] | None = None,
@@ -62,6 +67,14 @@ def _complain(message: str, code: int) -> int:
     return code
 
 
+_plugin_option = click.option(
+    "--plugin",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Python file that registers a provider; repeatable.",
+)
+
+
 def _with_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give ``function`` every flag of the table; values stay text, `build_settings` parses."""
     for option in reversed([option for option in OPTIONS if option.flag]):
@@ -70,7 +83,7 @@ def _with_options(function: Callable[..., Any]) -> Callable[..., Any]:
         kind: dict[str, Any] = {"default": None} if option.switch else {"multiple": option.many}
         function = click.option(form, _parameter(option.flag), help=text, **kind)(function)
     text = "File with these settings by the same names: TOML or YAML. [VK_CONFIG]"
-    return click.option("--config", envvar="VK_CONFIG", help=text)(function)
+    return click.option("--config", envvar="VK_CONFIG", help=text)(_plugin_option(function))
 
 
 def _parameter(flag: str) -> str:
@@ -103,30 +116,32 @@ def command(context: click.Context, /, **parameters: Any) -> int:
 def _flags(parameters: dict[str, Any]) -> dict[str, Any]:
     """Return what the command line gave, by flag."""
     given = {option.flag: parameters[_parameter(option.flag)] for option in OPTIONS if option.flag}
-    given["config"] = parameters["config"]
+    given |= {name: parameters[name] for name in ("config", "plugin")}
     return {flag: value for flag, value in given.items() if value not in (None, ())}
 
 
 @command.command()
 @click.argument("name", required=False)
+@_plugin_option
 @click.option(
     "--fields", is_flag=True, help="What becomes of each field of a PodSpec, as Markdown."
 )
-def providers(name: str | None, fields: bool) -> int:
+def providers(name: str | None, plugin: Sequence[Path], fields: bool) -> int:
     """List the providers, or the configuration of one."""
     from vk.cli.providers import describe, show, show_fields
 
     if fields:
-        show_fields(name)
+        show_fields(name, plugin)
     elif name is None:
-        show()
+        show(plugin)
     else:
-        describe(name)
+        describe(name, plugin)
     return 0
 
 
 @command.command("dev", short_help="Try a node on a small cluster in this process.")
 @click.option("--provider", default="mock", show_default=True, help="Provider that runs the pods.")
+@_plugin_option
 @click.option("--provider-config", default="", help="The provider's file: TOML, YAML, JSON.")
 @click.option("--set", multiple=True, help="KEY=VALUE of the provider's configuration; repeatable.")
 @click.option(
@@ -155,6 +170,19 @@ def status_command(node: str, kubeconfig: str, as_json: bool) -> int:
     from vk.cli.status import status
 
     return status(node, kubeconfig=kubeconfig, as_json=as_json)
+
+
+@command.command("new-provider", short_help="Write a package with a provider to start from.")
+@click.argument("name")
+def new_provider_command(name: str) -> int:
+    """Write the folder vk-NAME: an installable package with a provider NAME and its tests.
+
+    Nothing is ever overwritten.
+    """
+    from vk.cli.new_provider import new_provider
+
+    new_provider(name)
+    return 0
 
 
 @command.command("drain", short_help="End everything that a node runs.")
@@ -191,6 +219,22 @@ def doctor_command(context: click.Context, /, as_json: bool, **parameters: Any) 
     return doctor(settings, as_json=as_json)
 
 
+@command.command("gc", short_help="End workloads that no pod asks for.")
+@_with_options
+@click.option("--dry-run", is_flag=True, help="List them and end none; no lease is needed.")
+@click.pass_context
+def gc_command(context: click.Context, /, dry_run: bool, **parameters: Any) -> int:
+    """End what the provider runs for the node and no pod asks for, each with proof.
+
+    Takes the same options, variables and files as the node itself. A node that runs does the same
+    by itself (--orphans), so its process must be stopped first.
+    """
+    from vk.cli.gc import gc
+
+    settings = build_settings({**context.meta[_FLAGS], **_flags(parameters)}, os.environ)
+    return gc(settings, dry_run=dry_run)
+
+
 @command.command("rbac", short_help="Print the roles that a node needs.")
 @_with_options
 @click.option("--namespace", default="kube-system", show_default=True, help="Of the account.")
@@ -218,16 +262,23 @@ def rbac_command(
 @command.command("lint", short_help="Say what a provider would make of pods.")
 @click.option("-f", "--file", "files", multiple=True, required=True, help="Manifest; '-': stdin.")
 @click.option("--provider", required=True, help="Provider that would run the pods.")
+@_plugin_option
 @click.option("--daemonsets", default="refuse", show_default=True, help="As the node is run.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a pod.")
-def lint_command(files: tuple[str, ...], provider: str, daemonsets: str, as_json: bool) -> int:
+def lint_command(
+    files: tuple[str, ...],
+    provider: str,
+    plugin: Sequence[Path],
+    daemonsets: str,
+    as_json: bool,
+) -> int:
     """List each field of the pods in manifests that PROVIDER refuses, ignores or changes.
 
     Also of pods inside of Deployments, Jobs and the like. Exit code 1 when something is refused.
     """
     from vk.cli.lint import lint
 
-    return lint(files, provider=provider, daemonsets=daemonsets, as_json=as_json)
+    return lint(files, provider=provider, plugins=plugin, daemonsets=daemonsets, as_json=as_json)
 
 
 @command.command()

@@ -40,7 +40,7 @@ class Account:
 
 def rbac(settings: Settings, *, namespace: str, name: str, every_node: bool) -> int:
     """Print the roles and return the exit code. Raises ConfigError and PluginError."""
-    provider_class = Plugins.load().provider_class(settings.provider)
+    provider_class = Plugins.load(files=settings.plugins).provider_class(settings.provider)
     account = Account(namespace, name, "" if every_node else settings.node_name)
     features = features_of(settings, provider_class)
     click.echo(_HEAD.format(name=name, namespace=namespace) + _text(account, features), nl=False)

@@ -71,7 +71,7 @@ def run(settings: Settings, reload: Reload, *, ignored: Sequence[str] = ()) -> i
     from vk.cli.provider_config import load_for
     from vk.plugins import Plugins
 
-    provider_class = Plugins.load().provider_class(settings.provider)
+    provider_class = Plugins.load(files=settings.plugins).provider_class(settings.provider)
     provider_config = load_for(settings, provider_class)
     logs.configure(settings.log_level, sys.stderr)
     for flag in ignored:

@@ -50,7 +50,7 @@ class Preparation:
             self._check_owner(key, raw)
             self._admit(raw)
             try:
-                pod = await self._resolved(key, raw)
+                pod = await self._resolved(key, raw, starting=True)
             except InvalidInputError as error:
                 raise RefusedError(f"Pod was rejected: {error}", reason=error.reason) from None
             self.occupy(raw)
@@ -62,7 +62,7 @@ class Preparation:
         Raises NotReadyError or ClusterError.
         """
         with self._readable(key):
-            return await self._resolved(key, raw)
+            return await self._resolved(key, raw, starting=False)
 
     def _admit(self, raw: Json) -> None:
         if self._used.counts(raw):
@@ -72,9 +72,9 @@ class Preparation:
         if rejection is not None:
             raise RefusedError(f"Pod was rejected: {rejection.message}", reason=rejection.reason)
 
-    async def _resolved(self, key: PodKey, raw: Json) -> Pod:
+    async def _resolved(self, key: PodKey, raw: Json, *, starting: bool) -> Pod:
         try:
-            pod, notices = await self.resolver.resolve(key, raw)
+            pod, notices = await self.resolver.resolve(key, raw, starting=starting)
         except MissingReference as missing:
             self.emit(key, "Warning", missing.reason, str(missing))
             reason = missing.reason if missing.volume else "CreateContainerConfigError"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 import attrs
 
@@ -89,19 +89,28 @@ class Orphans:
             if self.policy != "keep":
                 await self.collect()
 
+    async def proved(self) -> AsyncIterator[PodKey]:
+        """Yield what may go in one pass, each with its proof just made."""
+        for seen in self._old_enough():
+            if await self._is_orphan(seen.key):
+                yield seen.key
+
     async def collect(self) -> None:
         """Make one pass."""
+        for seen in self._old_enough():
+            if self.records.get(seen.key.uid) is None and await self._is_orphan(seen.key):
+                await self._remove(seen)
+
+    def _old_enough(self) -> Sequence[_Sighting]:
         clock = asyncio.get_running_loop().time()
-        proved = [
+        found = [
             seen
             for seen in self._seen.values()
             if seen.passes >= 2
             and (seen.old or clock - seen.first > OLD)
             and clock >= seen.retry_at
         ]
-        for seen in proved[: max(10, self.total // 10)]:
-            if self.records.get(seen.key.uid) is None and await self._is_orphan(seen.key):
-                await self._remove(seen)
+        return found[: max(10, self.total // 10)]
 
     async def _is_orphan(self, key: PodKey) -> bool:
         try:

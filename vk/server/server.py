@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,6 @@ __all__ = ["Server"]
 
 log = logging.getLogger(__name__)
 
-_LOOPBACK = ("127.", "::1")
 _PATIENCE = 2.0  # s that the first handshake waits for the authority of clients
 _GOODBYE = 1.0  # s that requests get at the end
 _BLIND = (
@@ -205,7 +205,7 @@ class Server:
 
     def _listener(self) -> Listener:
         settings, address = self.settings, self.settings.internal_ip
-        host = address if address.startswith(_LOOPBACK) else ""
+        host = address if address and ip_address(address).is_loopback else ""
         if settings.insecure_dev:
             host = host or "127.0.0.1"
             text = "everybody on this machine may use this node: --insecure-dev"

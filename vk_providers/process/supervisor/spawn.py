@@ -11,6 +11,7 @@ import fcntl
 import os
 import signal
 import termios
+import warnings as _  # noqa: F401 # execvpe needs it, and would import it anew in each fork
 
 from . import linux
 
