@@ -34,7 +34,8 @@ class Emulator:
             "list_lag": "2",
             **more,
         }
-        return tuple(part for name, text in settings.items() for part in ("--set", f"{name}={text}"))
+        pairs = (("--set", f"{name}={text}") for name, text in settings.items())
+        return tuple(part for pair in pairs for part in pair)
 
     def ledger(self) -> dict[str, Any]:
         """Return every call and every group."""
@@ -62,7 +63,8 @@ class Emulator:
 @contextmanager
 def emulator(*options: str) -> Iterator[Emulator]:
     """Run an emulator until the block ends."""
-    command = [sys.executable, "-m", "vk_providers.alibabacloud.emulator", "--stop-at-eof", *options]
+    module = "vk_providers.alibabacloud.emulator"
+    command = [sys.executable, "-m", module, "--stop-at-eof", *options]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         found = re.search(r"http://[0-9.]+:[0-9]+", process.stdout.readline().decode())

@@ -106,9 +106,7 @@ def test_workloads_of_every_kind_run(
     assert {call["code"] for call in ledger["calls"]} <= {None, "", "InvalidParameter.NotFound"}
 
 
-def test_ambiguity(
-    control_plane: ControlPlane, make_node: StartNode, namespace: str
-) -> None:
+def test_ambiguity(control_plane: ControlPlane, make_node: StartNode, namespace: str) -> None:
     """Lost answers, kills at random points and lagging lists: one group a pod, and no leak."""
     lottery = random.Random(7)
     with emulator("--speed=10", "--rates=0", "--list-lag=10") as eci:
