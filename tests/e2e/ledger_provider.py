@@ -32,7 +32,6 @@ class LedgerProvider(vk.Provider):
     """Writes a line before and after each create, and one for each delete."""
 
     config_class = LedgerConfig
-    fields = vk.FieldTable(honoured=("spec.volumes",))
 
     async def describe_node(self) -> vk.NodeInfo:
         return vk.NodeInfo(capacity={"cpu": "8", "memory": "16Gi", "pods": "100"})
@@ -48,9 +47,6 @@ class LedgerProvider(vk.Provider):
         if key.uid not in self._running():
             raise vk.NotFoundError(key)
         self._write("delete", key)
-
-    async def update_files(self, key: vk.PodKey, volume: str, files: vk.FileTree) -> None:
-        self._write("files", key, volume=volume)
 
     async def list_pods(self) -> Sequence[vk.PodStatus]:
         return list(self._running().values())
@@ -89,6 +85,16 @@ class LedgerProvider(vk.Provider):
         return found
 
 
+class FilesProvider(LedgerProvider):
+    """Takes files, claims and tokens too."""
+
+    fields = vk.FieldTable(honoured=("spec.volumes",))
+
+    async def update_files(self, key: vk.PodKey, volume: str, files: vk.FileTree) -> None:
+        self._write("files", key, volume=volume)
+
+
 @vk.hookimpl
 def vk_register_providers(register: vk.Register) -> None:
     register("ledger", LedgerProvider)
+    register("ledger-files", FilesProvider)

@@ -88,7 +88,11 @@ def test_nothing_is_granted_and_unused_and_nothing_is_denied(
     account = grant(control_plane, name, namespace)
 
     def start(*flags: str) -> NodeProcess:
-        more = {"provider": "ledger", "environment": ledger.environment(), "kubeconfig": account}
+        more = {
+            "provider": "ledger-files",
+            "environment": ledger.environment(),
+            "kubeconfig": account,
+        }
         node = make_node(name, *ledger.flags(), *flags, **more)
         node.start()
         return node

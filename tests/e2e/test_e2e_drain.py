@@ -64,7 +64,7 @@ def test_a_drain_ends_everything_even_what_daemonsets_send(
 ) -> None:
     """Deployments move on, DaemonSets send again in vain; at the end Node and lease are gone."""
     ledger = Ledger(tmp_path)
-    flags = ("--node-lease-duration", "5s", *ledger.flags())
+    flags = ("--node-lease-duration", "5s", "--daemonsets", "run", *ledger.flags())
     node = make_node("", *flags, provider="ledger", environment=ledger.environment())
     node.start()
     node.wait_ready()

@@ -26,7 +26,7 @@ rules:
 
 @attrs.frozen
 class Request:
-    """What was asked for: ``resource`` may have a subresource. ``denied``: with 403."""
+    """What was asked for: ``resource`` may have a subresource. ``denied``: the right is missing."""
 
     group: str
     resource: str
@@ -60,12 +60,12 @@ def requests_of(folder: Path, user: str) -> set[Request]:
 
 def _request(entry: dict[str, object]) -> Request:
     target: dict[str, str] = entry["objectRef"]  # type: ignore[assignment] # of the audit API
-    status: dict[str, int] = entry.get("responseStatus") or {}  # type: ignore[assignment] # same
+    notes: dict[str, str] = entry.get("annotations") or {}  # type: ignore[assignment] # same
     subresource = target.get("subresource", "")
     return Request(
         target.get("apiGroup", ""),
         target["resource"] + (f"/{subresource}" if subresource else ""),
         str(entry["verb"]),
         target.get("namespace", ""),
-        denied=status.get("code") == 403,
+        denied=notes.get("authorization.k8s.io/decision") == "forbid",
     )
