@@ -145,6 +145,22 @@ async def test_a_short_outage_and_another_writer_do_no_harm(api: Any) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
+async def test_a_stop_between_two_tries_is_obeyed_at_once(api: Any) -> None:
+    """B18: no wait goes on after the cancellation; and tries come every fifteenth of the lease."""
+    mine = lease(api, "a")
+    await mine.acquire()
+    renewing = asyncio.create_task(mine.run())
+    api.down = True
+    await asyncio.sleep(15)
+    api.down = False
+    await asyncio.sleep(2.5)
+    mine.check()
+    api.down = True
+    await asyncio.sleep(11)
+    renewing.cancel()
+    assert await elapsed(asyncio.gather(renewing, return_exceptions=True)) == 0
+
+
 async def test_a_deleted_lease_is_created_again_with_the_node_as_owner(api: Any) -> None:
     mine = lease(api, "a")
     await mine.acquire()
