@@ -120,3 +120,76 @@ def test_a_class_that_cannot_be_used_is_refused(write: Write, target: str, told:
     with pytest.raises(PluginError, match="'vkt-fake'") as caught:
         load(VK_PLUGINS="vkt_fake").provider_class("fake")
     assert told in str(caught.value)
+
+
+ONE_FILE = """
+import vk
+
+class Mine(vk.Provider):
+    async def describe_node(self): return vk.NodeInfo(capacity={"cpu": "1"})
+    async def create_pod(self, pod): return None
+    async def delete_pod(self, key, *, grace_period): return None
+    async def list_pods(self): return []
+
+@vk.hookimpl
+def vk_register_providers(register):
+    register("mine", Mine)
+"""
+
+
+def file(folder: Path, code: str, name: str = "mine.py") -> Path:
+    path = folder / name
+    path.write_text(code)
+    return path
+
+
+def test_a_file_brings_a_provider(tmp_path: Path) -> None:
+    plugins = Plugins.load({}, files=[file(tmp_path, ONE_FILE)])
+    assert plugins.provider_class("mine").__name__ == "Mine"
+
+
+def test_a_file_may_import_what_lies_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    file(tmp_path, "SIZE = 3", "vkt_beside.py")
+    code = "import vkt_beside\nassert vkt_beside.SIZE == 3\n" + ONE_FILE
+    assert "mine" in Plugins.load({}, files=[file(tmp_path, code)]).providers
+
+
+def test_a_files_name_takes_nothing_from_modules_of_that_name(tmp_path: Path) -> None:
+    import json
+
+    code = "import json\njson.dumps({})\n" + ONE_FILE
+    plugins = Plugins.load({}, files=[file(tmp_path, code, "json.py")])
+    assert plugins.provider_class("mine").__name__ == "Mine"
+    assert sys.modules["json"] is json
+
+
+def test_a_file_comes_before_an_installed_provider_of_its_name(
+    tmp_path: Path, write: Write
+) -> None:
+    write("vkt-other", providers={"mine": "vkt_other:Fake"})
+    path = file(tmp_path, ONE_FILE)
+    plugins = Plugins.load({"VK_PLUGINS": "vkt_other"}, files=[path])
+    assert plugins.provider_class("mine").__name__ == "Mine"
+    (error,) = plugins.broken
+    assert "vkt-other" in str(error) and str(path) in str(error)
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        (None, "FileNotFoundError"),
+        ("import vk\n\nnothing_of_that_name\n", "line 3: NameError"),
+        ("import vk\n", "registers no provider, expected a function vk_register_providers"),
+        ("this is no python", "SyntaxError"),
+        (ONE_FILE.replace("Mine)", "Partial())"), "line 12: NameError"),
+        (ONE_FILE + "    register('mine', Mine)\n", "'mine' is registered already"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named(tmp_path: Path, code: str | None, told: str) -> None:
+    path = tmp_path / "mine.py" if code is None else file(tmp_path, code)
+    with pytest.raises(PluginError) as caught:
+        Plugins.load({}, files=[path])
+    assert str(caught.value).startswith(f"plugin {path}: ") and told in str(caught.value)

@@ -59,5 +59,5 @@ def test_the_first_block_is_the_whole_set_up() -> None:
     assert first.endswith("pip install -e '.[dev]' && vk dev --apply examples/nginx.yaml")
     assert second.endswith("pip install -e '.[test]' && python3 -m pytest -q")
     ci = (Path(__file__).parent.parent / ".ci" / "run").read_text()
-    assert "pip install --quiet --disable-pip-version-check -e '.[test]'" in ci
+    assert "pip install --quiet --disable-pip-version-check -e '.[test,docs]'" in ci
     assert "python -m pytest -q" in ci

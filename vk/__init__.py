@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from vk.hookspecs import Register, hookimpl
     from vk.kubelet import VirtualKubelet
     from vk.log_lines import LineFilter, filter_lines
+    from vk.models.check import Check
     from vk.models.files import File, FileTree, RegistryCredential
     from vk.models.keys import ContainerKey, PodKey
     from vk.models.logs import LogOptions
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
     from vk.mounts import files_below, sub_path
     from vk.provider import API_VERSION, Provider, ProviderContext
     from vk.settings import Settings
-    from vk.streams import ByteStream, ExecIO, TerminalSize
+    from vk.streams import ByteReader, ByteStream, ByteWriter, ExecIO, TerminalSize
     from vk.volume_folder import write_files
 
 _HOMES = {
@@ -72,6 +73,7 @@ _HOMES = {
     "vk.hookspecs": ("Register", "hookimpl"),
     "vk.kubelet": ("VirtualKubelet",),
     "vk.log_lines": ("LineFilter", "filter_lines"),
+    "vk.models.check": ("Check",),
     "vk.models.files": ("File", "FileTree", "RegistryCredential"),
     "vk.models.keys": ("ContainerKey", "PodKey"),
     "vk.models.logs": ("LogOptions",),
@@ -101,7 +103,7 @@ _HOMES = {
     ),
     "vk.provider": ("API_VERSION", "Provider", "ProviderContext"),
     "vk.settings": ("Settings",),
-    "vk.streams": ("ByteStream", "ExecIO", "TerminalSize"),
+    "vk.streams": ("ByteReader", "ByteStream", "ByteWriter", "ExecIO", "TerminalSize"),
     "vk.mounts": ("files_below", "sub_path"),
     "vk.volume_folder": ("write_files",),
 }
@@ -113,7 +115,10 @@ __all__ = [  # written out for type checkers; a test compares it with _HOMES
     "DNS",
     "NFS",
     "Address",
+    "ByteReader",
     "ByteStream",
+    "ByteWriter",
+    "Check",
     "ClusterError",
     "Condition",
     "ConfigError",

@@ -45,6 +45,13 @@ class VirtualKubelet:
     access: Access | None = None  # else found by ``settings.kubeconfig``
     ready: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
     """Set once the node is Ready and acts on pods."""
+    _parts: Parts | None = attrs.field(default=None, init=False, repr=False)
+
+    def adjust(self, settings: Settings) -> None:
+        """Go on with other settings. Those outside of `vk.settings.LIVE` must be the same."""
+        self.settings = settings
+        if self._parts is not None:
+            _adjust(self._parts, settings)
 
     async def run(self) -> None:
         """Join the cluster and act as a node until cancelled."""
@@ -77,7 +84,7 @@ class VirtualKubelet:
                 identity=identity,
                 duration=self.settings.node_lease_duration,
             )
-            parts = Parts(
+            parts = self._parts = Parts(
                 self.settings,
                 self.provider_class,
                 provider_config=self.provider_config,
@@ -105,6 +112,14 @@ class VirtualKubelet:
             return str(namespace["metadata"]["uid"])
 
         return str(await until_it_works("cannot reach the cluster", read))
+
+
+def _adjust(parts: Parts, settings: Settings) -> None:
+    parts.settings = parts.node.settings = settings
+    parts.resolver.settings = parts.server.settings = settings
+    parts.budget.per_minute = settings.max_creates_per_minute
+    parts.orphans.policy = settings.orphans
+    parts.node.changed()
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -24,6 +24,7 @@ from vk.metrics import Metrics
 from vk.models.pod import Json
 from vk.models.status import Condition, PodStatus
 from vk.node.controller import NodeController
+from vk.node.document import is_draining
 from vk.node.identity import StateFolder
 from vk.node.lease import Lease
 from vk.pods.act import Act
@@ -123,9 +124,10 @@ class Parts:
             metrics=metrics,
         )
         watch(metrics, self.records, self.queue, "pods")
+        metrics.gauge("vk_orphans", "Workloads that no pod asks for.", self.orphans.samples)
 
     def _build_pods(self, settings: Settings) -> None:
-        resolver = Resolver(
+        self.resolver = resolver = Resolver(
             provider=self.provider,
             settings=settings,
             references=self.references,
@@ -142,11 +144,14 @@ class Parts:
             watch=ReferenceWatch(self.client, allowed=settings.watch_references),
             timed=self.timed,
         )
+        self.budget = CreateBudget(settings.max_creates_per_minute)
         act = Act(
             provider=self.provider,
-            prepare=Preparation(resolver=resolver, emit=self.emit),
+            prepare=Preparation(
+                resolver=resolver, draining=lambda: is_draining(self.node.node), emit=self.emit
+            ),
             refusals=Refusals(),
-            budget=CreateBudget(settings.max_creates_per_minute),
+            budget=self.budget,
             check_lease=self.lease.check,
             emit=self.emit,
             ask_list=lambda: self.feed.ask_list(),
@@ -274,6 +279,7 @@ class Parts:
                 for one in self.node.doubts()
             ],
             "queued": len(self.queue),
+            "orphans": self.orphans.suspected,
             "pods": pod_summaries(self.records, now=now, wall=wall),
         }
 

@@ -1,19 +1,26 @@
-"""Plugins: finds the providers that installed distributions bring, one plugin at a time.
+"""Plugins: finds the providers that installed distributions and files bring, one plugin at a time.
 
-In come the entry points of group ``vk`` (modules with `vk.hookspecs` hooks), out goes a provider's
-class, checked. A plugin that cannot be used is kept as a PluginError naming its distribution, and
-the others still load. Called once by `vk.cli`, before anything is opened. VK_PLUGINS names the only
-plugins to load, VK_PLUGINS_BLOCKED those not to load: entry-point names, with commas.
+In come the entry points of group ``vk`` (modules with `vk.hookspecs` hooks) and single files, out
+goes a provider's class, checked. An installed plugin that cannot be used is kept as a PluginError
+naming its distribution, and the others still load; a file that somebody named must be usable.
+Called once by `vk.cli`, before anything is opened. VK_PLUGINS names the only installed plugins to
+load, VK_PLUGINS_BLOCKED those not to load: entry-point names, with commas.
 """
 
 from __future__ import annotations
 
 import inspect
 import os
+import sys
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from importlib import import_module
+from importlib.machinery import SourceFileLoader
 from importlib.metadata import EntryPoint, entry_points
-from types import FunctionType
+from importlib.util import module_from_spec, spec_from_loader
+from pathlib import Path
+from traceback import extract_tb
+from types import FunctionType, ModuleType
 from typing import Any, Self
 
 import attrs
@@ -23,7 +30,25 @@ from vk import hookspecs
 from vk.errors import ConfigError, PluginError
 from vk.provider import Provider
 
-__all__ = ["Plugins", "Registered", "make_manager"]
+__all__ = ["Origin", "Plugins", "Registered", "make_manager"]
+
+
+@attrs.frozen
+class Origin:
+    """Where a plugin comes from: its entry point in a distribution, or the path of its file."""
+
+    plugin: str
+    distribution: str = ""
+    """Empty for a file."""
+
+    def __str__(self) -> str:
+        if not self.distribution:
+            return f"plugin {self.plugin}"
+        return f"plugin {self.plugin!r} of distribution {self.distribution!r}"
+
+    def error(self, message: str) -> PluginError:
+        """Return an error that names it."""
+        return PluginError(f"{self}: {message}", plugin=self.plugin, distribution=self.distribution)
 
 
 @attrs.frozen
@@ -32,8 +57,12 @@ class Registered:
 
     name: str
     target: type[Provider] | str
-    plugin: str
-    distribution: str
+    origin: Origin
+
+    @property
+    def distribution(self) -> str:
+        """Name of the distribution that it comes from; empty: a file."""
+        return self.origin.distribution
 
 
 @attrs.frozen
@@ -44,14 +73,24 @@ class Plugins:
     broken: tuple[PluginError, ...] = ()
 
     @classmethod
-    def load(cls, environment: Mapping[str, str] | None = None) -> Self:
-        """Load every plugin that the environment allows; never raises for a broken one."""
+    def load(
+        cls, environment: Mapping[str, str] | None = None, *, files: Iterable[Path] = ()
+    ) -> Self:
+        """Load ``files``, which come first, and every plugin that the environment allows.
+
+        Raises PluginError for a file that cannot be used; never for another plugin.
+        """
         manager = make_manager()
         providers: dict[str, Registered] = {}
         broken: list[PluginError] = []
+        for file in files:
+            for registered in _register(manager, Origin(str(file)), partial(_run, file)):
+                first = providers.setdefault(registered.name, registered)
+                if first is not registered:
+                    raise _duplicate(first, registered)
         for entry in _allowed(os.environ if environment is None else environment):
             try:
-                found = _register(manager, entry)
+                found = _register(manager, Origin(entry.name, _distribution(entry)), entry.load)
             except PluginError as error:
                 broken.append(error)
                 continue
@@ -75,7 +114,7 @@ class Plugins:
         found = _import(registered)
         faults = "; ".join(_faults(found))
         if faults:
-            raise _error(f"provider {name!r} cannot be used: {faults}", registered)
+            raise registered.origin.error(f"provider {name!r} cannot be used: {faults}")
         return found  # type: ignore[no-any-return] # _faults saw that it is a subclass
 
 
@@ -106,9 +145,32 @@ def _distribution(entry: EntryPoint) -> str:
         return "unknown"
 
 
-def _register(manager: pluggy.PluginManager, entry: EntryPoint) -> list[Registered]:
+def _run(file: Path) -> ModuleType:
+    """Run a file as a module of its own, under a name that no import of another one takes.
+
+    It may import what lies beside it, as a script may; installed modules come before that.
+    """
+    folder = str(file.resolve().parent)
+    if folder not in sys.path:
+        sys.path.append(folder)
+    name = f"vk_plugin_{file.stem}"
+    while name in sys.modules:
+        name += "_"
+    spec = spec_from_loader(name, SourceFileLoader(name, str(file)))
+    assert spec is not None and spec.loader is not None  # since a loader was given
+    module = sys.modules[name] = module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _register(
+    manager: pluggy.PluginManager, origin: Origin, load: Callable[[], Any]
+) -> list[Registered]:
     """Load one plugin and return what it registers: everything, or PluginError and nothing."""
-    distribution = _distribution(entry)
     found: list[Registered] = []
 
     def register(name: str, provider: type[Provider] | str) -> None:
@@ -116,26 +178,24 @@ def _register(manager: pluggy.PluginManager, entry: EntryPoint) -> list[Register
             raise TypeError(f"a provider's name is a text that is not empty, not {name!r}")
         if not isinstance(provider, str | type):
             raise TypeError(f"provider {name!r}: expected a class or 'module:Class'")
-        found.append(Registered(name, provider, entry.name, distribution))
+        found.append(Registered(name, provider, origin))
 
     try:
-        plugin = entry.load()
+        plugin = load()
         others = [other for _, other in manager.list_name_plugin()]
-        manager.register(plugin, f"{distribution}:{entry.name}")
+        manager.register(plugin, str(origin))
         hook = manager.subset_hook_caller("vk_register_providers", remove_plugins=others)
         hook(register=register)
     except (Exception, SystemExit) as error:  # foreign code: anything may come
-        message = f"plugin {entry.name!r} of distribution {distribution!r}: {_told(error)}"
-        raise PluginError(message, plugin=entry.name, distribution=distribution) from error
+        raise origin.error(_place(error, origin.plugin) + _told(error)) from error
+    if not found and not origin.distribution:
+        expected = "a function vk_register_providers(register) with @vk.hookimpl that calls it"
+        raise origin.error(f"registers no provider, expected {expected}")
     return found
 
 
 def _duplicate(first: Registered, second: Registered) -> PluginError:
-    return _error(
-        f"provider {second.name!r} is registered already by plugin {first.plugin!r}"
-        f" of distribution {first.distribution!r}",
-        second,
-    )
+    return second.origin.error(f"provider {second.name!r} is registered already by {first.origin}")
 
 
 def _import(registered: Registered) -> Any:
@@ -143,12 +203,12 @@ def _import(registered: Registered) -> Any:
         return registered.target
     module, colon, name = registered.target.partition(":")
     if not (module and colon and name):
-        raise _error(f"expected 'module:Class', not {registered.target!r}", registered)
+        raise registered.origin.error(f"expected 'module:Class', not {registered.target!r}")
     try:
         return getattr(import_module(module), name)
     except (Exception, SystemExit) as error:  # foreign code: anything may come
-        raise _error(
-            f"{registered.target} cannot be imported: {_told(error)}", registered
+        raise registered.origin.error(
+            f"{registered.target} cannot be imported: {_told(error)}"
         ) from error
 
 
@@ -182,12 +242,11 @@ def _kind(method: Any) -> str:
     return "function"
 
 
-def _error(message: str, registered: Registered) -> PluginError:
-    return PluginError(
-        f"plugin {registered.plugin!r} of distribution {registered.distribution!r}: {message}",
-        plugin=registered.plugin,
-        distribution=registered.distribution,
-    )
+def _place(error: BaseException, file: str) -> str:
+    """Say which line of ``file`` an error went through last; empty: none."""
+    frames = extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == file]
+    return f"line {lines[-1]}: " if lines else ""
 
 
 def _told(error: BaseException) -> str:

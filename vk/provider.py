@@ -19,6 +19,7 @@ import attrs
 from vk.errors import UnsupportedError
 from vk.fields import FieldTable
 from vk.log_lines import follow
+from vk.models.check import Check
 from vk.models.files import FileTree
 from vk.models.keys import ContainerKey, PodKey
 from vk.models.logs import LogOptions
@@ -152,8 +153,9 @@ class Provider(ABC):
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
+        /,
     ) -> None:
-        """Close what was opened; workloads stay."""
+        """Close what was opened; workloads stay. ``*_: object`` will do in an override."""
         return
 
     @abstractmethod
@@ -223,6 +225,18 @@ class Provider(ABC):
     async def ping(self) -> None:
         """Raise when the backend cannot be reached; taking over 10 s counts as that too."""
         return
+
+    async def checks(self) -> AsyncIterator[Check]:
+        """Yield one Check for each thing that must be right for this provider to work.
+
+        `vk doctor` asks, before a node exists or beside one that runs: the provider has been made
+        but is not entered, this process holds no lease, and nothing may be changed. What cannot be
+        found out is a Check that says so; an exception counts as a failed one. May be cancelled at
+        any await; the iterator is closed. The default yields nothing.
+        """
+        nothing: tuple[Check, ...] = ()
+        for check in nothing:  # makes this an async generator, as every override must be
+            yield check
 
     async def logs(self, container: ContainerKey, options: LogOptions) -> AsyncIterator[bytes]:
         """Return an iterator over the container's log, in pieces of any size.

@@ -12,7 +12,19 @@ import attrs
 
 from vk.models.node import Taint
 
-__all__ = ["Settings"]
+__all__ = ["LIVE", "Settings"]
+
+LIVE = frozenset(
+    {
+        "log_level",
+        "max_creates_per_minute",
+        "not_ready_after",
+        "not_ready_on_exit",
+        "orphans",
+        "taints",
+    }
+)
+"""The settings that a running node takes over when they change; the others need a restart."""
 
 
 @attrs.frozen(kw_only=True)
@@ -21,6 +33,8 @@ class Settings:
 
     provider: str
     """Name of the provider, as a plugin registered it."""
+    plugins: tuple[Path, ...] = ()
+    """Python files that register providers, beside the installed ones."""
     node_name: str = "virtual-kubelet"
     kubeconfig: str = ""
     """Path; empty: ``~/.kube/config`` if it is there, else the pod's ServiceAccount."""
@@ -37,6 +51,8 @@ class Settings:
     """Address of the node; empty: the local address that reaches the API server."""
     kubelet_port: int = 10250
     """Port of the kubelet's API; 0: any that is free."""
+    health_port: int = 0
+    """Port that answers probes, and nothing else, without TLS and credentials; 0: none."""
     serving_certificate: Path | None = None
     """PEM file, with ``serving_key``; None: self-signed until ``serving_signer`` has signed one."""
     serving_key: Path | None = None

@@ -16,21 +16,27 @@ from typing import Any
 import aiohttp
 import orjson
 
-__all__ = ["NAMESPACE", "PODS", "open_session", "watch_pods"]
+__all__ = ["NAMESPACE", "PODS", "kubeconfig_of", "open_session", "watch_pods"]
 
 NAMESPACE = "bench"
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
 
 
-def open_session(kubeconfig: Path, *, connections: int) -> aiohttp.ClientSession:
-    """Return a session of the kubeconfig's user; paths are relative to its server."""
-    content = json.loads(kubeconfig.read_text())
+def kubeconfig_of(path: Path) -> tuple[str, ssl.SSLContext]:
+    """Return the kubeconfig's server, and its user as a TLS context."""
+    content = json.loads(path.read_text())
     cluster, user = content["clusters"][0]["cluster"], content["users"][0]["user"]
     context = ssl.create_default_context(cafile=cluster["certificate-authority"])
     context.load_cert_chain(user["client-certificate"], user["client-key"])
+    return cluster["server"], context
+
+
+def open_session(kubeconfig: Path, *, connections: int) -> aiohttp.ClientSession:
+    """Return a session of the kubeconfig's user; paths are relative to its server."""
+    server, context = kubeconfig_of(kubeconfig)
     connector = aiohttp.TCPConnector(ssl=context, limit=connections)
     timeout = aiohttp.ClientTimeout(total=None)
-    return aiohttp.ClientSession(cluster["server"], connector=connector, timeout=timeout)
+    return aiohttp.ClientSession(server, connector=connector, timeout=timeout)
 
 
 async def watch_pods(

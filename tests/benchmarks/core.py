@@ -121,33 +121,38 @@ class Contest:
 
 
 @asynccontextmanager
-async def _contest(bench: Bench, who: str, node: str, *settings: str) -> AsyncIterator[Contest]:
-    """Yield the contestant at work: it has run and ended some pods, so that all is loaded."""
+async def contest(
+    bench: Bench, who: str, node: str, *settings: str, volumes: Sequence[Figures] = ()
+) -> AsyncIterator[Contest]:
+    """Yield the contestant at work: it has run and ended some pods, so that all is loaded.
+
+    ``volumes`` are those that its pods have beside their own.
+    """
     async with AsyncExitStack() as stack:
-        clients = await stack.enter_async_context(Clients(bench.kubeconfig, node))
+        clients = await stack.enter_async_context(Clients(bench.kubeconfig, node, volumes))
         observer = await stack.enter_async_context(Observer(bench.kubeconfig, node))
         command, log = bench.command(who, node, *settings), bench.folder / f"{node}.log"
         process = await stack.enter_async_context(Process(command, log))
-        contest = Contest(bench, process, observer, clients)
+        found = Contest(bench, process, observer, clients)
         names = [f"{node}-warm-{number}" for number in range(100)]  # opens all connections
         await clients.create(names)
         await observer.wait(observer.running, names, 60.0)
         await clients.delete(names)
         await observer.wait(observer.gone, names, 60.0)
-        await contest.drain()
-        yield contest
+        await found.drain()
+        yield found
 
 
 async def _burst(bench: Bench, who: str, count: int, *, idle: bool) -> dict[str, Figures]:
     """Return the figures of the cases with one contestant, by case."""
     node, found = f"bench-{who}", dict[str, Figures]()
     names = [f"{node}-{count}-{number}" for number in range(count)]
-    async with _contest(bench, who, node) as contest:
-        found["create"] = await contest.run(names, create=True)
+    async with contest(bench, who, node) as work:
+        found["create"] = await work.run(names, create=True)
         if idle:
-            found["idle"] = await contest.idle(bench.idle_seconds)
-        found["delete"] = await contest.run(names, create=False)
-        left = set(await contest.clients.versions()) & set(names)
+            found["idle"] = await work.idle(bench.idle_seconds)
+        found["delete"] = await work.run(names, create=False)
+        left = set(await work.clients.versions()) & set(names)
         found["delete"]["left"] = len(left)
     return found
 
@@ -177,22 +182,23 @@ async def _restart(bench: Bench, count: int, how: str) -> Figures:
     node = f"bench-vk-{how}"
     state = bench.folder / f"{node}.state"
     names = [f"{node}-{number}" for number in range(count)]
-    async with _contest(bench, "vk", node, f"state={state}") as contest:
-        clients, observer, first = contest.clients, contest.observer, contest.process
-        await contest.run(names, create=True)
+    async with contest(bench, "vk", node, f"state={state}") as work:
+        clients, observer, first = work.clients, work.observer, work.process
+        await work.run(names, create=True)
         before = await clients.versions()
         await first.end(how)
         asked = await requests(clients.session)
+        creates = _creates(first.log)
         started, probe = time.monotonic(), f"{node}-probe"
         async with Process(first.command, first.log) as second:
             await clients.create([probe])
             await observer.wait(observer.running, [probe], 120.0)
-            await attrs.evolve(contest, process=second).drain()
+            await attrs.evolve(work, process=second).drain()
             after = await clients.versions()
             figures = {
                 "seconds_to_act": round(observer.running[probe] - started, 2),
                 "redundant_writes": sum(after.get(name) != before[name] for name in names),
-                "double_creates": _double_creates(state),
+                "double_creates": _creates(second.log) - creates - 1,  # the probe is a new one
                 "requests": dict((await requests(clients.session)) - asked),
             }
             await clients.delete([*names, probe])
@@ -200,11 +206,9 @@ async def _restart(bench: Bench, count: int, how: str) -> Figures:
     return figures
 
 
-def _double_creates(state: Path) -> int:
-    """Return how many workloads the mock made twice, by the log that it keeps of them."""
-    entries = [json.loads(line) for line in state.read_text().splitlines()]
-    uids = [entry["created"]["key"]["uid"] for entry in entries if "created" in entry]
-    return len(uids) - len(set(uids))
+def _creates(log: Path) -> int:
+    """Return how often a provider took a pod, by the line that the core writes each time."""
+    return log.read_text(errors="replace").count("pod created")
 
 
 async def _run(bench: Bench, counts: Sequence[int]) -> AsyncIterator[Figures]:

@@ -154,6 +154,8 @@ class Clients:
 
     kubeconfig: Path
     node: str
+    volumes: Sequence[dict[str, Any]] = ()
+    """What the pods have beside their own."""
     session: aiohttp.ClientSession = attrs.field(init=False)
     _pod: dict[str, Any] = attrs.field(init=False)
 
@@ -161,6 +163,7 @@ class Clients:
         """Open the connections."""
         self._pod = yaml.safe_load((_HERE / "pod.yaml").read_text())
         self._pod["spec"]["nodeName"] = self.node
+        self._pod["spec"]["volumes"] += self.volumes
         self.session = open_session(self.kubeconfig, connections=_CLIENTS)
         return self
 

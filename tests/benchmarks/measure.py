@@ -15,7 +15,10 @@ _TICK = os.sysconf("SC_CLK_TCK")
 _LINE = re.compile(r"^apiserver_request_total\{(?P<labels>[^}]*)\} (?P<count>\S+)$", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 _RESOURCES = frozenset(
-    ("pods", "nodes", "leases", "events", "services", "configmaps", "secrets", "namespaces")
+    (
+        *("pods", "nodes", "leases", "events", "services", "configmaps", "secrets"),
+        *("namespaces", "serviceaccounts"),
+    )
 )
 _WRITES = ("POST", "PUT", "PATCH", "APPLY", "DELETE")
 

@@ -61,6 +61,9 @@ def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (("--provider", "mock", "--disable-taint=maybe"), "--disable-taint: expected true"),
         (("--provider", "nope", "--klog.v=2"), "unknown provider 'nope'"),
         (("providers", "nope"), "unknown provider 'nope'"),
+        (("--plugin", "nope.py", "--provider", "mine"), "plugin nope.py: FileNotFoundError"),
+        (("providers", "--plugin", "nope.py"), "plugin nope.py: FileNotFoundError"),
+        (("dev", "--plugin", "nope.py"), "plugin nope.py: FileNotFoundError"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_code_2(arguments: tuple[str, ...], told: str) -> None:
@@ -70,9 +73,34 @@ def test_wrong_usage_is_one_line_and_exit_code_2(arguments: tuple[str, ...], tol
     assert line.startswith("vk: error: ") and told in line
 
 
+def test_help_reads_as_one_page_with_the_commands_first() -> None:
+    lines = invoke("--help").stdout.splitlines()
+    assert len(lines) < 100
+    assert lines.index("Commands:") < 6 < lines.index("Options:")
+    assert max(map(len, lines)) <= 100
+
+
 def test_version() -> None:
     result = invoke("version")
     assert (result.exit_code, result.stdout) == (0, f"vk {__version__}\n")
+
+
+def test_a_file_brings_a_provider_to_every_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    write(tmp_path, "mine", providers={"mine": "nothing_of_that_name:Mine"})
+    path = str(tmp_path / "mine.py")
+    assert f"mine\t{path}\n" in invoke("providers", "--plugin", path).stdout
+    for arguments in (
+        ("--plugin", path, "--provider", "mine"),
+        (f"--plugin={path}", "--provider=mine"),
+        ("dev", "--plugin", path, "--provider", "mine"),
+        ("providers", "mine", "--plugin", path),
+    ):
+        result = invoke(*arguments)
+        assert result.exit_code == 2
+        assert f"plugin {path}: nothing_of_that_name:Mine cannot be imported" in result.stderr
 
 
 def test_providers_lists_them_and_the_configuration_of_one(plugin: Path) -> None:

@@ -36,6 +36,17 @@ def test_flag_then_environment_then_file_then_default(tmp_path: Path) -> None:
     assert build_settings({"provider": "mock"}, {}).node_name == "virtual-kubelet"
 
 
+def test_what_has_only_a_variable_can_stand_in_the_file_too(tmp_path: Path) -> None:
+    file = tmp_path / "vk.toml"
+    file.write_text(
+        'provider = "mock"\nkubelet-port = 10251\ninternal-ip = "192.0.2.1"\n'
+        'taint-value = "v"\ntaint-effect = "NoExecute"\n'
+    )
+    settings = build_settings({"config": str(file)}, {"KUBELET_PORT": "10252"})
+    assert (settings.kubelet_port, settings.internal_ip) == (10252, "192.0.2.1")
+    assert settings.taints == (Taint("virtual-kubelet.io/provider", "v", "NoExecute"),)
+
+
 def test_set_adds_key_by_key(tmp_path: Path) -> None:
     file = tmp_path / "vk.yaml"
     file.write_text("provider: mock\nset: {a: 1, b: two}\n")

@@ -114,6 +114,36 @@ async def test_without_any_configuration(tmp_path: Path, monkeypatch: pytest.Mon
         await load_access("")
 
 
+async def test_in_a_pod_a_kubeconfig_that_is_not_there_means_the_service_account(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for the Go program, whose manifests set KUBECONFIG."""
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
+    with pytest.raises(errors.ConfigError, match="not in a pod"):  # no token is mounted here
+        await load_access(str(tmp_path / "missing"))
+
+
+async def test_the_service_account_of_a_pod_is_used_and_its_token_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kubernetes_asyncio.config import incluster_config
+
+    token, authority = tmp_path / "token", tmp_path / "ca.crt"
+    token.write_text("one\n")
+    authority.write_bytes(trustme.CA().cert_pem.bytes())
+    monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(token))
+    monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(authority))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
+    access = await load_access("")
+    assert (access.server, await access.token()) == ("https://10.0.0.1:443", "one")
+    token.write_text("two\n")
+    await access.refresh()
+    assert await access.token() == "two"
+
+
 async def test_a_refresh_that_is_due_happens_and_its_failure_is_not_raised() -> None:
     source = Tokens(["one", "two", ValueError("s"), "three"], interval=0.0, server="http://x")
     access = Access(source, await source.read(False))

@@ -320,24 +320,26 @@ async def test_each_needs_its_own_right(
 
 async def grant(api: Api, user: str, resource: str, *verbs: str) -> None:
     """Give a user verbs on a resource."""
-    group = "rbac.authorization.k8s.io"
+    group, name = "rbac.authorization.k8s.io", f"{user}-{resource.replace('/', '-')}"
     rules = [{"apiGroups": [""], "resources": [resource], "verbs": list(verbs)}]
-    role = {"metadata": {"name": "test"}, "rules": rules}
+    role = {"metadata": {"name": name}, "rules": rules}
     await api.ok("POST", f"/apis/{group}/v1/clusterroles", role)
-    reference = {"apiGroup": group, "kind": "ClusterRole", "name": "test"}
+    reference = {"apiGroup": group, "kind": "ClusterRole", "name": name}
     subjects = [{"apiGroup": group, "kind": "User", "name": user}]
-    binding = {"metadata": {"name": "test"}, "roleRef": reference, "subjects": subjects}
+    binding = {"metadata": {"name": name}, "roleRef": reference, "subjects": subjects}
     await api.ok("POST", f"/apis/{group}/v1/clusterrolebindings", binding)
 
 
 async def test_a_right_to_read_opens_no_websocket(
     dev_cluster: DevCluster, kubelet: ScriptedKubelet, api: Api
 ) -> None:
-    await grant(api, "reader", "pods/exec", "get")
+    for right in ("pods/exec", "nodes/proxy"):
+        await grant(api, "reader", right, "get")
     async with api_of(dev_cluster, dev_cluster.kubeconfig_for("reader")) as reader:
-        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
-            await reader.session.ws_connect(f"{reader.url}{EXEC}?command=true&stdout=1")
-    assert refused.value.status == 403
+        for path in (EXEC, f"{PROXY}/exec/default/web/app"):
+            with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+                await reader.session.ws_connect(f"{reader.url}{path}?command=true&stdout=1")
+            assert refused.value.status == 403
     assert kubelet.asked == []
 
 

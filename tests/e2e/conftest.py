@@ -11,16 +11,27 @@ from typing import Any
 import pytest
 from node_process import DEPLOY, NodeProcess, StartNode
 
+from vk.testing.audit import requests_of
 from vk.testing.control_plane import ControlPlane
 
 _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def kubeconfig(control_plane: ControlPlane) -> Path:
-    """Kubeconfig of the ServiceAccount that examples/deploy describes."""
+def kubeconfig(control_plane: ControlPlane) -> Iterator[Path]:
+    """Kubeconfig of the ServiceAccount that examples/deploy describes.
+
+    At the end of the session nothing may have been denied to it that was not allowed at another
+    time: an API server that restarts, and a namespace that is deleted, know no roles for a moment.
+    """
     control_plane.kubectl("apply", "-f", str(DEPLOY / "rbac.yaml"))
-    return control_plane.kubeconfig_for_service_account("kube-system", "vk")
+    yield control_plane.kubeconfig_for_service_account("kube-system", "vk")
+    requests = requests_of(control_plane.folder, "system:serviceaccount:kube-system:vk")
+    denied, allowed = (
+        {(one.group, one.resource, one.verb) for one in requests if one.denied is refused}
+        for refused in (True, False)
+    )
+    assert denied - allowed == set()
 
 
 @contextmanager
@@ -72,13 +83,10 @@ def node(make_node: StartNode) -> NodeProcess:
 
 @contextmanager
 def temporary_namespace(control_plane: ControlPlane) -> Iterator[str]:
-    """Make a namespace whose pods may refer to ConfigMaps and Secrets; delete it without a wait."""
+    """Make a namespace in which vk may read what pods refer to; delete it without a wait."""
     name = f"test-{next(_numbers)}"
     control_plane.kubectl("create", "namespace", name)
-    control_plane.kubectl(
-        "create", "rolebinding", "vk-references", "--clusterrole=vk-references",
-        "--serviceaccount=kube-system:vk", f"--namespace={name}",
-    )  # fmt: skip
+    control_plane.kubectl("apply", "-f", str(DEPLOY / "namespace.yaml"), f"--namespace={name}")
     control_plane.kubectl("wait", "--for=create", "serviceaccount/default", f"-n={name}")
     try:
         yield name
@@ -92,7 +100,7 @@ def temporary_namespace(control_plane: ControlPlane) -> Iterator[str]:
 
 @pytest.fixture
 def namespace(control_plane: ControlPlane, kubeconfig: Path) -> Iterator[str]:
-    """A namespace whose pods may refer to ConfigMaps and Secrets; deleted without a wait."""
+    """A namespace in which vk may read what pods refer to; deleted without a wait."""
     with temporary_namespace(control_plane) as name:
         yield name
 

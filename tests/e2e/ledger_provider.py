@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +64,7 @@ class LedgerProvider(vk.Provider):
 
     def _write(self, did: str, key: vk.PodKey, **more: Any) -> None:
         line = {"did": did, "key": [key.namespace, key.name, key.uid], **more}
+        line |= {"at": time.time(), "by": os.environ["POD_UID"]}
         with Path(self.context.config.file).open("a") as file:
             file.write(json.dumps(line) + "\n")
 
@@ -74,12 +78,23 @@ class LedgerProvider(vk.Provider):
                 states = [
                     vk.ContainerStatus(name=name, state=vk.Running()) for name in line["containers"]
                 ]
-                found[key.uid] = vk.PodStatus(key, containers=states)
+                created = datetime.fromtimestamp(line["at"], UTC)
+                found[key.uid] = vk.PodStatus(key, containers=states, created_at=created)
             elif line["did"] == "delete":
                 found.pop(key.uid, None)
         return found
 
 
+class FilesProvider(LedgerProvider):
+    """Takes files, claims and tokens too."""
+
+    fields = vk.FieldTable(honoured=("spec.volumes",))
+
+    async def update_files(self, key: vk.PodKey, volume: str, files: vk.FileTree) -> None:
+        self._write("files", key, volume=volume)
+
+
 @vk.hookimpl
 def vk_register_providers(register: vk.Register) -> None:
     register("ledger", LedgerProvider)
+    register("ledger-files", FilesProvider)

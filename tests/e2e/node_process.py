@@ -14,7 +14,7 @@ import attrs
 from vk.testing.control_plane import ControlPlane, eventually
 
 ROOT = Path(__file__).parents[2]
-DEPLOY = ROOT / "examples" / "deploy"
+DEPLOY = ROOT / "examples" / "deploy" / "base"
 
 
 def free_port() -> int:
@@ -41,6 +41,8 @@ class NodeProcess:
     address: str = "127.0.0.1"
     provider: str = "mock"
     environment: Mapping[str, str] = attrs.field(factory=dict)
+    port: int = attrs.field(factory=free_port, init=False)
+    """Where its kubelet's API listens."""
     _process: subprocess.Popen[bytes] | None = attrs.field(default=None, init=False)
 
     @property
@@ -53,7 +55,7 @@ class NodeProcess:
         command = [sys.executable, "-m", "vk", "--provider", self.provider, "--nodename", self.name]
         command += ["--kubeconfig", str(self.kubeconfig), *self.flags]
         environment = os.environ | {
-            "KUBELET_PORT": str(free_port()),
+            "KUBELET_PORT": str(self.port),
             "POD_UID": self.replica,
             "VKUBELET_POD_IP": self.address,
             "HOME": str(self.folder),  # state and caches of each replica apart
@@ -106,6 +108,11 @@ class NodeProcess:
     def kill(self) -> None:
         """End the process with SIGKILL; repeatable."""
         self._end(subprocess.Popen.kill)
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the process."""
+        assert self._process is not None
+        self._process.send_signal(number)
 
     def stop(self) -> int:
         """End the process with SIGTERM and return its exit code."""

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import manifests
 import pytest
 from forwarder import Forwarder
 from node_process import NodeProcess, StartNode
@@ -35,29 +34,6 @@ def test_an_api_server_that_is_away_at_the_start_is_waited_for(
         node.wait_ready(timeout=40.0)
         assert len(node.said("cannot reach the cluster")) == 1
         assert node.stop() == 0
-
-
-def test_the_largest_pods_run_beside_others(
-    control_plane: ControlPlane, node: NodeProcess, namespace: str
-) -> None:
-    """As much as the API server takes: 256 KiB of annotations, and 1 MiB in all.
-
-    Characters that JSON writes as six make the line of the watch several times as long.
-    """
-    kubectl = control_plane.kubectl
-    big = json.loads(manifests.pod("big", node.name))
-    big["metadata"]["annotations"] = {"example.com/big": "\x01" * (255 * 1024)}
-    big["spec"]["containers"][0]["env"] = [
-        {"name": f"V{number}", "value": "x" * 64 * 1024} for number in range(12)
-    ]
-    for manifest in (json.dumps(big), manifests.pod("small", node.name)):
-        kubectl("create", f"-n={namespace}", "-f", "-", input=manifest)
-    for name in ("small", "big"):
-        ready = ("--for=condition=Ready", f"pod/{name}", "--timeout=60s")
-        kubectl("wait", *ready, f"-n={namespace}")
-    assert len(kubectl("get", "--raw", f"/api/v1/namespaces/{namespace}/pods/big")) > 2 * 2**20
-    kubectl("delete", "pod", "big", "small", f"-n={namespace}", "--timeout=60s")
-    assert node.said("watch lost") == node.said("watch line skipped") == []
 
 
 def test_a_node_that_somebody_calls_unknown_is_ready_again_within_two_seconds(

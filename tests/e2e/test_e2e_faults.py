@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -112,26 +111,6 @@ def test_clean_stop_leaves_pods_alone_and_gives_the_lease_free(
     assert identities(control_plane, namespace) == earlier
     conditions = control_plane.get("node", node.name)["status"]["conditions"]
     assert [one["status"] for one in conditions if one["type"] == "Ready"] == ["True"]
-
-
-def test_refused_pod_says_why(
-    control_plane: ControlPlane, node: NodeProcess, namespace: str
-) -> None:
-    """A pod that asks for more than the node has is Failed with the kubelet's reason."""
-    pod = json.loads(manifests.pod("huge", node.name))
-    pod["spec"]["containers"][0]["resources"] = {"requests": {"cpu": "1000"}}
-    pod["spec"]["nodeName"] = node.name  # past the scheduler
-    apply(control_plane, namespace, json.dumps(pod))
-
-    def failed() -> bool:
-        return bool(
-            control_plane.get("pod", "huge", f"-n={namespace}")["status"]["phase"] == "Failed"
-        )
-
-    eventually(failed, "the pod is refused", timeout=30.0)
-    status = control_plane.get("pod", "huge", f"-n={namespace}")["status"]
-    assert status["reason"] == "OutOfcpu"
-    assert "cpu" in status["message"]
 
 
 def test_standby_waits_and_takes_over_from_a_killed_holder(

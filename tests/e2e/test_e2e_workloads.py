@@ -30,23 +30,6 @@ def is_gone(control_plane: ControlPlane, *arguments: str) -> bool:
     return not control_plane.kubectl("get", *arguments, "--ignore-not-found", "-o=name").strip()
 
 
-def test_node_is_a_ready_agent_that_keeps_ordinary_pods_away(
-    control_plane: ControlPlane, node: NodeProcess
-) -> None:
-    """`kubectl get nodes` shows Ready, role agent and our version; the taint is there."""
-    line = control_plane.kubectl("get", "node", node.name, "--no-headers").split()
-    assert line[:3] == [node.name, "Ready", "agent"]
-    assert "vk" in line[4]
-    found = control_plane.get("node", node.name)
-    labels = found["metadata"]["labels"]
-    assert labels["type"] == "virtual-kubelet"
-    assert labels["kubernetes.io/hostname"] == node.name
-    assert labels["kubernetes.io/os"] == "linux"
-    taint = {"key": "virtual-kubelet.io/provider", "value": "mock", "effect": "NoSchedule"}
-    assert taint in found["spec"]["taints"]
-    assert found["status"]["capacity"]["pods"]
-
-
 def test_example_pod_runs(node: NodeProcess, kubectl: Kubectl) -> None:
     """The pod of examples/nginx.yaml is scheduled to the node, runs, and goes when deleted."""
     kubectl("apply", "-f", str(ROOT / "examples" / "nginx.yaml"))
@@ -106,17 +89,6 @@ def test_service_gets_the_pods_as_endpoints(
     eventually(lambda: ready_addresses() == addresses, "the Service has both pods as endpoints")
 
 
-def test_forced_deletion_is_obeyed(
-    control_plane: ControlPlane, node: NodeProcess, kubectl: Kubectl, namespace: str
-) -> None:
-    """After `kubectl delete --force` a new pod of the same name runs: nothing clings to the old."""
-    for _ in range(2):
-        kubectl("apply", "-f", "-", input=manifests.pod("one", node.name))
-        kubectl("wait", "--for=condition=Ready", "pod/one", "--timeout=60s")
-        kubectl("delete", "pod", "one", "--force", "--grace-period=0", "--timeout=60s")
-        assert is_gone(control_plane, "pod", "one", f"-n={namespace}")
-
-
 def test_namespace_deletion_ends(
     control_plane: ControlPlane, node: NodeProcess, kubectl: Kubectl, namespace: str
 ) -> None:
@@ -125,14 +97,3 @@ def test_namespace_deletion_ends(
     kubectl("rollout", "status", "deployment/web", "--timeout=60s")
     control_plane.kubectl("delete", "namespace", namespace, "--timeout=90s")
     assert is_gone(control_plane, "namespace", namespace)
-
-
-def test_pod_waits_for_its_config_map(node: NodeProcess, kubectl: Kubectl) -> None:
-    """A missing ConfigMap shows as CreateContainerConfigError; the pod runs once it is there."""
-    source = [{"configMapRef": {"name": "settings"}}]
-    containers = [{"name": "main", "image": "nginx", "envFrom": source}]
-    kubectl("apply", "-f", "-", input=manifests.pod("one", node.name, containers=containers))
-    reason = "{.status.containerStatuses[0].state.waiting.reason}=CreateContainerConfigError"
-    kubectl("wait", f"--for=jsonpath={reason}", "pod/one", "--timeout=60s")
-    kubectl("create", "configmap", "settings", "--from-literal=COLOUR=green")
-    kubectl("wait", "--for=condition=Ready", "pod/one", "--timeout=90s")

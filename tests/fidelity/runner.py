@@ -24,7 +24,10 @@ from expectation import differences, event_differences
 
 __all__ = ["Mismatch", "play"]
 
-CORE = ("pods", "configmaps", "secrets", "services", "serviceaccounts", "endpoints", "events")
+CORE = (
+    *("pods", "configmaps", "secrets", "services", "serviceaccounts", "endpoints", "events"),
+    "persistentvolumeclaims",
+)
 GROUPED = {
     "leases": "coordination.k8s.io",
     "roles": "rbac.authorization.k8s.io",
@@ -33,7 +36,7 @@ GROUPED = {
     "new_events": "events.k8s.io",
 }
 SIGNING = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
-NOT_OURS = {"any", "nil", "none", "unknown", "invalid"}
+NOT_OURS = {"any", "nil", "none", "unknown", "unset", "invalid"}
 """Words in angle brackets that the API server itself writes, and <any>."""
 LONGEST_WATCH = 20
 """Seconds after which the server ends a watch that did not bring what a case waits for."""

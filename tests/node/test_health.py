@@ -30,7 +30,7 @@ def backend() -> Backend:
 
 @asynccontextmanager
 async def watched(backend: Backend) -> AsyncIterator[Health]:
-    health = Health(ping=backend.ping, not_ready_after=60.0, on_change=lambda: None)
+    health = Health(ping=backend.ping, not_ready_after=lambda: 60.0, on_change=lambda: None)
     task = asyncio.create_task(health.run())
     try:
         yield health

@@ -56,6 +56,16 @@ async def test_a_released_lease_is_free_and_keeps_its_renew_time(api: Any) -> No
     assert spec(api)["leaseTransitions"] == 1
 
 
+async def test_a_standby_takes_a_lease_that_is_given_back_within_two_seconds(api: Any) -> None:
+    mine, other = lease(api, "a"), lease(api, "b")
+    await mine.acquire()
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        waiting = tasks.create_task(other.acquire())
+        await asyncio.sleep(10.3)
+        await mine.release()
+        assert await elapsed(waiting) <= 2.0
+
+
 async def test_release_leaves_a_lease_that_somebody_else_took(api: Any) -> None:
     mine = lease(api, "a")
     await mine.acquire()
@@ -133,6 +143,22 @@ async def test_a_short_outage_and_another_writer_do_no_harm(api: Any) -> None:
     assert api.objects["Lease", "n"]["metadata"]["labels"] == {"x": "y"}
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_stop_between_two_tries_is_obeyed_at_once(api: Any) -> None:
+    """B18: no wait goes on after the cancellation; and tries come every fifteenth of the lease."""
+    mine = lease(api, "a")
+    await mine.acquire()
+    renewing = asyncio.create_task(mine.run())
+    api.down = True
+    await asyncio.sleep(15)
+    api.down = False
+    await asyncio.sleep(2.5)
+    mine.check()
+    api.down = True
+    await asyncio.sleep(11)
+    renewing.cancel()
+    assert await elapsed(asyncio.gather(renewing, return_exceptions=True)) == 0
 
 
 async def test_a_deleted_lease_is_created_again_with_the_node_as_owner(api: Any) -> None:

@@ -237,7 +237,9 @@ class World:
         self._build_live(client)
         act = Act(
             provider=self.provider,
-            prepare=Preparation(resolver=self.live.resolver, emit=self.emit),
+            prepare=Preparation(
+                resolver=self.live.resolver, draining=lambda: False, emit=self.emit
+            ),
             created=self.live.created,
             refusals=Refusals(),
             budget=CreateBudget(0.0),

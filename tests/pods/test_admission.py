@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import pytest
 
 from vk.fields import FieldTable
@@ -136,3 +137,11 @@ def test_a_pod_that_counts_already_does_not_stand_in_its_own_way() -> None:
 )
 def test_a_pods_request_is_its_largest_moment(spec: dict[str, Any], cpu: int) -> None:
     assert effective_requests(pod(**spec)).get("cpu", 0) == cpu
+
+
+def test_a_node_that_is_drained_takes_no_new_pod_whatever_it_tolerates() -> None:
+    everything = pod(tolerations=[{"operator": "Exists"}])
+    rejection = admit(
+        everything, fields=FIELDS, node=attrs.evolve(NODE, draining=True), used=Usage()
+    )
+    assert rejection is not None and rejection.reason == "NodeDraining"

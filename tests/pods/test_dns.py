@@ -9,10 +9,10 @@ import pytest
 from vk.models.pod import DNS
 from vk.pods.dns import resolve_dns
 
-HOST = DNS(("192.0.2.1",), ("example.org",), ("timeout:2",))
+BACKENDS_OWN = DNS()
 CLUSTER = DNS(
     ("10.0.0.10",),
-    ("shop.svc.cluster.local", "svc.cluster.local", "cluster.local", "example.org"),
+    ("shop.svc.cluster.local", "svc.cluster.local", "cluster.local"),
     ("ndots:5",),
 )
 CONFIG = {
@@ -28,9 +28,9 @@ CONFIG = {
         ({}, CLUSTER),
         ({"dnsPolicy": None, "dnsConfig": None}, CLUSTER),
         ({"dnsPolicy": "ClusterFirst"}, CLUSTER),
-        ({"dnsPolicy": "ClusterFirst", "hostNetwork": True}, HOST),
+        ({"dnsPolicy": "ClusterFirst", "hostNetwork": True}, BACKENDS_OWN),
         ({"dnsPolicy": "ClusterFirstWithHostNet", "hostNetwork": True}, CLUSTER),
-        ({"dnsPolicy": "Default"}, HOST),
+        ({"dnsPolicy": "Default"}, BACKENDS_OWN),
         ({"dnsPolicy": "None"}, DNS()),
         (
             {"dnsPolicy": "None", "dnsConfig": CONFIG},
@@ -56,14 +56,13 @@ def test_policy_and_config_give_the_settings(spec: dict[str, Any], expected: DNS
         namespace="shop",
         cluster_dns=("10.0.0.10",),
         cluster_domain="cluster.local",
-        host_dns=HOST,
     )
     assert found == expected
 
 
-def test_without_a_cluster_resolver_the_hosts_is_used() -> None:
-    found = resolve_dns({}, namespace="a", cluster_dns=(), cluster_domain="c", host_dns=HOST)
-    assert found == HOST
+def test_without_a_cluster_resolver_the_backends_own_is_used() -> None:
+    found = resolve_dns({}, namespace="a", cluster_dns=(), cluster_domain="c")
+    assert found == BACKENDS_OWN
 
 
 def test_without_a_domain_there_are_no_cluster_searches() -> None:

@@ -96,6 +96,18 @@ async def test_a_resize_beyond_the_node_is_infeasible_and_nobody_is_asked() -> N
         assert container(api)["allocatedResources"] == {"cpu": "4"}
 
 
+async def test_an_infeasible_resize_takes_no_other_change_along() -> None:
+    api, provider = Api(), Changing()
+    async with running(api, provider):
+        api.add(sized("2"))
+        await asyncio.sleep(1)
+        write(api, sized("101", image="other", generation=2))
+        await asyncio.sleep(1)
+        assert provider.changes == [{"spec.containers", "spec.containers[].image"}]
+        assert container(api)["allocatedResources"] == {"cpu": "2"}
+        assert conditions(api)["PodResizePending"]["reason"] == "Infeasible"
+
+
 @pytest.mark.slow
 async def test_a_resize_that_others_leave_no_room_for_waits_for_them() -> None:
     api, provider = Api(), Changing()
@@ -246,6 +258,7 @@ class TestDaemonSets:
         pod["metadata"]["ownerReferences"] = [owner]
         return pod
 
+    @pytest.mark.slow
     async def test_it_says_why_and_how_to_keep_it_away(self) -> None:
         api, provider = Api(), Changing()
         async with running(api, provider) as world:

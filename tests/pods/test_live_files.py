@@ -153,6 +153,28 @@ async def test_a_provider_that_refuses_at_the_first_change_is_not_asked_again(
         assert world.reasons().count("StaticFiles") == 1
 
 
+async def test_an_object_that_is_gone_keeps_no_other_change_of_the_pod_back(
+    api: ReferenceApi,
+) -> None:
+    provider = Files()
+    async with running(api, provider):
+        claim = {"name": "data", "persistentVolumeClaim": {"claimName": "data"}}
+        spec = {"volumeName": "pv", "accessModes": ["ReadWriteOnce"]}
+        api.put("persistentvolumeclaims", "data", spec=spec, status={"phase": "Bound"})
+        owner = {"uid": "persistentvolumeclaims-data"}
+        modes = ["ReadWriteOnce"]
+        api.put("persistentvolumes", "pv", spec={"claimRef": owner, "accessModes": modes})
+        api.add(using(config_map("settings"), claim))
+        await asyncio.sleep(20)
+        api.take("configmaps", "settings")
+        api.take("persistentvolumeclaims", "data")
+        await asyncio.sleep(20)
+        pod = api.pods["p"]
+        api.add({**pod, "metadata": {**pod["metadata"], "labels": {"app": "web"}}})
+        await asyncio.sleep(1)
+        assert provider.updates == 1
+
+
 @pytest.mark.slow
 async def test_a_thousand_pods_that_share_ten_config_maps_cost_ten_reads_a_minute(
     api: ReferenceApi,

@@ -252,6 +252,7 @@ class TestTokens:
             await asyncio.sleep(61)
             assert provider.seen("kube-api-access") == {"token": "token-2"}
 
+    @pytest.mark.slow
     async def test_a_provider_with_static_files_gets_no_second_token(
         self, api: ReferenceApi
     ) -> None:

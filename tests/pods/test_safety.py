@@ -23,7 +23,15 @@ from vk.errors import (
 )
 from vk.models.keys import PodKey
 from vk.models.pod import Pod
-from vk.models.status import ContainerStatus, Gone, PodStatus, Running, Terminated, Unplaced
+from vk.models.status import (
+    ContainerStatus,
+    Gone,
+    PodStatus,
+    Running,
+    Terminated,
+    Unplaced,
+    Waiting,
+)
 from vk.pods.act import Act
 from vk.pods.references import References
 
@@ -391,6 +399,22 @@ async def test_a_status_that_comes_before_the_create_returns_is_not_lost(api: Ap
         api.add(raw())
         await asyncio.sleep(6)
         assert (api.phase(), api.status()["podIP"]) == ("Running", "10.0.0.7")
+
+
+async def test_events_tell_a_pods_life_in_the_kubelets_words(api: Api) -> None:
+    provider = Backend()
+    async with running(api, provider) as world:
+        api.add(raw())
+        await asyncio.sleep(1)
+        waits = ContainerStatus(
+            name="main", state=Waiting("CrashLoopBackOff"), last_state=Terminated(1)
+        )
+        provider.workloads["u"] = PodStatus(PodKey("default", "p", "u"), containers=[waits])
+        await asyncio.sleep(10)
+        api.ask_delete("p")
+        await asyncio.sleep(10)
+        assert world.reasons() == ["Created", "Started", "BackOff", "Killing"]
+    assert ("Normal", "Started", "Started container main") in world.events
 
 
 async def test_a_change_of_a_pod_that_was_never_seen_is_taken_as_it_is(api: Api) -> None:

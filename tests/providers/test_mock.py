@@ -42,6 +42,14 @@ async def test_a_pod_runs_at_once_with_its_init_containers_done():
         assert await provider.list_pods() == [status]
 
 
+async def test_without_a_state_file_it_says_that_pods_end_with_it(caplog, tmp_path):
+    caplog.set_level("INFO")
+    async with build(state=str(tmp_path / "state")):
+        assert "pods end with this process" not in caplog.text
+    async with build():
+        assert "pods end with this process" in caplog.text
+
+
 async def test_creating_twice_finds_the_first_workload():
     async with build() as provider:
         wanted = pod()

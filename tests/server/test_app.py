@@ -49,6 +49,12 @@ def every_call() -> list[tuple[str, Route]]:
     return [(method, route) for route in ROUTES for method in route.methods]
 
 
+async def test_no_route_is_registered_twice() -> None:
+    """B16: a standard router refuses that, or panics."""
+    calls = [(method, route.path) for method, route in every_call()]
+    assert len(set(calls)) == len(calls)
+
+
 def path_of(route: Route) -> str:
     path = route.path
     for name, value in NAMES.items():

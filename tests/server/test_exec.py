@@ -280,9 +280,10 @@ async def test_the_first_protocol_of_the_client_that_is_spoken_is_taken(server: 
         assert client.protocol == "v4.channel.k8s.io"
 
 
-async def test_a_request_with_a_body_is_refused(server: Served) -> None:
+@pytest.mark.parametrize("target", [path("exec", "x"), "/portForward/default/web"])
+async def test_a_request_with_a_body_is_refused(server: Served, target: str) -> None:
     with pytest.raises(RefusedError, match="without a body"):
-        async with spdy(server, path("exec", "x"), length=5):
+        async with spdy(server, target, length=5):
             pass
 
 

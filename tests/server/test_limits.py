@@ -106,6 +106,16 @@ async def test_a_client_that_does_not_read_is_cut_off(world: World) -> None:
             assert len(await until_closed(reader)) < SIZE
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/pods", "/nothing"])
+async def test_who_stays_unknown_keeps_no_place(world: World, path: str) -> None:
+    """Else a request a minute on each of its connections keeps others of an address out."""
+    async with connected(world, client_context()) as (reader, writer):
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        answer = await until_closed(reader)
+    assert answer.startswith(b"HTTP/1.1 401 ")
+    assert b"\r\nconnection: close\r\n" in answer.lower()
+
+
 @pytest.mark.slow
 async def test_a_connection_that_has_had_its_answer_may_wait(world: World) -> None:
     """The limits are for who has not said anything yet."""

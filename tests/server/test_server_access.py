@@ -300,9 +300,10 @@ async def test_an_api_server_that_is_away_means_no(tmp_path: Path) -> None:
             assert (await world.call("/pods", token="some"))[0] == 503
 
 
-async def test_insecure_dev_listens_on_loopback_only(tmp_path: Path) -> None:
+@pytest.mark.parametrize("address", ["192.0.2.1", "::1.2.3.4"])
+async def test_insecure_dev_listens_on_loopback_only(tmp_path: Path, address: str) -> None:
     """Whatever the node's address is, and over TLS all the same."""
-    async with serving(tmp_path, insecure_dev=True, internal_ip="192.0.2.1") as world:
+    async with serving(tmp_path, insecure_dev=True, internal_ip=address) as world:
         assert (await world.call("/pods"))[0] == 200
         _, writer = await asyncio.open_connection("127.0.0.1", world.port)
         assert writer.get_extra_info("peername")[0] == "127.0.0.1"

@@ -18,7 +18,7 @@ from streams_world import NODE, SERVERS, World, a_world
 from vk.devcluster.cluster import DevCluster
 from vk.testing.control_plane import ControlPlane
 
-DEPLOY = Path(__file__).parents[2] / "examples" / "deploy"
+DEPLOY = Path(__file__).parents[2] / "examples" / "deploy" / "base"
 WAYS = ("websocket", "translated", "spdy")
 
 
@@ -90,6 +90,7 @@ async def way(request: pytest.FixtureRequest, world: World) -> World:
 
 def _account(plane: ControlPlane) -> Path:
     plane.kubectl("apply", "-f", str(DEPLOY / "rbac.yaml"))
+    plane.kubectl("apply", "-f", str(DEPLOY / "namespace.yaml"), "-n=default")
     plane.kubectl("wait", "--for=create", "serviceaccount/default", "-n=default")
     return plane.kubeconfig_for_service_account("kube-system", "vk")
 

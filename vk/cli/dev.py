@@ -44,6 +44,7 @@ class Flags:
     provider: str
     nodename: str
     log_level: str
+    plugin: Sequence[Path] = ()
     provider_config: str = ""
     set: Sequence[str] = ()
     apply: Sequence[str] = ()
@@ -56,7 +57,7 @@ def dev(flags: Flags) -> int:
     settings, port = _settings(flags), _parse("--port", values.port, flags.port or None) or 0
     from vk.plugins import Plugins
 
-    provider_class = Plugins.load().provider_class(settings.provider)
+    provider_class = Plugins.load(files=flags.plugin).provider_class(settings.provider)
     from vk.devcluster.manifests import read_manifests
 
     manifests = read_manifests(flags.apply)

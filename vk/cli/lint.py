@@ -53,11 +53,18 @@ class PodSpec:
     spec: Json = attrs.field(repr=False)
 
 
-def lint(files: Sequence[str], *, provider: str, daemonsets: str, as_json: bool) -> int:
+def lint(
+    files: Sequence[str],
+    *,
+    provider: str,
+    plugins: Sequence[Path] = (),
+    daemonsets: str,
+    as_json: bool,
+) -> int:
     """Print what is found; return the exit code. Raises ConfigError for what cannot be read."""
     if daemonsets not in POLICIES:
         raise ConfigError(f"--daemonsets: expected {' or '.join(POLICIES)}, not {daemonsets!r}")
-    table = Plugins.load().provider_class(provider).fields
+    table = Plugins.load(files=plugins).provider_class(provider).fields
     pods = [pod for path in files for pod in pod_specs(path, _text(path))]
     found = [(pod, list(findings(pod, table, daemonsets))) for pod in pods]
     if as_json:

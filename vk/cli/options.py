@@ -29,7 +29,7 @@ _TAINT_KEY = "virtual-kubelet.io/provider"
 
 @attrs.frozen
 class Option:
-    """One setting: ``flag`` without dashes is its key in a file too, empty where there is none."""
+    """One setting; ``flag`` is without dashes, empty where there is only a variable."""
 
     flag: str
     field: str
@@ -40,6 +40,11 @@ class Option:
     many: bool = False
     variable_first: bool = False
     """The variable comes before the flag."""
+
+    @property
+    def key(self) -> str:
+        """The setting's name in a file."""
+        return self.flag or self.field.replace("_", "-")
 
     @property
     def switch(self) -> bool:
@@ -169,6 +174,12 @@ OPTIONS = (
         values.boolean,
         "Serve everybody on this machine, without credentials, on loopback only.",
     ),
+    Option(
+        "health-port",
+        "health_port",
+        values.port,
+        "Answer /healthz, /livez and /readyz here, without TLS and credentials.",
+    ),
     Option("log-level", "log_level", values.choice(*LEVELS), f"One of {', '.join(LEVELS)}."),
     Option("", "kubelet_port", values.port, "Port of the kubelet's API.", "KUBELET_PORT"),
     Option(
@@ -217,11 +228,12 @@ def build_settings(flags: Mapping[str, Any], environment: Mapping[str, str]) -> 
             found[option.field] = parsed
     if "provider" not in found:
         raise ConfigError("--provider: expected the name of a provider; `vk providers` lists them")
+    found["plugins"] = tuple(flags.get("plugin") or ())
     return Settings(**_with_taints(found))
 
 
 def _check_keys(content: Mapping[str, Any], file: str) -> None:
-    known = sorted(option.flag for option in OPTIONS if option.flag)
+    known = sorted(option.key for option in OPTIONS)
     for key in content:
         if key not in known:
             raise ConfigError(f"--config: {file}: unknown key {key!r}, known: {', '.join(known)}")
@@ -242,8 +254,8 @@ def _places(
     if environment.get(option.variable):  # an empty variable counts as unset
         place = 0 if option.variable_first else len(places)
         places.insert(place, (option.variable, environment[option.variable]))
-    if option.flag and option.flag in content:
-        places.append((f"--config: {file}: {option.flag}", content[option.flag]))
+    if option.key in content:
+        places.append((f"--config: {file}: {option.key}", content[option.key]))
     return places
 
 

@@ -7,6 +7,7 @@ may be secrets: no message made here shows one (a config class's own validators 
 
 from __future__ import annotations
 
+import os
 import types
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,8 +20,10 @@ from cattrs.strategies import configure_union_passthrough
 from vk.cli import values
 from vk.cli.files import read_mapping
 from vk.errors import ConfigError
+from vk.provider import Provider
+from vk.settings import Settings
 
-__all__ = ["load", "type_name"]
+__all__ = ["load", "load_for", "type_name"]
 
 _NAMES: dict[Any, str] = {
     bool: "true or false",
@@ -68,6 +71,18 @@ def load(
             )
     _check(fields, data, places, provider)
     return _structure(config_class, data, places, provider)
+
+
+def load_for(settings: Settings, provider_class: type[Provider]) -> Any:
+    """Return the configuration that a node with these settings gives its provider, as `load`."""
+    return load(
+        provider_class.config_class,
+        provider=settings.provider,
+        file=settings.provider_config,
+        overrides=settings.provider_settings,
+        environment=os.environ,
+        node_name=settings.node_name,
+    )
 
 
 def _fields(config_class: type[Any]) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -15,18 +16,19 @@ from vk.plugins import Plugins
 __all__ = ["describe", "show", "show_fields"]
 
 
-def show() -> None:
-    """Print name and distribution of every provider; broken plugins go to standard error."""
-    plugins = Plugins.load()
+def show(files: Sequence[Path]) -> None:
+    """Print name and origin of every provider; broken plugins go to standard error."""
+    plugins = Plugins.load(files=files)
     for registered in sorted(plugins.providers.values(), key=lambda item: item.name):
-        click.echo(f"{registered.name}\t{registered.distribution}")
+        origin = registered.distribution or registered.origin.plugin
+        click.echo(f"{registered.name}\t{origin}")
     for error in plugins.broken:
         click.echo("broken: " + " ".join(str(error).split()), err=True)
 
 
-def describe(name: str) -> None:
+def describe(name: str, files: Sequence[Path]) -> None:
     """Print the configuration of provider ``name``; raises ConfigError where there is none."""
-    config_class = Plugins.load().provider_class(name).config_class
+    config_class = Plugins.load(files=files).provider_class(name).config_class
     if config_class is None:
         click.echo(f"{name} takes no configuration")
         return
@@ -37,9 +39,9 @@ def describe(name: str) -> None:
         click.echo("  ".join(cells).rstrip())
 
 
-def show_fields(name: str | None) -> None:
+def show_fields(name: str | None, files: Sequence[Path]) -> None:
     """Print what becomes of each field with provider ``name``, or with every one."""
-    plugins = Plugins.load()
+    plugins = Plugins.load(files=files)
     names = [name] if name is not None else list(plugins.providers)
     tables = {each: plugins.provider_class(each).fields for each in names}
     click.echo(page(tables), nl=False)

@@ -13,21 +13,29 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from types import FrameType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import attrs
 
 from vk import logs
+from vk.aio.tasks import supervise
 from vk.errors import ConfigError, VkError
 from vk.settings import Settings
 
 __all__ = ["Node", "execute", "run"]
 
+if TYPE_CHECKING:
+    from vk.cli.reload import Reload
+    from vk.kubelet import VirtualKubelet
+
 log = logging.getLogger(__name__)
+
+N = TypeVar("N", bound="Node")
 
 
 class Node(Protocol):
@@ -54,46 +62,45 @@ class _Stop:
             self.cancel()
 
 
-def run(settings: Settings, *, ignored: Sequence[str] = ()) -> int:
+def run(settings: Settings, reload: Reload, *, ignored: Sequence[str] = ()) -> int:
     """Run the node that ``settings`` describe and return the exit code.
 
-    Raises ConfigError, before anything is opened, where settings and provider do not fit.
+    ``reload`` follows changes of the configuration. Raises ConfigError, before anything is opened,
+    where settings and provider do not fit.
     """
-    from vk.cli.provider_config import load
+    from vk.cli.provider_config import load_for
     from vk.plugins import Plugins
 
-    provider_class = Plugins.load().provider_class(settings.provider)
-    provider_config = load(
-        provider_class.config_class,
-        provider=settings.provider,
-        file=settings.provider_config,
-        overrides=settings.provider_settings,
-        environment=os.environ,
-        node_name=settings.node_name,
-    )
+    provider_class = Plugins.load(files=settings.plugins).provider_class(settings.provider)
+    provider_config = load_for(settings, provider_class)
     logs.configure(settings.log_level, sys.stderr)
     for flag in ignored:
         log.warning("flag of the Go program has no effect here", extra={"flag": flag})
 
-    def make() -> Node:
+    def make() -> VirtualKubelet:
         from vk.kubelet import VirtualKubelet
 
         return VirtualKubelet(settings, provider_class, provider_config)
 
-    return execute(make, startup_timeout=settings.startup_timeout)
+    return execute(make, startup_timeout=settings.startup_timeout, beside=reload.run)
 
 
-def execute(make: Callable[[], Node], *, startup_timeout: float = 0.0) -> int:
+def execute(
+    make: Callable[[], N],
+    *,
+    startup_timeout: float = 0.0,
+    beside: Callable[[N], Awaitable[None]] | None = None,
+) -> int:
     """Run the node that ``make`` returns, called inside the loop; return the exit code.
 
-    ``startup_timeout`` seconds without ``ready`` end it; 0: never. Raises ConfigError. Must be
-    called in the main thread, which alone receives signals.
+    ``startup_timeout`` seconds without ``ready`` end it; 0: never. ``beside`` runs as long as the
+    node does. Raises ConfigError. Must be called in the main thread, which alone receives signals.
     """
     # What is kept here is JSON, which has no cycles: the default would walk all pods every second
     # of a burst, a fifth of its cost.
     gc.set_threshold(50_000, 20, 20)
     with _signals() as stop, asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(_serve(make, stop, startup_timeout))
+        return runner.run(_serve(make, stop, startup_timeout, beside))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -115,10 +122,19 @@ def _signals() -> Iterator[_Stop]:
             signal.signal(number, handler)
 
 
-async def _serve(make: Callable[[], Node], stop: _Stop, startup_timeout: float) -> int:
+async def _serve(
+    make: Callable[[], N],
+    stop: _Stop,
+    startup_timeout: float,
+    beside: Callable[[N], Awaitable[None]] | None,
+) -> int:
     node = make()
     loop = asyncio.get_running_loop()
     task = loop.create_task(node.run(), name="node")
+    if beside is not None:
+        company = supervise("configuration", partial(beside, node))
+        other = loop.create_task(company, name="configuration")
+        task.add_done_callback(lambda _: other.cancel())
     stop.cancel = lambda: loop.call_soon_threadsafe(task.cancel)
     if stop.requested:  # while importing, before there was anything to cancel
         task.cancel()

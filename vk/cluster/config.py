@@ -158,13 +158,18 @@ class Access:
 async def load_access(kubeconfig: str = "") -> Access:
     """Find the cluster: ``kubeconfig``, else ``~/.kube/config``, else the pod's ServiceAccount.
 
+    In a pod a kubeconfig that is not there means the ServiceAccount, as for the Go program.
+
     Raises ConfigError with one line that says what is wrong; nothing is sent to the API server.
     """
     default = os.path.join("~", ".kube", "config")
     paths = kubeconfig or (default if _is_file(default) else "")
     try:
         if paths and not any(_is_file(path) for path in paths.split(os.pathsep)):
-            raise ConfigError(f"kubeconfig {paths} does not exist")
+            if not os.environ.get("KUBERNETES_SERVICE_HOST"):
+                raise ConfigError(f"kubeconfig {paths} does not exist")
+            log.warning("no kubeconfig there: the ServiceAccount is used", extra={"path": paths})
+            paths = ""
         source: Source = _Kubeconfig(paths) if paths else _InCluster()
         return Access(source, await source.read(force=False))
     except ConfigError:

@@ -74,6 +74,7 @@ def _review(group: str, name: str, plural: str) -> Kind:
 
 
 _NAMESPACE_VERBS = tuple(verb for verb in _ALL_VERBS if verb != "deletecollection")
+_STATUS = frozenset({"status"})
 _POD_PARTS = frozenset(
     {
         *("status", "binding", "eviction", "ephemeralcontainers"),
@@ -95,6 +96,8 @@ KINDS: tuple[Kind, ...] = (
         verbs=_NAMESPACE_VERBS,
     ),
     _core("Node", "nodes", "no", namespaced=False, subresources=frozenset({"proxy", "status"})),
+    _core("PersistentVolumeClaim", "persistentvolumeclaims", "pvc", subresources=_STATUS),
+    _core("PersistentVolume", "persistentvolumes", "pv", namespaced=False, subresources=_STATUS),
     _core("Pod", "pods", "po", categories=("all",), subresources=_POD_PARTS),
     _core("Secret", "secrets"),
     _core("Service", "services", "svc", categories=("all",), subresources=frozenset({"status"})),

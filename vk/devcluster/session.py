@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -20,15 +20,13 @@ import attrs
 import orjson
 
 from vk.cluster.client import Client
-from vk.cluster.resources import PODS, Resource
+from vk.cluster.resources import Resource
 from vk.devcluster.cluster import DevCluster
 from vk.devcluster.display import Lines, Screen, show
-from vk.devcluster.kinds import KINDS
 from vk.devcluster.login import read_access
 from vk.devcluster.manifests import Manifest
-from vk.devcluster.node_taints import taints_for
+from vk.devcluster.node_pods import NodePods
 from vk.devcluster.scheduler import Scheduler
-from vk.devcluster.storage import Entry, Storage
 from vk.errors import ClusterError, ConfigError, ConflictError
 from vk.kubelet import VirtualKubelet
 from vk.provider import Provider
@@ -39,10 +37,7 @@ __all__ = ["Session", "submit"]
 log = logging.getLogger(__name__)
 
 _APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
-_GRACE = 1  # s that pods get at the end
-_PATIENCE = 10.0  # s that the end waits for them
-_NODE = next(kind for kind in KINDS if kind.name == "Node")
-_POD = next(kind for kind in KINDS if kind.name == "Pod")
+_PATIENCE = 10.0  # s that the end waits for pods
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -92,7 +87,7 @@ class Session:
             node = tasks.create_task(kubelet.run())
             try:
                 await kubelet.ready.wait()  # for ever, where the provider does not get ready
-                await _tainted(cluster.storage, self.settings.node_name)
+                await NodePods(cluster.storage, self.settings.node_name).welcome()
                 for manifest in self.manifests:
                     await submit(client, manifest)
                 self.ready.set()
@@ -104,47 +99,14 @@ class Session:
 
     async def _end_pods(self, cluster: DevCluster, client: Client, display: Lines | Screen) -> None:
         """Delete the pods on the node and wait until they are gone, or the patience is."""
-        pods = _PodsOn(cluster, self.settings.node_name)
+        pods = NodePods(cluster.storage, self.settings.node_name)
         count = len(pods.entries())
         if not count:
             return
         display.say(f"ending {count} pod{'s' * (count > 1)}; Ctrl-C again: at once")
-        try:
-            async with asyncio.timeout(_PATIENCE):
-                await asyncio.gather(*(_end(client, entry) for entry in pods.entries()))
-                await pods.gone()
-        except TimeoutError:
-            left = [entry.key for entry in pods.entries()]
+        left = [entry.key for entry in await pods.end(client, patience=_PATIENCE)]
+        if left:
             log.warning("pods not ended: their workloads may be left", extra={"pods": left[:20]})
-
-
-async def _end(client: Client, pod: Entry) -> None:
-    with suppress(ClusterError):  # it may have gone by itself; who is left is seen afterwards
-        await client.delete(PODS, pod.name, namespace=pod.namespace, grace_period=_GRACE)
-
-
-async def _tainted(storage: Storage, node_name: str) -> None:
-    """Return once the node has the taints of its conditions: a pod before that is refused."""
-    while (node := storage.get(_NODE, "", node_name)) is None or (
-        taints_for(node) != (node["spec"].get("taints") or [])
-    ):
-        await storage.wait(_NODE, storage.revision)
-
-
-@attrs.frozen
-class _PodsOn:
-    """The pods of one node, as the storage has them."""
-
-    cluster: DevCluster
-    node_name: str
-
-    def entries(self) -> list[Entry]:
-        pods = self.cluster.storage.entries(_POD)
-        return [entry for entry in pods if entry.fields.get("spec.nodeName") == self.node_name]
-
-    async def gone(self) -> None:
-        while self.entries():
-            await self.cluster.storage.wait(_POD, self.cluster.storage.revision)
 
 
 async def submit(client: Client, manifest: Manifest) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from vk.devcluster.columns import network, nodes, others, pods
+from vk.devcluster.columns import network, nodes, others, pods, storage
 from vk.devcluster.columns.column import Columns
 from vk.devcluster.kinds import Kind
 
@@ -27,6 +27,8 @@ _COLUMNS: dict[str, Columns] = {
     "Lease": others.LEASES,
     "Namespace": others.NAMESPACES,
     "Node": nodes.NODES,
+    "PersistentVolume": storage.PERSISTENT_VOLUMES,
+    "PersistentVolumeClaim": storage.CLAIMS,
     "Pod": pods.PODS,
     "RoleBinding": others.ROLE_BINDINGS,
     "Secret": others.SECRETS,

@@ -9,7 +9,7 @@ import attrs
 from vk.models.status import Condition
 from vk.models.tuples import as_tuple
 
-__all__ = ["Address", "NodeInfo", "Taint"]
+__all__ = ["DRAINING", "Address", "NodeInfo", "Taint"]
 
 
 @attrs.frozen
@@ -27,6 +27,12 @@ class Taint:
     key: str
     value: str = ""
     effect: str = "NoSchedule"
+
+
+DRAINING = Taint("virtual-kubelet.io/draining")
+"""Set by `vk drain`. The node takes no new pod while it is there, not even one that tolerates
+every taint: what a DaemonSet sends would be billed after the drain.
+"""
 
 
 @attrs.frozen(kw_only=True)

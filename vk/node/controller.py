@@ -79,7 +79,7 @@ class NodeController:
     def __attrs_post_init__(self) -> None:
         self._health = Health(
             ping=self.ping,
-            not_ready_after=self.settings.not_ready_after,
+            not_ready_after=lambda: self.settings.not_ready_after,
             on_change=self._reachability,
         )
 

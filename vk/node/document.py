@@ -18,7 +18,7 @@ import attrs
 import orjson
 
 from vk._version import __version__
-from vk.models.node import Address, NodeInfo, Taint
+from vk.models.node import DRAINING, Address, NodeInfo, Taint
 from vk.models.pod import Json
 from vk.models.status import Condition
 from vk.node.conditions import HEALTHY, conditions_patch
@@ -26,7 +26,15 @@ from vk.node.endpoint import endpoint_patch
 from vk.notation.quantity import parse_quantity
 from vk.settings import Settings
 
-__all__ = ["OWNED", "Wanted", "metadata_patch", "new_node", "status_patch", "wanted"]
+__all__ = [
+    "OWNED",
+    "Wanted",
+    "is_draining",
+    "metadata_patch",
+    "new_node",
+    "status_patch",
+    "wanted",
+]
 
 OWNED = "virtual-kubelet.io/owned"
 """The annotation that remembers which keys of the Node are ours."""
@@ -152,6 +160,12 @@ def status_patch(node: Json, want: Wanted, moment: datetime, *, force: bool = Fa
     if not (changed or told or moved or force):
         return None
     return {"status": {**changed, **endpoint, "conditions": conditions}}
+
+
+def is_draining(node: Json | None) -> bool:
+    """Whether somebody drains the node for good."""
+    taints = ((node or {}).get("spec") or {}).get("taints") or ()
+    return any(taint["key"] == DRAINING.key for taint in taints)
 
 
 def _labels(name: str, os: str, architecture: str) -> dict[str, str]:

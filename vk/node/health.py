@@ -29,10 +29,13 @@ _MISSES = 3
 
 @attrs.define(kw_only=True, eq=False)
 class Health:
-    """The provider's reachability. ``not_ready_after`` counts, in seconds, from the first miss."""
+    """The provider's reachability. ``not_ready_after`` counts, in seconds, from the first miss.
+
+    It is asked for each time, since it may be changed while the node runs.
+    """
 
     ping: Callable[[], Awaitable[None]]
-    not_ready_after: float
+    not_ready_after: Callable[[], float]
     on_change: Callable[[], None]
     unreachable: bool = attrs.field(default=False, init=False)
     not_ready: bool = attrs.field(default=False, init=False)
@@ -90,6 +93,6 @@ class Health:
             if not self.unreachable:
                 self._error = error  # not later: the message would change with every miss
             self.unreachable = self._misses >= _MISSES
-            self.not_ready = self.unreachable and moment - self._since >= self.not_ready_after
+            self.not_ready = self.unreachable and moment - self._since >= self.not_ready_after()
         if before != (self.unreachable, self.not_ready):
             self.on_change()

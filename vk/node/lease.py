@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 NAMESPACE = "kube-node-lease"
 _RELEASE_TIMEOUT = 5.0
 _TRIES = 3
+_LOOK = 1.0  # s between two looks of a standby: that late it sees that the lease was given back
 
 
 class LeaseLostError(ClusterError):
@@ -75,7 +76,7 @@ class Lease:
                         await self._write(current)
                         return
                 backoff.reset()
-                await asyncio.sleep(min(remaining, self.duration / 10))
+                await asyncio.sleep(min(remaining, self.duration / 10, _LOOK))
             except ConflictError:
                 await asyncio.sleep(backoff.next())
             except (ClusterError, TimeoutError) as error:

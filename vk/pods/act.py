@@ -23,12 +23,13 @@ from vk.errors import (
     UnsupportedError,
 )
 from vk.models.pod import Json, Pod
-from vk.models.status import Condition, PodStatus
+from vk.models.status import PodStatus
 from vk.models.time import format_time, now
 from vk.pods.admission import INFEASIBLE
 from vk.pods.budget import CreateBudget
-from vk.pods.conditions import ACCEPTED, RESIZE_PENDING, UPDATE_REFUSED
-from vk.pods.decide import CONTAINERS, RESOURCES
+from vk.pods.changes import is_pending, matters, no_room, refused, with_resources
+from vk.pods.conditions import ACCEPTED
+from vk.pods.decide import RESOURCES
 from vk.pods.obstacles import NotReadyError, RefusedError
 from vk.pods.prepare import Preparation
 from vk.pods.records import Accepted, Held, Record, Verdict, resources_of
@@ -139,8 +140,8 @@ class Act:
                 status = await self.provider.update_pod(pod, frozenset(changed))
         except (UnsupportedError, PermanentError) as error:
             self._settle(record, raw)
-            if _matters(changed):
-                record.last_update = _refused(changed, error)
+            if matters(changed):
+                record.last_update = refused(changed, error)
                 self.emit(record.key, "Warning", "ProviderUpdateFailed", str(error))
         except (NotReadyError, ClusterError) as error:
             self._later(record, error.retry_after)
@@ -152,9 +153,11 @@ class Act:
             self._unknown(record, "update", error)
         else:
             self._settle(record, raw)
-            if _matters(changed):
-                record.last_update, record.resources = ACCEPTED, resources_of(raw)
+            if RESOURCES & set(changed):
+                record.resources = resources_of(raw)
                 self.prepare.occupy(raw, anew=True)
+            if matters(changed) and not is_pending(record.last_update, changed):
+                record.last_update = ACCEPTED
             self._heard(record, status, before)
             log.info("pod updated", extra={"pod": str(record.key), "uid": record.key.uid})
 
@@ -163,13 +166,13 @@ class Act:
         problem = self.prepare.resize_problem(record.key, raw)
         if problem is None:
             return True
-        record.last_update = Condition(
-            type=RESIZE_PENDING, status="True", reason=problem.reason, message=problem.message
-        )
-        if problem.reason == INFEASIBLE:
-            self._settle(record, raw)
-        else:
+        record.last_update = no_room(problem)
+        if problem.reason != INFEASIBLE:
             self._later(record, None)
+        elif record.accepted is not None:  # what else changed is told in the next step
+            record.accepted = with_resources(record.accepted, raw)
+            if record.accepted == Accepted.of(raw):
+                self._settle(record, raw)
         return False
 
     def _settle(self, record: Record, raw: object) -> None:
@@ -280,20 +283,7 @@ class Act:
         """An outcome that did not come back: the text may hold anything, so only the log has it."""
         what = "took too long" if isinstance(error, TimeoutError) else type(error).__name__
         text = f"the provider's {verb} failed ({what}); its outcome is unknown"
-        log.error(text, exc_info=error, extra={"pod": str(record.key), "uid": record.key.uid})
+        extra = {"pod": str(record.key), "uid": record.key.uid, "call": verb}
+        log.error("outcome of a call is unknown", exc_info=error, extra=extra)
         self.emit(record.key, "Warning", f"Provider{verb.capitalize()}Failed", text)
         self._later(record, None)
-
-
-def _refused(changed: Collection[str], error: Exception) -> Condition:
-    """Return the condition of a change that the provider cannot make."""
-    fields = {name for name in changed if name.startswith("spec.")}
-    resize = bool(fields & RESOURCES) and fields <= RESOURCES | CONTAINERS
-    reason = INFEASIBLE if resize else getattr(error, "reason", "Unsupported")
-    kind = RESIZE_PENDING if resize else UPDATE_REFUSED
-    return Condition(type=kind, status="True", reason=reason, message=str(error))
-
-
-def _matters(changed: Collection[str]) -> bool:
-    """Say whether a refused change is worth an event: labels change all the time."""
-    return any(name.startswith("spec.") for name in changed)

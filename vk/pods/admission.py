@@ -46,6 +46,8 @@ class AdmissionNode:
     os: str = "linux"
     architecture: str = "amd64"
     taints: tuple[Taint, ...] = attrs.field(default=(), converter=as_tuple)
+    draining: bool = False
+    """Whether it is left for good."""
 
 
 @attrs.define
@@ -93,6 +95,8 @@ def admit(raw: Json, *, fields: FieldTable, node: AdmissionNode, used: Usage) ->
     ``used`` may count the pod itself: its own share is left out. Only NoExecute taints count, since
     the others are the scheduler's.
     """
+    if node.draining:
+        return Rejection("NodeDraining", "the node is being drained and takes no new pods")
     return (
         _check_os(raw, node)
         or _check_fields(raw, fields)

@@ -76,8 +76,11 @@ def bound_volume(raw: Json, need: ClaimNeed, claim: Json | None) -> str:
 
 def check_volume(
     raw: Json, need: ClaimNeed, claim: Json, found: Json | None, labels: Mapping[str, str]
-) -> None:
-    """Raise NotReadyError where the PersistentVolume cannot be used by this pod on this node."""
+) -> Json:
+    """Return ``found``, the claim's PersistentVolume, if this pod can use it on this node.
+
+    Raises NotReadyError.
+    """
     name = claim["spec"]["volumeName"]
     if found is None:
         raise _waits(need, f"is bound to PersistentVolume {name!r}, which is not there")
@@ -90,6 +93,7 @@ def check_volume(
         term_matches(term, labels, _EMPTY) for term in required.get("nodeSelectorTerms") or ()
     ):
         raise _waits(need, f"is bound to PersistentVolume {name!r}, which this node cannot reach")
+    return found
 
 
 def volumes(raw: Json, bound: Mapping[str, Json]) -> dict[str, Volume]:

@@ -25,24 +25,21 @@ def resolve_dns(
     namespace: str,
     cluster_dns: Sequence[str],
     cluster_domain: str,
-    host_dns: DNS = DNS(),  # noqa: B008 # an immutable value
 ) -> DNS:
-    """Return the resolver settings for a pod of ``namespace``.
+    """Return the resolver settings for a pod of ``namespace``; nothing said: the backend's own.
 
-    Without ``cluster_dns`` the cluster policies fall back to ``host_dns``, as does ClusterFirst in
-    the host's network.
+    That is what policy Default means here, where a kubelet takes its machine's: the pod runs on
+    another one. Without ``cluster_dns`` the cluster policies fall back to it, as does ClusterFirst
+    in the host's network.
     """
     policy = raw_spec.get("dnsPolicy") or "ClusterFirst"
     in_cluster = policy == "ClusterFirstWithHostNet" or (
         policy == "ClusterFirst" and not raw_spec.get("hostNetwork")
     )
-    if policy == "None":
-        base = DNS()
-    elif in_cluster and cluster_dns:
-        searches = (*_cluster_searches(namespace, cluster_domain), *host_dns.searches)
+    base = DNS()
+    if in_cluster and cluster_dns:
+        searches = _cluster_searches(namespace, cluster_domain)
         base = DNS(tuple(cluster_dns), searches, _CLUSTER_OPTIONS)
-    else:
-        base = host_dns
     return _with_config(base, raw_spec.get("dnsConfig") or {})
 
 

@@ -90,8 +90,10 @@ class LiveFiles:
         record.files, record.fresh_files = digests(pod.files), {}
         if not pod.files:
             return
-        if self.works:
-            self.ask(record.key.uid)
+        if self.works:  # the first list of a watch tells of what changed meanwhile
+            sources = self.resolver.sources(pod.raw)
+            self._use(record.key, set(_references(record.key.namespace, sources)))
+            self._want()
         else:
             self._say_static(record)
 
@@ -157,7 +159,7 @@ class LiveFiles:
         async with asyncio.TaskGroup() as group:
             for _ in range(_AT_ONCE):
                 group.create_task(self._work(records, since))
-        self.watch.want({(plural, space) for plural, space, _ in self._users})
+        self._want()
 
     async def _work(self, records: Iterator[Record], since: float | None) -> None:
         for record in records:
@@ -188,6 +190,9 @@ class LiveFiles:
         if fresh and _is_live(record):
             record.fresh_files = fresh
             self.wake(record.name)
+
+    def _want(self) -> None:
+        self.watch.want({(plural, space) for plural, space, _ in self._users})
 
     def _use(self, key: PodKey, references: set[Reference]) -> None:
         before = self._uses.pop(key.uid, set())

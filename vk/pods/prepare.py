@@ -7,7 +7,7 @@ one of them says no. Keeps account of what the node's pods request.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import inf
 
@@ -35,6 +35,7 @@ class Preparation:
     """Admits and resolves pods."""
 
     resolver: Resolver
+    draining: Callable[[], bool]
     emit: Emit
     _used: Usage = attrs.field(factory=Usage, init=False)
     _told: set[str] = attrs.field(factory=set, init=False)
@@ -49,7 +50,7 @@ class Preparation:
             self._check_owner(key, raw)
             self._admit(raw)
             try:
-                pod = await self._resolved(key, raw)
+                pod = await self._resolved(key, raw, starting=True)
             except InvalidInputError as error:
                 raise RefusedError(f"Pod was rejected: {error}", reason=error.reason) from None
             self.occupy(raw)
@@ -61,7 +62,7 @@ class Preparation:
         Raises NotReadyError or ClusterError.
         """
         with self._readable(key):
-            return await self._resolved(key, raw)
+            return await self._resolved(key, raw, starting=False)
 
     def _admit(self, raw: Json) -> None:
         if self._used.counts(raw):
@@ -71,9 +72,9 @@ class Preparation:
         if rejection is not None:
             raise RefusedError(f"Pod was rejected: {rejection.message}", reason=rejection.reason)
 
-    async def _resolved(self, key: PodKey, raw: Json) -> Pod:
+    async def _resolved(self, key: PodKey, raw: Json, *, starting: bool) -> Pod:
         try:
-            pod, notices = await self.resolver.resolve(key, raw)
+            pod, notices = await self.resolver.resolve(key, raw, starting=starting)
         except MissingReference as missing:
             self.emit(key, "Warning", missing.reason, str(missing))
             reason = missing.reason if missing.volume else "CreateContainerConfigError"
@@ -136,4 +137,5 @@ class Preparation:
             os=info.os or settings.os,
             architecture=info.architecture or "amd64",
             taints=(*settings.taints, *info.taints),
+            draining=self.draining(),
         )

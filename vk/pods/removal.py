@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
 import attrs
 
@@ -17,6 +17,7 @@ from vk.aio.backoff import Backoff
 from vk.cluster.client import Client
 from vk.cluster.resources import PODS
 from vk.errors import ClusterError, NotFoundError, ObjectNotFoundError
+from vk.metrics import Sample
 from vk.models.keys import PodKey
 from vk.models.status import PodStatus
 from vk.models.time import now
@@ -72,25 +73,44 @@ class Orphans:
             old = created is not None and (now() - created).total_seconds() > OLD
             self._seen[uid] = _Sighting(status.key, began, old)
 
+    @property
+    def suspected(self) -> int:
+        """How many workloads of the last list no pod asks for, proved or not."""
+        return len(self._seen)
+
+    def samples(self) -> list[Sample]:
+        """Return the same as a gauge."""
+        return [({}, float(self.suspected))]
+
     async def run(self) -> None:
-        """Make a pass every `EVERY` seconds."""
-        while self.policy != "keep":
+        """Make a pass every `EVERY` seconds, unless the policy of the moment keeps them all."""
+        while True:
             await asyncio.sleep(EVERY)
-            await self.collect()
+            if self.policy != "keep":
+                await self.collect()
+
+    async def proved(self) -> AsyncIterator[PodKey]:
+        """Yield what may go in one pass, each with its proof just made."""
+        for seen in self._old_enough():
+            if await self._is_orphan(seen.key):
+                yield seen.key
 
     async def collect(self) -> None:
         """Make one pass."""
+        for seen in self._old_enough():
+            if self.records.get(seen.key.uid) is None and await self._is_orphan(seen.key):
+                await self._remove(seen)
+
+    def _old_enough(self) -> Sequence[_Sighting]:
         clock = asyncio.get_running_loop().time()
-        proved = [
+        found = [
             seen
             for seen in self._seen.values()
             if seen.passes >= 2
             and (seen.old or clock - seen.first > OLD)
             and clock >= seen.retry_at
         ]
-        for seen in proved[: max(10, self.total // 10)]:
-            if self.records.get(seen.key.uid) is None and await self._is_orphan(seen.key):
-                await self._remove(seen)
+        return found[: max(10, self.total // 10)]
 
     async def _is_orphan(self, key: PodKey) -> bool:
         try:

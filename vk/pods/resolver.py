@@ -9,6 +9,7 @@ is asked for. The rules themselves are pure (`environment`, `volumes`, `claims`,
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 import attrs
 
@@ -18,12 +19,12 @@ from vk.models.keys import PodKey
 from vk.models.node import NodeInfo
 from vk.models.pod import Json, Pod, Resolution
 from vk.models.volumes import Volume
-from vk.pods.claims import bound_volume, check_volume, claim_needs, volumes
+from vk.pods.claims import ClaimNeed, bound_volume, check_volume, claim_needs, volumes
 from vk.pods.dns import resolve_dns
 from vk.pods.environment import resolve
 from vk.pods.file_sources import VolumeSources, file_sources, names, tokens
 from vk.pods.needs import needs
-from vk.pods.obstacles import Notice
+from vk.pods.obstacles import MissingReference, Notice, NotReadyError
 from vk.pods.references import References
 from vk.pods.registries import pull_secrets, registry_credentials
 from vk.pods.services import Services
@@ -51,8 +52,14 @@ class Resolver:
     def _own_tokens(self) -> Tokens:
         return Tokens(client=self.references.client, node_name=self.settings.node_name)
 
-    async def resolve(self, key: PodKey, raw: Json) -> tuple[Pod, list[Notice]]:
-        """Return the pod with all that the provider wants resolved, and what to tell of it."""
+    async def resolve(
+        self, key: PodKey, raw: Json, *, starting: bool = True
+    ) -> tuple[Pod, list[Notice]]:
+        """Return the pod with all that the provider wants resolved, and what to tell of it.
+
+        A pod that is not ``starting`` has its volumes already: what of them cannot be resolved now
+        is left out, and keeps no change of the pod back.
+        """
         wanted = self.provider.resolves
         if not wanted:
             return Pod(raw), []
@@ -61,8 +68,8 @@ class Resolver:
             credentials, told = await self._credentials(key, raw)
             resolution = attrs.evolve(
                 resolution,
-                files=await self.files(key, raw, self.sources(raw)),
-                volumes=await self._volumes(key, raw),
+                files=await self._all_files(key, raw, starting=starting),
+                volumes=await self._volumes(key, raw, starting=starting),
                 registry_credentials=credentials,
             )
             notices += told
@@ -91,6 +98,16 @@ class Resolver:
             limit=self.provider.file_limit,
         )
 
+    async def _all_files(self, key: PodKey, raw: Json, *, starting: bool) -> dict[str, FileTree]:
+        sources = self.sources(raw)
+        if starting:
+            return await self.files(key, raw, sources)
+        found: dict[str, FileTree] = {}
+        for volume, several in sources.items():
+            with suppress(MissingReference, NotReadyError):
+                found |= await self.files(key, raw, {volume: several})
+        return found
+
     async def _environment(self, key: PodKey, raw: Json) -> tuple[Resolution, list[Notice]]:
         if "env" not in self.provider.resolves:
             plain = Pod(raw)
@@ -116,15 +133,24 @@ class Resolver:
             api_server=self.settings.pod_api_server,
         )
 
-    async def _volumes(self, key: PodKey, raw: Json) -> Mapping[str, Volume] | None:
+    async def _volumes(
+        self, key: PodKey, raw: Json, *, starting: bool
+    ) -> Mapping[str, Volume] | None:
         bound = {}
         for need in claim_needs(raw, self.provider.fields):
-            claim = await self.references.read(CLAIMS, key.namespace, need.claim)
-            name = bound_volume(raw, need, claim)
-            found = await self.references.read(PERSISTENT_VOLUMES, "", name)
-            check_volume(raw, need, claim or {}, found, self.labels())
-            bound[need.volume] = found or {}
+            try:
+                bound[need.volume] = await self._behind(key, raw, need)
+            except NotReadyError:
+                if starting:
+                    raise
         return volumes(raw, bound) if bound else None
+
+    async def _behind(self, key: PodKey, raw: Json, need: ClaimNeed) -> Json:
+        """Return the PersistentVolume that a claim stands for."""
+        claim = await self.references.read(CLAIMS, key.namespace, need.claim)
+        name = bound_volume(raw, need, claim)
+        found = await self.references.read(PERSISTENT_VOLUMES, "", name)
+        return check_volume(raw, need, claim or {}, found, self.labels())
 
     async def _credentials(
         self, key: PodKey, raw: Json

@@ -60,6 +60,8 @@ def _around(access: Access, observe: Observe) -> Callable[..., Awaitable[web.Str
         try:
             answer = await _answer(request, handler, access, route)
             status = answer.status
+            if isinstance(connection, Connection) and not connection.place.known:
+                answer.force_close()  # who stays unknown would keep a place of his address
             return answer
         finally:
             if isinstance(connection, Connection):

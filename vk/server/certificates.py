@@ -79,6 +79,8 @@ class Certificates:
             self._read_files(self.files)
         elif self.source == "self-signed" and self._stale():
             self._make()
+        elif self.source == "signed" and self.seconds_left() <= 0:
+            self._make()  # nobody has signed another one in time
 
     def serve(self, pair: KeyPair) -> None:
         """Serve a pair that was signed. Raises ValueError where it is none."""

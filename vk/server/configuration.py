@@ -6,6 +6,7 @@ the provider's configuration only the names of the keys are shown, and of no fil
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,14 @@ _HIDDEN = frozenset({"provider_settings"})
 
 @attrs.define(eq=False)
 class Configuration:
-    """Answers with the settings."""
+    """Answers with the settings of the moment."""
 
-    settings: Settings
+    settings: Callable[[], Settings]
 
     async def answer(self, request: web.Request) -> web.Response:
         """Answer one request."""
-        document = {"kubeletconfig": _kubelet(self.settings), "vk": shown(self.settings)}
+        settings = self.settings()
+        document = {"kubeletconfig": _kubelet(settings), "vk": shown(settings)}
         return web.Response(body=orjson.dumps(document), content_type="application/json")
 
 

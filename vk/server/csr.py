@@ -69,6 +69,8 @@ class Signing:
     """Exists, and is this user's own."""
     _covered: frozenset[str] = attrs.field(default=frozenset(), init=False)
     """The hosts that the certificate was asked for."""
+    _announced: str = attrs.field(default="", init=False)
+    """The last request that was said to wait for approval."""
     _renew_at: datetime | None = attrs.field(default=None, init=False)
     """When to ask for another one; None: there is none."""
 
@@ -165,6 +167,9 @@ class Signing:
             await self.client.create(_REQUESTS, body)
         except ConflictError:
             log.debug("certificate is asked for already", extra={"request": name})
+        if name == self._announced:
+            return
+        self._announced = name
         text = (
             "serving certificate waits for approval; until then it is self-signed, and API servers "
             "that verify kubelets get no logs, exec or metrics from this node"

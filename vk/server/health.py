@@ -1,11 +1,15 @@
 """``/healthz``, ``/livez`` and ``/readyz``: whether this process works.
 
+On the kubelet's API they need credentials like everything else there. Probes of a cluster have
+none, so `Health.serve` answers the three, and nothing else, on a port of their own without TLS.
+
 Alive is who answers. Ready is who knows what the cluster wants of the node: a standby is ready too,
 or a rolling update would wait for ever for a replica that waits for its predecessor.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import attrs
@@ -19,6 +23,23 @@ class Health:
     """Answers probes. ``ready`` says whether the caches are filled."""
 
     ready: Callable[[], bool]
+
+    async def serve(self, host: str, port: int) -> None:
+        """Answer probes on ``port`` until cancelled. Raises OSError where it is taken."""
+        app = web.Application()
+        for path, answer in (
+            ("/healthz", self.alive),
+            ("/livez", self.alive),
+            ("/readyz", self.readiness),
+        ):
+            app.router.add_get(path, answer)
+        runner = web.AppRunner(app, access_log=None, keepalive_timeout=0.0, shutdown_timeout=0.1)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, host or None, port, backlog=16).start()
+            await asyncio.get_running_loop().create_future()  # until cancelled
+        finally:
+            await runner.cleanup()
 
     async def alive(self, request: web.Request) -> web.Response:
         """Answer ok."""

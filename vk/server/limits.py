@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 import attrs
 
-__all__ = ["Place", "Places"]
+__all__ = ["Place", "Places", "network_of"]
 
 IN_ALL = 1000
 UNKNOWN = 64
@@ -41,6 +41,11 @@ class Place:
     _turn: bool = attrs.field(default=False, init=False)
     _known: bool = attrs.field(default=False, init=False)
     _left: bool = attrs.field(default=False, init=False)
+
+    @property
+    def known(self) -> bool:
+        """Whether the caller is known."""
+        return self._known
 
     async def turn(self) -> None:
         """Wait until few enough of this address are unknown."""
@@ -79,7 +84,7 @@ class Places:
 
     def take(self, host: str, abort: Callable[[], object]) -> Place | None:
         """Return a place for a connection from ``host``, None where it must be refused."""
-        address = _network(host)
+        address = network_of(host)
         share = self._addresses.get(address)
         if share is not None and share.unknown >= WAITING:
             return None
@@ -112,7 +117,7 @@ class Places:
         self.count -= 1
 
 
-def _network(host: str) -> str:
+def network_of(host: str) -> str:
     """Return what counts as one address: of IPv6 a /64, since everybody has all of his."""
     try:
         address = ipaddress.ip_address(host.partition("%")[0])

@@ -51,7 +51,7 @@ class Listener:
     async def run(self, server: web.Server) -> None:
         """Accept until cancelled; then no connection is accepted, and handshakes are ended."""
         listening = await until_it_works(
-            f"cannot listen on port {self.port}: logs, exec and metrics of this node do not work",
+            "cannot listen: logs, exec and metrics of this node do not work",
             self._bind,
         )
         with listening:

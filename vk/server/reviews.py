@@ -23,6 +23,7 @@ from vk.cluster.client import Client
 from vk.cluster.resources import Resource
 from vk.errors import ClusterError, ForbiddenError
 from vk.server.errors import Refusal
+from vk.server.limits import network_of
 
 __all__ = ["Identity", "Reviews"]
 
@@ -194,8 +195,9 @@ class Reviews:
 
     def _throttle(self, address: str) -> None:
         moment = asyncio.get_running_loop().time()
-        each = self._each.setdefault(address, _Allowance(_RATE_ADDRESS))
-        self._each.move_to_end(address)
+        network = network_of(address)
+        each = self._each.setdefault(network, _Allowance(_RATE_ADDRESS))
+        self._each.move_to_end(network)
         if len(self._each) > _ADDRESSES:
             self._each.popitem(last=False)
         if not each.take(moment) or not self._every.take(moment):

@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,6 @@ __all__ = ["Server"]
 
 log = logging.getLogger(__name__)
 
-_LOOPBACK = ("127.", "::1")
 _PATIENCE = 2.0  # s that the first handshake waits for the authority of clients
 _GOODBYE = 1.0  # s that requests get at the end
 _BLIND = (
@@ -91,6 +91,7 @@ class Server:
     _targets: Targets = attrs.field(init=False)
     _followers: Followers = attrs.field(init=False)
     _stats: Stats = attrs.field(init=False)
+    _health: Health = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         settings, provider = self.settings, self.provider
@@ -110,10 +111,13 @@ class Server:
         )
         self._targets = Targets(self.pods, lambda: self.acting)
         self._followers = Followers(provider)
+        self._health = Health(self.ready)
         self._stats = Stats(provider, settings.node_name, self._targets.check_acting)
         self.streams = Streams(
             provider=provider, targets=self._targets, idle_timeout=settings.stream_idle_timeout
         )
+        text = "Whether this process acts for the node."
+        self.metrics.gauge("vk_acting", text, lambda: [({}, float(self.acting))])
         left = self.certificates.seconds_left
         name = "kubelet_certificate_manager_server_ttl_seconds"
         self.metrics.gauge(name, "Until the serving certificate expires.", lambda: [({}, left())])
@@ -127,6 +131,10 @@ class Server:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(supervise("serving certificate", self.certificates.run))
+                if port := self.settings.health_port:
+                    host = self.settings.internal_ip
+                    probes = supervise("probes", lambda: self._health.serve(host, port))
+                    tasks.create_task(probes)
                 if not self.settings.insecure_dev:
                     await self._learn_access(tasks)
                 tasks.create_task(self._listener().run(runner.server))
@@ -197,7 +205,7 @@ class Server:
 
     def _listener(self) -> Listener:
         settings, address = self.settings, self.settings.internal_ip
-        host = address if address.startswith(_LOOPBACK) else ""
+        host = address if address and ip_address(address).is_loopback else ""
         if settings.insecure_dev:
             host = host or "127.0.0.1"
             text = "everybody on this machine may use this node: --insecure-dev"
@@ -212,7 +220,6 @@ class Server:
 
     def _handlers(self) -> Mapping[str, Handler]:
         lists = Pods(self.pods, self.statuses)
-        health = Health(self.ready)
         logs = Logs(self.provider, self._targets, self._followers)
         return {
             "pods": lists.wanted,
@@ -225,9 +232,9 @@ class Server:
             "stats": self._stats.summary,
             "resource_metrics": self._stats.metrics,
             "metrics": self._answer_metrics,
-            "health": health.alive,
-            "ready": health.readiness,
-            "configuration": Configuration(self.settings).answer,
+            "health": self._health.alive,
+            "ready": self._health.readiness,
+            "configuration": Configuration(lambda: self.settings).answer,
             "summary": self._answer_summary,
         }
 

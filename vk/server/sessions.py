@@ -104,6 +104,7 @@ class Streams:
 
     async def port_forward(self, request: web.Request) -> web.StreamResponse:
         """Forward connections to ports of a pod."""
+        _check_bodiless(request)
         names = request.match_info
         key = self.targets.pod(names["namespace"], names["pod"], names.get("uid")).key
         self._check_supported("port_forward", "this provider cannot forward ports")
@@ -182,8 +183,7 @@ class Streams:
             del self._open[task]
 
     def _container(self, request: web.Request) -> ContainerKey:
-        if request.can_read_body:
-            raise Refusal(400, "expected a request without a body")
+        _check_bodiless(request)
         names = request.match_info
         return self.targets.container(
             names["namespace"], names["pod"], names["container"], names.get("uid")
@@ -193,6 +193,11 @@ class Streams:
         """Raise before the upgrade what a provider without ``method`` would say after it."""
         if getattr(type(self.provider), method) is getattr(Provider, method):
             raise UnsupportedError(otherwise)
+
+
+def _check_bodiless(request: web.Request) -> None:
+    if request.can_read_body:
+        raise Refusal(400, "expected a request without a body")
 
 
 def _command(words: Sequence[str]) -> tuple[str, ...]:

@@ -28,6 +28,7 @@ from typing import Any, Self
 import attrs
 
 from vk.devcluster.certificates import Authority, KeyPair
+from vk.testing.audit import audit_flags
 from vk.testing.programs import CommandError, Program, eventually
 
 __all__ = ["ASSETS", "CommandError", "ControlPlane", "eventually"]
@@ -49,6 +50,8 @@ class ControlPlane:
     assets: Path = attrs.field(factory=lambda: Path(os.environ[ASSETS]), converter=Path)
     controllers: bool = attrs.field(default=False, kw_only=True)
     scheduler: bool = attrs.field(default=False, kw_only=True)
+    audit: bool = attrs.field(default=False, kw_only=True)
+    """Keep what `vk.testing.audit` reads: every request, with who sent it and what became of it."""
     keep_logs: bool = attrs.field(default=False, kw_only=True)
     """Leave the folder with certificates and logs behind."""
     folder: Path = attrs.field(init=False)
@@ -205,6 +208,7 @@ class ControlPlane:
             f"--proxy-client-cert-file={proxy.certificate}",
             f"--proxy-client-key-file={proxy.key}",
             "--enable-aggregator-routing=true",  # nothing routes a Service's address here
+            *(audit_flags(self.folder) if self.audit else []),
         ]
 
     def _controller_flags(self, serving: KeyPair, tokens: KeyPair) -> list[str]:

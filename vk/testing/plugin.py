@@ -1,24 +1,28 @@
 """Pytest plugin for authors of providers: fixtures of this project, found by installing it.
 
-Only pytest and pytest-asyncio are imported until a test asks for a fixture. Without the latter
-there is no `dev_cluster`.
+pytest imports this in every project that has vk installed, so it imports nothing but pytest until a
+test asks for a fixture. The asynchronous ones are in `vk.testing.fixtures`, and are there where
+pytest-asyncio is.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
-    from vk.devcluster.cluster import DevCluster
     from vk.testing.control_plane import ControlPlane
 
-__all__ = ["control_plane"]
+__all__ = ["control_plane", "pytest_configure"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Bring the asynchronous fixtures, where pytest-asyncio is there to run them."""
+    if config.pluginmanager.hasplugin("asyncio"):
+        config.pluginmanager.import_plugin("vk.testing.fixtures")
 
 
 @pytest.fixture(scope="session")
@@ -32,18 +36,6 @@ def control_plane(request: pytest.FixtureRequest) -> Iterator[ControlPlane]:
 
     if not os.environ.get(ASSETS):
         pytest.skip(f"{ASSETS} does not name a folder with etcd, kube-apiserver, kubectl")
-    with ControlPlane(controllers=True, scheduler=True) as plane:
+    with ControlPlane(controllers=True, scheduler=True, audit=True) as plane:
         yield plane
         plane.keep_logs = request.session.testsfailed > 0
-
-
-with suppress(ModuleNotFoundError):
-    import pytest_asyncio
-
-    @pytest_asyncio.fixture
-    async def dev_cluster(tmp_path: Path) -> AsyncIterator[DevCluster]:
-        """Give an embedded cluster of the test's own; it serves until the test ends."""
-        from vk.devcluster.cluster import DevCluster
-
-        async with DevCluster(tmp_path / "cluster") as cluster:
-            yield cluster

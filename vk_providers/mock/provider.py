@@ -9,6 +9,7 @@ exec, attach, port-forward and top is made up, and says so.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ import attrs
 
 import vk
 from vk_providers.mock.config import MockConfig
+from vk_providers.mock.fields import FIELDS
 from vk_providers.mock.files import PodFiles
 from vk_providers.mock.logs import Log
 from vk_providers.mock.scenario import KILLED, PREFIX, Scenario
@@ -29,36 +31,15 @@ from vk_providers.mock.workload import Run, Workload, ended
 
 __all__ = ["MockProvider"]
 
+log = logging.getLogger(__name__)
+
 
 @attrs.define(eq=False)
 class MockProvider(vk.Provider):
     """Runs pods in name only."""
 
     config_class: ClassVar[type[MockConfig]] = MockConfig
-    fields: ClassVar[vk.FieldTable] = vk.FieldTable(
-        honoured=(
-            "spec.containers[].args",
-            "spec.containers[].command",
-            "spec.containers[].env",
-            "spec.containers[].envFrom",
-            "spec.containers[].image",
-            "spec.containers[].name",
-            "spec.containers[].resources",
-            "spec.initContainers[].name",
-            "spec.initContainers[].restartPolicy",
-            "spec.restartPolicy",
-            "spec.terminationGracePeriodSeconds",
-            "spec.volumes[].configMap",
-            "spec.volumes[].downwardAPI",
-            "spec.volumes[].projected",
-            "spec.volumes[].secret",
-        ),
-        ignored={
-            "spec.ephemeralContainers": "no process runs that could be looked into",
-            "spec.volumes": "no process runs that could use a disk",
-        },
-        unlisted="ignored",
-    )
+    fields: ClassVar[vk.FieldTable] = FIELDS
 
     _workloads: dict[str, Workload] = attrs.field(factory=dict, init=False)
     _files: dict[str, PodFiles] = attrs.field(factory=dict, init=False)
@@ -90,6 +71,8 @@ class MockProvider(vk.Provider):
                 self._config.state, node=context.node_name, cluster=context.cluster_uid
             )
             self._workloads = self._file.workloads
+        else:
+            log.info("pods end with this process: no state file is set")
         for workload in list(self._workloads.values()):
             self._addresses.reserve(workload.ip)
             self._look(workload.key.uid, self._now())

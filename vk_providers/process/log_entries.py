@@ -51,12 +51,13 @@ class EntryFilter:
         block = self._from_oldest(block)
         entries = block.split(b"\n")
         entries.pop()  # what stands behind the last line end: nothing
-        if self._stream != "all" or self._open_lines or b" P " in block:
+        tags = {entry[_TAG] for entry in entries}
+        if self._stream != "all" or self._open_lines or tags != {b"F"}:
             output = b"".join([self._render(entry) for entry in entries])
         elif self._timestamps:
-            output = b"".join([entry[:_TIME] + entry[_TEXT:] + b"\n" for entry in entries])
+            output = b"\n".join([entry[:_TIME] + entry[_TEXT:] for entry in entries]) + b"\n"
         else:
-            output = b"".join([entry[_TEXT:] + b"\n" for entry in entries])
+            output = b"\n".join([entry[_TEXT:] for entry in entries]) + b"\n"
         if self._limit is not None:
             output = output[: self._limit]
             self._limit -= len(output)

@@ -2,7 +2,7 @@
 
 The provider calls `read_log`. The files are those of `supervisor.log_file`: ``RUN.log``, its full
 predecessors ``RUN.log.000001`` and on, and ``RUN.end`` once the run has ended. The surprising
-part: following polls, every 50 ms, since a file tells nobody that it grew; a reader that is slower
+part: following polls, every 20 ms, since a file tells nobody that it grew; a reader that is slower
 than five files fill up goes on with the oldest one that is left.
 """
 
@@ -23,7 +23,7 @@ from vk_providers.process.wire import is_running
 __all__ = ["read_log"]
 
 _BLOCK = 256 * 1024
-_POLL = 0.05
+_POLL = 0.02
 
 
 async def read_log(

@@ -56,11 +56,14 @@ class Proxy:
         parts = request.rel_url.raw_path.split("/", _NODE_PATH)
         if parts[5:6] != ["proxy"]:
             raise refusals.no_such_resource()  # one reader of the path takes it for another
-        query = request.rel_url.raw_query_string
-        target = f"/{parts[6] if len(parts) > _NODE_PATH else ''}" + (f"?{query}" if query else "")
+        target = f"/{parts[6] if len(parts) > _NODE_PATH else ''}"
         if is_upgrade(request):
-            return await pass_on(request, self.kubelets, kubelet, target)
-        return await forward(request, self.kubelets, kubelet, target)
+            self.check(call, "create")
+            return await pass_on(request, self.kubelets, kubelet, target)  # as real, no query
+        query = request.rel_url.raw_query_string
+        return await forward(
+            request, self.kubelets, kubelet, target + (f"?{query}" if query else "")
+        )
 
     async def _log(self, request: web.BaseRequest, call: Call) -> web.StreamResponse:
         pod = self._pod(call)

@@ -19,6 +19,7 @@ from vk.devcluster.rules.events import CORE_EVENTS, NEW_EVENTS
 from vk.devcluster.rules.leases import LEASES
 from vk.devcluster.rules.namespaces import NAMESPACES
 from vk.devcluster.rules.nodes import NODES
+from vk.devcluster.rules.persistent_volumes import CLAIMS, PERSISTENT_VOLUMES
 from vk.devcluster.rules.pods import PODS
 from vk.devcluster.rules.services import SERVICES
 from vk.devcluster.rules.signing_requests import SIGNING_REQUESTS
@@ -32,6 +33,8 @@ _STRATEGIES = {
     ("", "Event"): CORE_EVENTS,
     ("", "Namespace"): NAMESPACES,
     ("", "Node"): NODES,
+    ("", "PersistentVolume"): PERSISTENT_VOLUMES,
+    ("", "PersistentVolumeClaim"): CLAIMS,
     ("", "Pod"): PODS,
     ("", "Secret"): SECRETS,
     ("", "Service"): SERVICES,

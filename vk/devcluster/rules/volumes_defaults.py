@@ -10,7 +10,7 @@ from typing import Any
 
 from vk.devcluster.rules.images import pull_policy
 
-__all__ = ["set_volume_defaults"]
+__all__ = ["set_source_defaults", "set_volume_defaults"]
 
 _MODE = 0o644
 _WITH_MODE = ("secret", "configMap", "downwardAPI", "projected")
@@ -35,10 +35,7 @@ def set_volume_defaults(volume: dict[str, Any]) -> None:
     for name in _WITH_MODE:
         if name in volume:
             volume[name].setdefault("defaultMode", _MODE)
-    for name, defaults in _SOURCE_DEFAULTS.items():
-        if name in volume:
-            for field, value in defaults.items():
-                volume[name].setdefault(field, value)
+    set_source_defaults(volume)
     _set_field_versions(volume.get("downwardAPI") or {})
     for source in (volume.get("projected") or {}).get("sources") or ():
         _set_field_versions(source.get("downwardAPI") or {})
@@ -49,6 +46,14 @@ def set_volume_defaults(volume: dict[str, Any]) -> None:
     claim = (volume.get("ephemeral") or {}).get("volumeClaimTemplate")
     if claim is not None:
         claim["spec"].setdefault("volumeMode", "Filesystem")
+
+
+def set_source_defaults(owner: dict[str, Any]) -> None:
+    """Fill in the source of a disk, which volumes of pods and PersistentVolumes have alike."""
+    for name, defaults in _SOURCE_DEFAULTS.items():
+        if name in owner:
+            for field, value in defaults.items():
+                owner[name].setdefault(field, value)
 
 
 def _set_field_versions(source: dict[str, Any]) -> None:

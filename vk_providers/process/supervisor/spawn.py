@@ -6,7 +6,7 @@ exec runs ordinary Python, which is safe because the supervisor has one thread.
 
 A command in a cell takes two forks, since only what a process forks gets into another process
 namespace. The first one ends at once, and the supervisor, as the subreaper, has the second as its
-child. From there on nothing may be imported: the files are the container's.
+child. In there nothing may be imported: the files are the container's.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import fcntl
 import os
 import signal
 import termios
-import warnings  # noqa: F401 # os.execvpe imports it, which in a cell would be the container's file
+import warnings as _  # noqa: F401 # execvpe would import it in each fork, in a cell from its files
 
 from . import linux
 
@@ -106,7 +106,7 @@ def spawn(command: Command, streams: tuple[int, int, int], *, terminal: bool) ->
         return pid
     if pid:
         os.waitpid(pid, 0)
-    exit_code, _, text = said.get("error", "126 it ended before it was inside").partition(" ")
+    exit_code, text = said.get("error", "126 it ended before it was inside").split(" ", 1)
     raise StartError(text, int(exit_code))
 
 

@@ -1,0 +1,110 @@
+"""What a default token volume costs: pods with it beside pods without, on a real API server.
+
+    KUBEBUILDER_ASSETS=... python tests/benchmarks/tokens.py [--pods 1000] [--rounds 3]
+
+One JSON line: the rates of a burst without and with the volume that API servers put into almost
+every pod (token, root certificate, namespace), their ratio in each round, and how many tokens were
+asked for a pod. ``reached``: the middle ratio is 0.7 or more, and there was one request a pod.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from access import NAMESPACE
+from core import Bench, Figures, contest
+from load import Clients
+
+from vk.testing.control_plane import ControlPlane
+
+_RATIO = 0.7
+_VOLUME: Figures = {
+    "name": "kube-api-access",
+    "projected": {
+        "sources": [
+            {"serviceAccountToken": {"path": "token", "expirationSeconds": 3607}},
+            {"configMap": {"name": "kube-root-ca.crt"}},
+            {
+                "downwardAPI": {
+                    "items": [
+                        {"path": "namespace", "fieldRef": {"fieldPath": "metadata.namespace"}}
+                    ]
+                }
+            },
+        ]
+    },
+}
+
+
+async def _prepare(kubeconfig: Path) -> None:
+    """Make what controllers would make, which do not run here."""
+    async with Clients(kubeconfig, "none") as clients:
+        await clients.namespace()
+        objects: dict[str, dict[str, Any]] = {
+            "serviceaccounts": {"metadata": {"name": "default"}},
+            "configmaps": {"metadata": {"name": "kube-root-ca.crt"}, "data": {"ca.crt": "x"}},
+        }
+        for plural, body in objects.items():
+            path = f"/api/v1/namespaces/{NAMESPACE}/{plural}"
+            async with clients.session.post(path, json=body) as answer:
+                answer.raise_for_status()
+
+
+async def _burst(bench: Bench, node: str, count: int, volumes: Sequence[Figures]) -> Figures:
+    names = [f"{node}-{number}" for number in range(count)]
+    async with contest(bench, "vk", node, volumes=volumes) as work:
+        figures = await work.run(names, create=True)
+        await work.run(names, create=False)
+    return figures
+
+
+async def _run(bench: Bench, count: int) -> Figures:
+    await _prepare(bench.kubeconfig)
+    plain, full = [], []
+    for number in range(bench.rounds):
+        plain.append(await _burst(bench, f"plain-{number}", count, ()))
+        full.append(await _burst(bench, f"token-{number}", count, (_VOLUME,)))
+    ratios = [
+        round(one["pods_per_s"] / other["pods_per_s"], 2)
+        for one, other in zip(full, plain, strict=True)
+    ]
+    asked = sum(one["requests"].get("POST serviceaccounts/token", 0) for one in full)
+    each = asked / (count * bench.rounds)
+    return {
+        "case": "tokens",
+        "pods": count,
+        "plain_pods_per_s": [one["pods_per_s"] for one in plain],
+        "token_pods_per_s": [one["pods_per_s"] for one in full],
+        "ratios": ratios,
+        "token_requests_a_pod": round(each, 3),
+        "reached": {"ratio": median(ratios) >= _RATIO, "one_request_a_pod": each == 1.0},
+    }
+
+
+def main() -> None:
+    """Measure and print the line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pods", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=3)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, ControlPlane() as plane:
+        bench = Bench(
+            kubeconfig=plane.admin_kubeconfig,
+            folder=Path(folder),
+            cases=(),
+            idle_seconds=0.0,
+            rounds=given.rounds,
+            profile=None,
+        )
+        print(json.dumps(asyncio.run(_run(bench, given.pods))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""Providers whose logs or streams break one rule each; they join `wrong_providers.WRONG`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+import attrs
+from toy_backend import Workload
+from toy_provider import ToyProvider
+from wrong_providers import breaks
+
+import vk
+
+
+@breaks("logs_refuse_unknown_containers")
+class LogsOfAnything(ToyProvider):
+    async def get(self, container: vk.ContainerKey) -> Workload:
+        try:
+            return await super().get(container)
+        except vk.NotFoundError:
+            return self.backend.workloads[0]
+
+
+@breaks("a_log_is_all_that_was_written")
+class DropsALine(ToyProvider):
+    async def read(self, workload: Workload, options: vk.LogOptions) -> AsyncIterator[bytes]:
+        workload.script = workload.script.replace("echo two; ", "")
+        async for piece in super().read(workload, options):
+            yield piece
+
+
+@breaks("a_followed_log_goes_on_and_ends_with_the_container")
+class DoesNotFollow(ToyProvider):
+    async def read(self, workload: Workload, options: vk.LogOptions) -> AsyncIterator[bytes]:
+        async for piece in super().read(workload, attrs.evolve(options, follow=False)):
+            yield piece
+
+
+@breaks("a_followed_log_goes_on_and_ends_with_the_container 2")
+class FollowsForEver(ToyProvider):
+    async def read(self, workload: Workload, options: vk.LogOptions) -> AsyncIterator[bytes]:
+        async for piece in super().read(workload, options):
+            yield piece
+        if options.follow:
+            await asyncio.Event().wait()
+
+
+@breaks("logs_may_be_broken_off_anywhere")
+class LeavesAReader(ToyProvider):
+    async def read(self, workload: Workload, options: vk.LogOptions) -> AsyncIterator[bytes]:
+        if options.follow:
+            self.__dict__["reader"] = asyncio.ensure_future(asyncio.sleep(3600))
+        async for piece in super().read(workload, options):
+            yield piece
+
+
+class Without(ToyProvider):
+    """Ignores one option of logs."""
+
+    ignored = ""
+
+    async def logs(
+        self, container: vk.ContainerKey, options: vk.LogOptions
+    ) -> AsyncIterator[bytes]:
+        default = getattr(vk.LogOptions(), self.ignored)
+        return await super().logs(container, attrs.evolve(options, **{self.ignored: default}))
+
+
+@breaks("tail_lines_are_the_last_ones")
+class WithoutTail(Without):
+    ignored = "tail_lines"
+
+
+@breaks("limit_bytes_is_a_limit")
+class WithoutLimit(Without):
+    ignored = "limit_bytes"
+
+
+@breaks("since_leaves_out_what_is_older")
+class WithoutSince(Without):
+    ignored = "since"
+
+
+@breaks("timestamps_begin_each_line")
+class WithoutTimestamps(Without):
+    ignored = "timestamps"
+
+
+@breaks("a_previous_log_is_no_other_runs")
+class WithoutPrevious(Without):
+    ignored = "previous"
+
+
+@breaks("exec_gives_the_exit_code")
+class AlwaysWell(ToyProvider):
+    async def exec(
+        self, container: vk.ContainerKey, command: Sequence[str], io: vk.ExecIO
+    ) -> int | None:
+        await super().exec(container, command, io)
+        return 0
+
+
+@breaks("exec_passes_stdin_to_the_byte")
+class ReadsText(ToyProvider):
+    async def exec(
+        self, container: vk.ContainerKey, command: Sequence[str], io: vk.ExecIO
+    ) -> int | None:
+        if command[0] != "cat" or io.stdin is None or io.stdout is None:
+            return await super().exec(container, command, io)
+        while data := await io.stdin.read():
+            await io.stdout.write(data.decode(errors="replace").encode())
+        return 0
+
+
+@breaks("exec_keeps_errors_apart_from_output")
+class MixesOutput(ToyProvider):
+    async def say(self, io: vk.ExecIO) -> None:
+        if io.stdout:
+            await io.stdout.write(b"out\nwrong\n")
+
+
+@breaks("exec_may_be_broken_off_anywhere")
+class NeverLetsGo(ToyProvider):
+    async def exec(
+        self, container: vk.ContainerKey, command: Sequence[str], io: vk.ExecIO
+    ) -> int | None:
+        try:
+            return await super().exec(container, command, io)
+        except asyncio.CancelledError:
+            return 130
+
+
+@breaks("attach_may_be_broken_off_anywhere")
+class LeavesATask(ToyProvider):
+    async def attach(self, container: vk.ContainerKey, io: vk.ExecIO) -> None:
+        self.__dict__["pump"] = asyncio.ensure_future(asyncio.sleep(3600))
+        await super().attach(container, io)
+
+
+@breaks("port_forward_may_be_broken_off_anywhere")
+class KeepsForwarding(ToyProvider):
+    async def port_forward(self, key: vk.PodKey, port: int, stream: vk.ByteStream) -> None:
+        try:
+            await super().port_forward(key, port, stream)
+        except asyncio.CancelledError:
+            return
+
+
+@breaks("attach_lasts_as_long_as_the_container")
+class AttachesToNothing(ToyProvider):
+    async def attach(self, container: vk.ContainerKey, io: vk.ExecIO) -> None:
+        await self.get(container)
+
+
+@breaks("what_is_not_there_says_so")
+class RaisesOfPythons(ToyProvider):
+    async def stats(self) -> vk.NodeStats:
+        raise NotImplementedError

@@ -1,0 +1,319 @@
+"""Pods on the emulator: created once, found again, watched, deleted; and what goes wrong there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from eci_world import World, is_running, until
+
+import vk
+from vk_providers.alibabacloud.annotations import PREFIX
+from vk_providers.alibabacloud.attempts import ANNOTATION
+from vk_providers.alibabacloud.emulator import Settings, billed_twice, serve
+from vk_providers.alibabacloud.errors import OutcomeUnknownError
+
+pytestmark = pytest.mark.slow
+CREATE, GROUPS = "CreateContainerGroup", "DescribeContainerGroups"
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    """An emulator that is fast, with a provider's surroundings."""
+    async with serve(Settings(speed=40.0, seed=1)) as emulator:
+        yield World(emulator)
+
+
+def gone(change: Any) -> bool:
+    return isinstance(change, vk.Gone)
+
+
+def unplaced(change: Any) -> bool:
+    return isinstance(change, vk.Unplaced)
+
+
+async def test_a_pod_comes_up_with_address_size_price_and_image_id(world: World) -> None:
+    async with world.provider() as provider:
+        await provider.create_pod(world.add())
+        status = await until(provider, lambda c: is_running(c) and c.containers[0].image_id)
+        assert status.pod_ips
+        assert status.annotations[f"{PREFIX}eci-instance-price"] == "0.441 CNY"
+        assert status.annotations[f"{PREFIX}eci-instance-spec"] == "2-4Gi"
+        assert status.annotations[f"{PREFIX}eci-instance-id"] == status.backend_id
+
+
+async def test_a_second_create_of_a_pod_finds_the_first_ones_group(world: World) -> None:
+    pod = world.add()
+    async with world.provider() as provider:
+        first = await provider.create_pod(pod)
+        second = await provider.create_pod(pod)
+    async with world.provider() as after_restart:
+        third = await after_restart.create_pod(pod)
+    assert first.backend_id == second.backend_id == third.backend_id
+    assert len(await world.billed()) == 1
+
+
+async def test_a_create_whose_answer_was_lost_makes_one_group(world: World) -> None:
+    pod = world.add()
+    async with world.provider(list_lag="0.01") as provider:
+        await world.emulator.set_faults({"kind": "lost_reply", "actions": [CREATE], "count": 1})
+        with pytest.raises(OutcomeUnknownError):
+            await provider.create_pod(pod)
+        await asyncio.sleep(0.02)  # the lag is real time
+        (found,) = await provider.get_pods([pod.key])
+        assert (await provider.create_pod(pod)).backend_id == found.backend_id
+    assert len(await world.billed()) == 1
+
+
+async def test_while_lists_may_lag_an_absence_proves_nothing() -> None:
+    async with serve(Settings(speed=1.0, list_lag=1.0)) as emulator:
+        world = World(emulator)
+        pod = world.add()
+        async with world.provider(list_lag="1.5") as provider:
+            await emulator.set_faults({"kind": "lost_reply", "actions": [CREATE], "count": 1})
+            with pytest.raises(OutcomeUnknownError):
+                await provider.create_pod(pod)
+            with pytest.raises(vk.TemporaryError, match="may not be listed yet"):
+                await provider.get_pods([pod.key])
+            await asyncio.sleep(1.5)  # the lag is real time
+            (found,) = await provider.get_pods([pod.key])
+            assert (await provider.create_pod(pod)).backend_id == found.backend_id
+
+
+async def test_many_lost_creates_are_settled_by_one_list(world: World) -> None:
+    pods = [world.add(f"p{number}") for number in range(50)]
+    await world.emulator.set_faults({"kind": "lost_reply", "actions": [CREATE]})
+    async with world.provider(list_lag="0.2") as provider:
+        tries = [provider.create_pod(pod) for pod in pods]
+        assert len(await asyncio.gather(*tries, return_exceptions=True)) == 50
+        await asyncio.sleep(0.3)  # the lag is real time
+        with pytest.raises(vk.TemporaryError, match="the next list settles them"):
+            await provider.get_pods([pods[0].key])
+        await until(provider, is_running)
+        before = len(await world.calls(GROUPS))
+        found = await provider.get_pods([pod.key for pod in pods])
+        assert len(found) == 50
+        assert len(await world.calls(GROUPS)) - before <= 3
+    assert len(await world.billed()) == 50
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "server_error"},
+        {"kind": "html"},
+        {"kind": "truncated"},
+        {"kind": "reset"},
+        {"kind": "error", "status": 400, "code": "NeverHeardOf"},
+    ],
+    ids=lambda fault: fault["kind"],
+)
+async def test_an_answer_that_says_nothing_is_an_unknown_outcome(
+    world: World, fault: dict[str, Any]
+) -> None:
+    pod = world.add()
+    async with world.provider() as provider:
+        await world.emulator.set_faults({**fault, "actions": [CREATE], "count": 1})
+        with pytest.raises(OutcomeUnknownError):
+            await provider.create_pod(pod)
+        await provider.create_pod(pod)
+    assert len(await world.billed()) == 1
+
+
+async def test_a_changed_request_under_a_used_token_adopts_the_group(world: World) -> None:
+    """The pod's token is new in every process, so the parameters of a repeated create differ."""
+    pod = world.add()
+    async with world.provider() as provider:
+        first = await provider.create_pod(pod)
+    changed = world.add(containers=[{"name": "c", "image": "nginx:other"}])
+    async with world.provider() as provider:
+        assert (await provider.create_pod(changed)).backend_id == first.backend_id
+    assert len(await world.billed()) == 1
+
+
+async def test_no_stock_is_told_and_the_next_attempt_is_durable_before_it_is_sent(
+    world: World,
+) -> None:
+    pod = world.add()
+    async with world.provider() as provider:
+        await world.emulator.set_faults({"kind": "no_stock", "actions": [CREATE], "count": 1})
+        with pytest.raises(vk.TemporaryError, match=r"OperationDenied\.NoStock") as caught:
+            await provider.create_pod(pod)
+        assert caught.value.retry_after == 30
+        assert world.annotations == {}
+        await provider.create_pod(world.pods[pod.key.uid])
+        assert world.annotations == {pod.key.uid: {ANNOTATION: "1"}}
+    tokens = [call["token"] for call in await world.calls(CREATE)]
+    assert len(set(tokens)) == 2
+
+
+async def test_a_group_that_finds_no_place_leads_to_the_next_attempt(world: World) -> None:
+    pod = world.add()
+    async with world.provider() as provider:
+        await world.emulator.set_faults({"kind": "schedule_failed", "count": 1})
+        await provider.create_pod(pod)
+        change = await until(provider, unplaced)
+        assert change.reason == "NoStock"
+        assert change.retry_after == 30
+        status = await provider.create_pod(world.pods[pod.key.uid])
+        assert world.annotations[pod.key.uid] == {ANNOTATION: "1"}
+        assert (await until(provider, is_running)).backend_id == status.backend_id
+        (listed,) = await provider.list_pods()
+        assert listed.backend_id == status.backend_id
+
+
+async def test_the_next_process_goes_on_after_a_group_without_a_place(world: World) -> None:
+    pod = world.add()
+    async with world.provider() as provider:
+        await world.emulator.set_faults({"kind": "schedule_failed", "count": 1})
+        await provider.create_pod(pod)
+        await until(provider, unplaced)
+    async with world.provider() as provider:
+        (listed,) = await provider.list_pods()
+        assert listed.phase is None  # it stays Pending
+        await until(provider, unplaced)
+        await provider.create_pod(pod)
+        await until(provider, is_running)
+    ledger = await world.emulator.ledger()
+    assert billed_twice(ledger) == []
+
+
+async def test_fail_fast_fails_the_pod(world: World) -> None:
+    annotations = {f"{PREFIX}eci-fail-strategy": "fail-fast"}
+    pod = world.add(metadata={"annotations": annotations})
+    async with world.provider() as provider:
+        await world.emulator.set_faults({"kind": "schedule_failed", "count": 1})
+        await provider.create_pod(pod)
+        status = await until(provider, lambda c: getattr(c, "phase", None) == "Failed")
+        assert status.reason == "ContainerInstanceScheduleFailed"
+        await world.emulator.set_faults({"kind": "no_stock", "count": 1})
+        other = world.add("other", metadata={"annotations": annotations})
+        with pytest.raises(vk.PermanentError):
+            await provider.create_pod(other)
+
+
+async def test_a_deleted_pod_is_gone_with_proof_and_nothing_is_billed(world: World) -> None:
+    pod = world.add()
+    async with world.provider() as provider:
+        await provider.create_pod(pod)
+        await until(provider, is_running)
+        await provider.delete_pod(pod.key, grace_period=1.0)
+        assert (await until(provider, gone)).key == pod.key
+        world.change(pod, deletionTimestamp="2026-01-01T00:00:00Z")
+    assert await world.billed() == []
+
+
+async def test_a_pod_that_ended_stays_ended(world: World) -> None:
+    pod = world.add(
+        restartPolicy="Never", containers=[{"name": "c", "image": "b", "command": ["false"]}]
+    )
+    async with world.provider() as provider:
+        await provider.create_pod(pod)
+        status = await until(provider, lambda c: getattr(c, "phase", None) == "Failed")
+        assert isinstance(status.containers[0].state, vk.Terminated)
+        assert status.containers[0].state.exit_code == 1
+
+
+async def test_what_waits_too_long_is_ended_with_the_reason(world: World) -> None:
+    pod = world.add(containers=[{"name": "c", "image": "b"}], initContainers=[
+        {"name": "i", "image": "b", "command": ["sleep", "3600"]}
+    ])  # fmt: skip
+    async with world.provider(max_pending="0.5") as provider:
+        await provider.create_pod(pod)
+        status = await until(provider, lambda c: getattr(c, "phase", None) == "Failed")
+        assert status.reason == "MaxPendingExceeded"
+    assert await world.billed() == []
+
+
+async def test_no_mutation_leaves_without_the_lease(world: World) -> None:
+    pod = world.add()
+    async with world.provider() as provider:
+        world.lease_held = False
+        with pytest.raises(vk.TemporaryError, match="lease"):
+            await provider.create_pod(pod)
+    assert await world.calls(CREATE) == []
+
+
+async def test_a_throttled_create_was_not_made_and_slows_us_down(world: World) -> None:
+    pod = world.add()
+    async with world.provider() as provider:
+        await world.emulator.set_faults({"kind": "throttle", "actions": [CREATE], "count": 1})
+        with pytest.raises(vk.TemporaryError, match="slows down"):
+            await provider.create_pod(pod)
+        await provider.create_pod(pod)
+    tokens = {call["token"] for call in await world.calls(CREATE)}
+    assert len(tokens) == 1  # nothing was made, so it is still the first attempt
+
+
+async def test_the_image_is_changed_in_place(world: World) -> None:
+    pod = world.add()
+    async with world.provider() as provider:
+        await provider.create_pod(pod)
+        before = await until(provider, is_running)
+        newer = world.add(containers=[{"name": "c", "image": "nginx:2"}])
+        await provider.update_pod(newer, {"spec.containers", "spec.containers[].image"})
+        after = await until(
+            provider, lambda c: is_running(c) and c.containers[0].image == "nginx:2"
+        )
+        assert (after.backend_id, after.pod_ips) == (before.backend_id, before.pod_ips)
+        with pytest.raises(vk.UnsupportedError, match=r"spec\.containers\[\]\.resources"):
+            await provider.update_pod(newer, {"spec.containers[].resources"})
+
+
+async def test_events_of_the_service_have_one_id_each_in_every_process(world: World) -> None:
+    for _ in range(2):  # the core writes an id once, also after a restart
+        world.events.clear()
+        async with world.provider() as provider:
+            await provider.create_pod(world.add())
+            await driven(provider, lambda: "Pulled" in {event[2] for event in world.events})
+            pulled = {event[-1] for event in world.events if event[2] == "Pulled"}
+            assert len(pulled) == 1
+
+
+async def driven(provider: vk.Provider, wanted: Callable[[], bool]) -> None:
+    """Let the provider watch until ``wanted`` holds."""
+
+    async def run() -> None:
+        async for _ in provider.watch_pods():
+            pass
+
+    task = asyncio.create_task(run())
+    try:
+        async with asyncio.timeout(20):
+            while not wanted():  # noqa: ASYNC110 # what it looks at is filled by callbacks
+                await asyncio.sleep(0.05)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_two_clusters_with_one_node_name_do_not_touch_each_other(world: World) -> None:
+    pod = world.add()
+    async with world.provider(cluster="one") as one, world.provider(cluster="two") as two:
+        await one.create_pod(pod)
+        assert await two.list_pods() == []
+        with pytest.raises(vk.ProviderError):
+            await two.delete_pod(pod.key, grace_period=0)
+        assert len(await one.list_pods()) == 1
+    assert len(await world.billed()) == 1
+
+
+async def test_a_group_that_was_given_up_is_in_no_list(world: World) -> None:
+    """Else the next list would say that the pod has a group, and it would wait for ever."""
+    pod = world.add()
+    async with world.provider(list_lag="0.01") as provider:
+        await world.emulator.set_faults({"kind": "schedule_failed", "count": 1})
+        await provider.create_pod(pod)
+        assert len(await provider.list_pods()) == 1
+        await until(provider, unplaced)
+        assert await provider.list_pods() == []
+        assert await provider.get_pods([pod.key]) == []
+        await world.emulator.set_faults({"kind": "lost_reply", "actions": [CREATE], "count": 1})
+        with pytest.raises(OutcomeUnknownError):
+            await provider.create_pod(world.pods[pod.key.uid])
+        await asyncio.sleep(0.02)  # the lag is real time
+        (found,) = await provider.get_pods([pod.key])
+        assert (await until(provider, is_running)).backend_id == found.backend_id
+    assert len(await world.billed()) == 1

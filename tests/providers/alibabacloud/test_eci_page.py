@@ -1,0 +1,52 @@
+"""The page about the provider says all of it: fields, annotations, codes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import attrs
+import yaml
+
+from vk.cli.provider_config import load
+from vk_providers.alibabacloud import errors
+from vk_providers.alibabacloud.annotations import BEHAVIOUR, IGNORED, POWERFUL, RULES
+from vk_providers.alibabacloud.config import EciConfig
+from vk_providers.alibabacloud.fields import FIELDS
+
+PAGE = (Path(__file__).parents[3] / "docs" / "alibabacloud.md").read_text()
+
+
+def row(name: str) -> str:
+    (found,) = [line for line in PAGE.splitlines() if line.startswith(f"| `{name}` |")]
+    return found
+
+
+def test_what_it_shows_of_files_is_taken(tmp_path: Path) -> None:
+    """A pod's part is refused by nothing, the others are read as the provider's file."""
+    pod, *parts = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    assert FIELDS.refusals(yaml.safe_load(pod)["spec"]) == []
+    file = tmp_path / "eci.yaml"
+    file.write_text("".join(parts))
+    config = load(EciConfig, provider="alibabacloud", file=file, overrides={}, environment={})
+    assert [one.name for one in config.profiles] == ["batch"]
+    assert set(config.allow) == {"team-a", "*", "batch"}
+
+
+def test_every_setting_stands_there_with_its_variable() -> None:
+    for field in attrs.fields(EciConfig):
+        variable = field.metadata.get("env")
+        assert (f"`{variable}`" if variable else "file only") in row(field.name)
+
+
+def test_every_annotation_stands_there_and_the_closed_ones_say_so() -> None:
+    for name in RULES:
+        assert row(name).endswith("| closed |") == (name in POWERFUL)
+    for name, why in IGNORED.items():
+        assert why in row(name)
+    assert all(f"`{name}`" in PAGE for name in BEHAVIOUR)
+
+
+def test_every_code_stands_there_with_its_hint() -> None:
+    for code in errors._CODES:
+        assert errors._hint(code) in row(code)

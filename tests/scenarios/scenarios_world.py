@@ -1,0 +1,74 @@
+"""The node and the cluster that the scenarios see."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+
+import attrs
+from kubectl_process import Kubectl
+
+import vk
+from vk.cluster.config import load_access
+from vk.kubelet import VirtualKubelet
+from vk.settings import Settings
+from vk_providers.mock.config import MockConfig
+from vk_providers.mock.provider import MockProvider
+
+NODE = "scenarios"
+
+
+@attrs.define(eq=False)
+class Node:
+    """The node; `start` and `stop` may be repeated."""
+
+    account: Path
+    folder: Path
+    _running: asyncio.Task[None] | None = attrs.field(default=None, init=False)
+
+    async def start(self) -> None:
+        """Start it; it is Ready when this returns."""
+        settings = Settings(
+            provider="mock",
+            node_name=NODE,
+            internal_ip="127.0.0.1",
+            kubelet_port=0,
+            serving_signer="",
+            taints=(vk.Taint("virtual-kubelet.io/provider", "mock", "NoSchedule"),),
+            state_folder=self.folder / "node",
+        )
+        config = MockConfig(state=str(self.folder / "mock-state"))
+        access = await load_access(str(self.account))
+        kubelet = VirtualKubelet(settings, MockProvider, config, access=access)
+        self._running = asyncio.create_task(kubelet.run())
+        async with asyncio.timeout(30):
+            await kubelet.ready.wait()
+
+    async def stop(self) -> None:
+        """Stop it in order."""
+        running, self._running = self._running, None
+        if running is not None:
+            running.cancel()
+            with suppress(asyncio.CancelledError):
+                await running
+
+
+@attrs.frozen
+class World:
+    """A cluster with the node; ``kubectl`` is an administrator."""
+
+    kubectl: Kubectl
+    node: Node
+
+    async def apply(self, manifest: str, namespace: str) -> None:
+        """Apply one manifest."""
+        await self.kubectl("apply", f"-n={namespace}", "-f", "-", input=manifest)
+
+    async def wait(self, what: str, condition: str, namespace: str = "default") -> None:
+        """Wait for a condition, as ``kubectl wait`` has it."""
+        await self.kubectl("wait", what, f"--for={condition}", f"-n={namespace}", "--timeout=25s")
+
+    async def path(self, path: str, *what: str) -> str:
+        """Return what a JSONPath finds."""
+        return await self.kubectl("get", *what, f"-o=jsonpath={path}")

@@ -1,0 +1,171 @@
+"""`vk gc`: the workloads of a node that no pod asks for, listed, and ended unless it is a dry run.
+
+In: the same settings as the node's own. Out: a line each, with age and what the provider notes on
+its pods, such as size and price. It is the core's rule for orphans, once: two lists, older than two
+minutes, and a live read of the pod. Ending them takes the node's lease, so only one process acts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import click
+
+from vk._version import __version__
+from vk.cli.provider_config import load_for
+from vk.cluster.client import Client
+from vk.cluster.config import load_access
+from vk.cluster.resources import NAMESPACES, PODS
+from vk.errors import NotFoundError, ProviderError, TemporaryError, VkError
+from vk.models.keys import PodKey
+from vk.models.status import PodStatus
+from vk.models.time import now
+from vk.node.identity import StateFolder
+from vk.node.lease import Lease
+from vk.plugins import Plugins
+from vk.pods.records import PodView, Records
+from vk.pods.references import References
+from vk.pods.removal import Orphans
+from vk.provider import Provider, ProviderContext
+from vk.settings import Settings
+
+__all__ = ["gc"]
+
+_APART = 5.0
+"""Seconds between the two lists."""
+
+
+def gc(settings: Settings, *, dry_run: bool) -> int:
+    """List orphans and end them; return the exit code: 1 where one stays. Raises VkError."""
+    provider_class = Plugins.load().provider_class(settings.provider)
+    return asyncio.run(_run(settings, provider_class, dry_run=dry_run))
+
+
+async def _run(settings: Settings, provider_class: type[Provider], *, dry_run: bool) -> int:
+    config = load_for(settings, provider_class)
+    access = await load_access(settings.kubeconfig)
+    async with (
+        Client(access, user_agent=f"vk-gc/{__version__}", connections=4) as client,
+        _acting(client, settings, dry_run=dry_run) as check_lease,
+    ):
+        records = Records()
+        selector = f"spec.nodeName={settings.node_name}"
+        for pod in (await client.list(PODS, field_selector=selector)).items:
+            records.observe(pod)
+        context = await _context(client, settings, config, records, check_lease)
+        async with provider_class(context) as provider:
+            orphans = Orphans(
+                provider=provider,
+                records=records,
+                client=client,
+                check_lease=check_lease,
+                policy="delete",
+            )
+            return await _collect(orphans, provider, dry_run=dry_run)
+
+
+async def _collect(orphans: Orphans, provider: Provider, *, dry_run: bool) -> int:
+    listed: Mapping[str, PodStatus] = {}
+    for wait in (0.0, _APART):
+        await asyncio.sleep(wait)
+        began = asyncio.get_running_loop().time()
+        listed = {status.key.uid: status for status in await provider.list_pods()}
+        orphans.consider(listed, began)
+    found, stay = 0, 0
+    async for key in orphans.proved():
+        found += 1
+        ended = dry_run or await _end(orphans, provider, key)
+        stay += not ended
+        click.echo(f"{_told(listed[key.uid])}: {_outcome(ended, dry_run=dry_run)}")
+    left = orphans.suspected - found
+    click.echo(f"{found} orphans of {len(listed)} workloads")
+    if left:
+        click.echo(f"{left} more are not proved yet, or left for the next run")
+    return 1 if stay else 0
+
+
+async def _end(orphans: Orphans, provider: Provider, key: PodKey) -> bool:
+    orphans.check_lease()
+    try:
+        async with asyncio.timeout(provider.delete_timeout):
+            await provider.delete_pod(key, grace_period=0.0)
+    except NotFoundError:
+        return True
+    except (ProviderError, TimeoutError) as error:
+        click.echo(f"{key}: {error or 'no answer'}", err=True)
+        return False
+    return True
+
+
+def _told(status: PodStatus) -> str:
+    created = status.created_at
+    age = "" if created is None else f", {(now() - created).total_seconds() / 60:.0f} min old"
+    notes = [f"{name.rpartition('/')[2]}={text}" for name, text in status.annotations.items()]
+    return " ".join([f"{status.key} {status.backend_id}{age}", *sorted(notes)])
+
+
+def _outcome(ended: bool, *, dry_run: bool) -> str:
+    if dry_run:
+        return "would be ended"
+    return "ended" if ended else "stays"
+
+
+@asynccontextmanager
+async def _acting(
+    client: Client, settings: Settings, *, dry_run: bool
+) -> AsyncIterator[Callable[[], None]]:
+    """Give what says whether this process may act: it holds the lease, or it never may."""
+    if dry_run:
+        yield _refuse
+        return
+    name, duration = settings.node_name, settings.node_lease_duration
+    with StateFolder(settings.state_folder).lock(name) as identity:
+        lease = Lease(client, node_name=name, identity=identity, duration=duration)
+        try:
+            async with asyncio.timeout(duration * 1.5):
+                await lease.acquire()
+        except TimeoutError:
+            text = f"node {name} is run by {lease.holder}, which ends orphans itself"
+            raise VkError(f"{text}: stop it, or look with --dry-run") from None
+        renewal = asyncio.ensure_future(lease.run())
+        try:
+            yield lease.check
+        finally:
+            renewal.cancel()
+            with suppress(asyncio.CancelledError):
+                await renewal
+            await lease.release()
+
+
+def _refuse() -> None:
+    raise TemporaryError("a dry run changes nothing")
+
+
+async def _context(
+    client: Client,
+    settings: Settings,
+    config: Any,
+    records: Records,
+    check_lease: Callable[[], None],
+) -> ProviderContext:
+    namespace = await client.get(NAMESPACES, "kube-system")
+    references = References(client)
+
+    async def keep_off(*_: object) -> None:
+        _refuse()
+
+    return ProviderContext(
+        node_name=settings.node_name,
+        cluster_uid=str(namespace["metadata"]["uid"]),
+        config=config,
+        pods=PodView(records),
+        secret=references.secret,
+        config_map=references.config_map,
+        annotate=keep_off,
+        check_lease=check_lease,
+        emit=lambda *_, **__: None,
+        node_changed=lambda: None,
+    )

@@ -1,0 +1,61 @@
+"""What becomes of a change of a running pod that cannot be made: which part, and what is said.
+
+In: the names of the fields that changed (`vk.pods.decide`), the pod, what was accepted before. Out:
+conditions, and what counts as settled. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import attrs
+
+from vk.models.pod import Json
+from vk.models.status import Condition
+from vk.pods.admission import INFEASIBLE, Rejection
+from vk.pods.conditions import RESIZE_PENDING, UPDATE_REFUSED
+from vk.pods.decide import CONTAINERS, RESOURCES
+from vk.pods.records import Accepted
+
+__all__ = ["is_pending", "matters", "no_room", "refused", "with_resources"]
+
+
+def matters(changed: Collection[str]) -> bool:
+    """Say whether a refused change is worth an event: labels change all the time."""
+    return any(name.startswith("spec.") for name in changed)
+
+
+def refused(changed: Collection[str], error: Exception) -> Condition:
+    """Return the condition of a change that the provider cannot make."""
+    fields = {name for name in changed if name.startswith("spec.")}
+    resize = bool(fields & RESOURCES) and fields <= RESOURCES | CONTAINERS
+    reason = INFEASIBLE if resize else getattr(error, "reason", "Unsupported")
+    kind = RESIZE_PENDING if resize else UPDATE_REFUSED
+    return Condition(type=kind, status="True", reason=reason, message=str(error))
+
+
+def no_room(problem: Rejection) -> Condition:
+    """Return the condition of a resize that the node has no room for."""
+    return Condition(
+        type=RESIZE_PENDING, status="True", reason=problem.reason, message=problem.message
+    )
+
+
+def is_pending(last: Condition | None, changed: Collection[str]) -> bool:
+    """Say whether ``last`` is a resize that a change of other fields leaves where it is."""
+    return last is not None and last.type == RESIZE_PENDING and not RESOURCES & set(changed)
+
+
+def with_resources(accepted: Accepted, raw: Json) -> Accepted:
+    """Return ``accepted`` with the resources of ``raw``: these are settled, all else is not."""
+    spec = dict(accepted.spec)
+    for group in ("containers", "initContainers"):
+        asked = {one["name"]: one for one in (raw.get("spec") or {}).get(group) or ()}
+        if group in spec:
+            spec[group] = [_with(one, asked.get(one["name"], {})) for one in spec[group]]
+    return attrs.evolve(accepted, spec=spec)
+
+
+def _with(container: Json, asked: Json) -> Json:
+    own = {name: value for name, value in container.items() if name != "resources"}
+    return own | ({"resources": asked["resources"]} if "resources" in asked else {})

@@ -1,0 +1,182 @@
+"""What `vk doctor` asks of this provider: one look at each thing that must be right.
+
+Nothing is changed: permissions to change are tried on a group that cannot exist, and the one to
+create by a dry run. A permission to list cannot be seen by listing, since without it the list is
+empty; so it is shown by a group that is there, or said to be unproved.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import vk
+from vk_providers.alibabacloud.client import Client
+from vk_providers.alibabacloud.config import EciConfig
+from vk_providers.alibabacloud.errors import AccessError, DryRunError, OutcomeUnknownError
+from vk_providers.alibabacloud.service import Service, open_service
+
+__all__ = ["check_all"]
+
+_NOBODY = "eci-00000000000000000000"
+_MOST_SKEW = 60.0
+_NO_GROUP: Mapping[str, Mapping[str, Any]] = {
+    "DeleteContainerGroup": {},
+    "UpdateContainerGroup": {},
+    "DescribeContainerLog": {"ContainerName": "none", "Tail": 1},
+    "ExecContainerCommand": {"ContainerName": "none", "Command": '["true"]', "TTY": False},
+}
+"""Actions that are tried on a group that does not exist, with the rest of their parameters."""
+_PLAIN: Mapping[str, Mapping[str, Any]] = {
+    "DescribeContainerGroupStatus": {"Limit": 1},
+    "DescribeContainerGroupEvents": {"SinceSecond": 1},
+    "DescribeMultiContainerGroupMetric": {"ContainerGroupIds": f'["{_NOBODY}"]'},
+}
+
+
+async def check_all(config: EciConfig) -> AsyncIterator[vk.Check]:
+    """Yield a Check for each thing that was looked at."""
+    try:
+        async with open_service(config, check_lease=lambda: None) as service:
+            yield vk.Check("configuration", True, _where(service.config))
+            async for check in _with(service):
+                yield check
+    except vk.ConfigError as error:
+        yield vk.Check("configuration", False, str(error), "set what is missing")
+
+
+def _where(config: EciConfig) -> str:
+    switches = ", ".join(config.vswitches)
+    return f"region {config.region}, vSwitches {switches}, security group {config.security_group}"
+
+
+async def _with(service: Service) -> AsyncIterator[vk.Check]:
+    credentials = await _credentials(service)
+    yield credentials
+    if not credentials.ok:
+        return
+    endpoint = await _endpoint(service.client)
+    yield endpoint
+    if not endpoint.ok:
+        return
+    yield _clock(service.client)
+    yield await _quota(service.client)
+    yield await _create(service)
+    for action, more in _NO_GROUP.items():
+        yield await _allowed(service.client, action, {"ContainerGroupId": _NOBODY, **more})
+    for action, parameters in _PLAIN.items():
+        yield await _allowed(service.client, action, parameters)
+    yield await _list(service.client)
+    for switch in service.config.vswitches:
+        yield await _addresses(service, switch)
+
+
+async def _credentials(service: Service) -> vk.Check:
+    try:
+        found = await service.credentials.get()
+    except (vk.ConfigError, vk.TemporaryError) as error:
+        return vk.Check("credentials", False, str(error), "docs/alibabacloud.md#credentials")
+    kind = "temporary" if found.expires is not None or found.token else "a long-lived access key"
+    advice = "" if kind == "temporary" else "prefer RRSA or a RAM role: nothing to leak or rotate"
+    return vk.Check("credentials", True, f"{kind}, from {service.credentials.found}", advice)
+
+
+async def _endpoint(client: Client) -> vk.Check:
+    name = f"endpoint {client.endpoint}"
+    try:
+        answer = await client.call("DescribeRegions", {})
+    except OutcomeUnknownError as error:
+        return vk.Check(name, False, str(error), "see whether a network policy or proxy is between")
+    except vk.ProviderError as error:
+        return vk.Check(name, False, str(error), "see the code in docs/alibabacloud.md")
+    regions = {str(one.get("regionid")) for one in answer.get("regions") or ()}
+    if regions and client.region not in regions:
+        text = f"ECI does not know region {client.region}"
+        return vk.Check(name, False, text, f"one of {', '.join(sorted(regions))}")
+    return vk.Check(name, True, "answers, and knows the credentials")
+
+
+def _clock(client: Client) -> vk.Check:
+    if client.skew is None:
+        return vk.Check("clock", True, "the service does not tell its time")
+    text = f"{abs(client.skew):.0f} s from the service's"
+    fits = abs(client.skew) <= _MOST_SKEW
+    return vk.Check("clock", fits, text, "" if fits else "set it by NTP: at 15 min all is refused")
+
+
+async def _quota(client: Client) -> vk.Check:
+    try:
+        attributes = (await client.call("ListUsage", {})).get("attributes") or {}
+    except (vk.ProviderError, OutcomeUnknownError) as error:
+        return vk.Check("ListUsage", False, str(error), "allow eci:ListUsage")
+    most, used = attributes.get("maxcpu"), attributes.get("usedcpu")
+    try:
+        left = float(most or "") - float(used or 0)
+    except (TypeError, ValueError):
+        return vk.Check("quota", True, "the service tells no figures")
+    advice = "" if left > 0 else "ask Alibaba Cloud for a larger quota"
+    return vk.Check("quota", left > 0, f"{left:g} of {most} vCPU are free", advice)
+
+
+async def _create(service: Service) -> vk.Check:
+    name, config = "eci:CreateContainerGroup", service.config
+    question = {
+        "ContainerGroupName": "vk-doctor",
+        "DryRun": True,
+        "VSwitchId": ",".join(config.vswitches),
+        "SecurityGroupId": config.security_group,
+        "Container": [{"Name": "c", "Image": "busybox"}],
+        "Cpu": "0.25",
+        "Memory": "0.5",
+    }
+    try:
+        await service.client.call("CreateContainerGroup", question)
+    except DryRunError:
+        return vk.Check(name, True, "allowed; the dry run was accepted")
+    except AccessError as error:
+        return vk.Check(name, False, str(error), f"allow {name} in the RAM policy")
+    except (vk.ProviderError, OutcomeUnknownError) as error:
+        return vk.Check(name, False, str(error), "see the code in docs/alibabacloud.md")
+    return vk.Check(name, True, "allowed; the dry run was accepted")
+
+
+async def _allowed(client: Client, action: str, parameters: Mapping[str, Any]) -> vk.Check:
+    name = f"eci:{action}"
+    try:
+        await client.call(action, parameters)
+    except AccessError as error:
+        return vk.Check(name, False, str(error), f"allow {name} in the RAM policy")
+    except OutcomeUnknownError as error:
+        return vk.Check(name, False, str(error), "ask again; the answer says nothing")
+    except vk.ProviderError:
+        pass  # refused for what it asks, by a service that let it in
+    return vk.Check(name, True, "allowed")
+
+
+async def _list(client: Client) -> vk.Check:
+    name = "eci:DescribeContainerGroups"
+    try:
+        answer = await client.call("DescribeContainerGroups", {"Limit": 1})
+    except (vk.ProviderError, OutcomeUnknownError) as error:
+        return vk.Check(name, False, str(error), f"allow {name} in the RAM policy")
+    if answer.get("containergroups"):
+        return vk.Check(name, True, "allowed; a group is listed")
+    text = "the list is empty: no group is there, or the permission is missing, which look alike"
+    return vk.Check(name, True, text, "ask again while a pod runs")
+
+
+async def _addresses(service: Service, switch: str) -> vk.Check:
+    name = f"vSwitch {switch}"
+    try:
+        async with asyncio.timeout(10.0):
+            answer = await service.vpc.call("DescribeVSwitches", {"VSwitchId": switch})
+    except (vk.ProviderError, OutcomeUnknownError, TimeoutError) as error:
+        text = f"its free addresses are not known: {error or 'no answer'}"
+        return vk.Check(name, True, text, "allow vpc:DescribeVSwitches to see them")
+    rows = (answer.get("vswitches") or {}).get("vswitch") or ()
+    if not rows:
+        return vk.Check(name, False, "no such vSwitch in this region", "correct ECI_VSWITCH")
+    left = rows[0].get("availableipaddresscount")
+    advice = "" if left else "add a vSwitch with free addresses to ECI_VSWITCH"
+    return vk.Check(name, bool(left), f"{left} free addresses", advice)

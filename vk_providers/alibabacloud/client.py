@@ -1,0 +1,139 @@
+"""The service, a call at a time: waits its turn, signs, sends, and sorts the answer.
+
+In: an action and its nested parameters. Out: the answer with all keys in lower case, since the
+service writes some actions' answers in another casing than others'. Everything is sent as the body
+of a POST, so that no URL ever holds a secret; what the URL holds is the signature's own.
+
+A mutation is sent once; what comes of a lost answer is for the caller, who knows its token. Reads
+are sent once more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlencode
+
+import aiohttp
+import attrs
+import httpx
+import orjson
+
+from vk_providers.alibabacloud.credentials import CredentialChain, Credentials
+from vk_providers.alibabacloud.errors import (
+    AccessError,
+    OutcomeUnknownError,
+    ThrottledError,
+    error_of,
+)
+from vk_providers.alibabacloud.requests import MUTATIONS, build
+from vk_providers.alibabacloud.throttle import Throttle
+
+__all__ = ["Answer", "Client", "lowered", "sign"]
+
+Answer = Mapping[str, Any]
+_AGAIN = 0.5
+_HEADERS = {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
+
+
+@attrs.define(eq=False, kw_only=True)
+class Client:
+    """Calls one endpoint. ``check_lease`` is asked right before a mutation leaves."""
+
+    http: httpx.AsyncClient
+    endpoint: str
+    region: str
+    credentials: CredentialChain
+    throttle: Throttle
+    check_lease: Callable[[], None]
+    skew: float | None = attrs.field(default=None, init=False)
+    """Seconds by which the service's clock was ahead of ours at the last answer."""
+
+    async def call(self, action: str, parameters: Mapping[str, Any]) -> Answer:
+        """Return the answer to ``action``.
+
+        Raises the errors of `errors`; OutcomeUnknownError where there is no usable answer.
+        """
+        request = build(action, parameters)
+        tries = 1 if action in MUTATIONS else 2
+        for left in reversed(range(tries)):
+            try:
+                return await self._once(request, renewed=False)
+            except OutcomeUnknownError:
+                if not left:
+                    raise
+            await asyncio.sleep(_AGAIN)
+        raise AssertionError  # the last try returns or raises
+
+    async def _once(self, request: Any, *, renewed: bool) -> Answer:
+        credentials = await self.credentials.get()
+        try:
+            return await self._send(request, credentials)
+        except AccessError:
+            if renewed or credentials.expires is None:
+                raise
+            self.credentials.forget(credentials)  # refused, so nothing was done: once more
+        return await self._once(request, renewed=True)
+
+    async def _send(self, request: Any, credentials: Credentials) -> Answer:
+        action = request.get_action_name()
+        async with self.throttle.turn(action):
+            path, body = sign(request, credentials, region=self.region)
+            if action in MUTATIONS:
+                self.check_lease()
+            try:
+                answer = await self.http.post(self.endpoint + path, content=body, headers=_HEADERS)
+            except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:
+                # From None: the text of the cause may hold the URL.
+                raise OutcomeUnknownError(f"{action}: no answer ({type(error).__name__})") from None
+        self._note_clock(answer)
+        content = _parsed(answer)
+        if answer.status_code == 200 and content is not None and "code" not in content:
+            return content
+        refusal = error_of(action, answer.status_code, content)
+        if isinstance(refusal, ThrottledError):
+            self.throttle.bucket(action).shrink()
+        raise refusal
+
+    def _note_clock(self, answer: httpx.Response) -> None:
+        try:
+            there = parsedate_to_datetime(answer.headers["date"])
+        except (KeyError, ValueError):
+            return
+        self.skew = (there - datetime.now(UTC)).total_seconds()
+
+
+def sign(request: Any, credentials: Credentials, *, region: str) -> tuple[str, bytes]:
+    """Return path and query, and the body, of a request that is signed now and valid once."""
+    from aliyunsdkcore.auth.composer import rpc_signature_composer as composer
+
+    business = dict(request.get_query_params())
+    common = {
+        "Action": request.get_action_name(),
+        "Version": request.get_version(),
+        "RegionId": region,
+    }
+    if credentials.token:
+        business["SecurityToken"] = credentials.token  # a secret, so not in the URL
+    path, _ = composer.get_signed_url(
+        common, credentials.access_key, credentials.secret_key, "JSON", "POST", business
+    )
+    return path, urlencode(business).encode()
+
+
+def lowered(value: Any) -> Any:
+    """Return JSON with every key of every object in lower case."""
+    if isinstance(value, dict):
+        return {key.lower(): lowered(item) for key, item in value.items()}
+    return [lowered(item) for item in value] if isinstance(value, list) else value
+
+
+def _parsed(answer: httpx.Response) -> dict[str, Any] | None:
+    try:
+        content = orjson.loads(answer.content)
+    except orjson.JSONDecodeError:
+        return None
+    return lowered(content) if isinstance(content, dict) else None

@@ -1,0 +1,186 @@
+"""The provider's configuration: ``--provider-config``, ``--set`` and the environment.
+
+Every field is optional here: what is empty is looked for in the instance's metadata (`discovery`).
+Each plain field is a variable too, ``ECI_`` and its name in capitals, but for those that the Go
+provider of 2018 named differently; its TOML keys are understood as well (`from_file`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import attrs
+
+import vk
+
+__all__ = ["EciConfig", "Profile"]
+
+_QUANTITY = re.compile(r"\d+(\.\d+)?(m|k|[MGTPE]|[KMGTPE]i|[eE]\d+)?", re.ASCII)
+_GO_KEYS = {
+    "Region": "region",
+    "OperatingSystem": "operating_system",
+    "CPU": "cpu",
+    "Memory": "memory",
+    "Pods": "pods",
+    "VSwitch": "vswitches",
+    "SecureGroup": "security_group",
+    "ClusterName": "cluster_name",
+}
+_MOST_VSWITCHES = 10
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    """Take a list, or a text with commas, as the 2018 manifest has it."""
+    if isinstance(value, str):
+        return tuple(item.strip() for item in value.split(",") if item.strip())
+    return tuple(value)
+
+
+def _refuse(name: str, expected: str, found: object) -> vk.ConfigError:
+    return vk.ConfigError(f"{name}: expected {expected}, found {found!r}")
+
+
+def _check_quantity(_: Any, attribute: attrs.Attribute[str], value: str) -> None:
+    if value and not _QUANTITY.fullmatch(value):
+        raise _refuse(attribute.name, 'a quantity such as "20" or "8Gi"', value)
+
+
+def _check_url(_: Any, attribute: attrs.Attribute[str], value: str) -> None:
+    parts = urlsplit(value)
+    usable = parts.scheme in ("http", "https") and parts.hostname and not parts.path.strip("/")
+    if value and (not usable or parts.username or parts.query):
+        raise vk.ConfigError(f"{attribute.name}: expected a URL such as https://eci.example.com")
+
+
+def _check_above_zero(_: Any, attribute: attrs.Attribute[float], value: float) -> None:
+    if not value > 0:
+        raise _refuse(attribute.name, "a number above 0", value)
+
+
+def _check_share(_: Any, attribute: attrs.Attribute[float], value: float) -> None:
+    if not 0 < value <= 1:
+        raise _refuse(attribute.name, "a number above 0, at most 1", value)
+
+
+def _check_system(_: Any, attribute: attrs.Attribute[str], value: str) -> None:
+    if value.lower() != "linux":
+        raise _refuse(attribute.name, "Linux", value)
+
+
+def _check_vswitches(_: Any, attribute: attrs.Attribute[Any], value: tuple[str, ...]) -> None:
+    if len(value) > _MOST_VSWITCHES:
+        raise _refuse(attribute.name, f"{_MOST_VSWITCHES} vSwitches at most", len(value))
+
+
+def _text(variable: str, **more: Any) -> str:
+    more.setdefault("default", "")
+    field: str = attrs.field(metadata={"env": variable}, **more)
+    return field
+
+
+def _list(variable: str, **more: Any) -> tuple[str, ...]:
+    return attrs.field(default=(), converter=_names, metadata={"env": variable}, **more)  # type: ignore[no-any-return] # as above
+
+
+def _number(variable: str, default: float, check: Any = _check_above_zero) -> float:
+    return attrs.field(default=default, validator=check, metadata={"env": variable})
+
+
+def _quantity(variable: str) -> str:
+    return attrs.field(
+        default="", converter=str, validator=_check_quantity, metadata={"env": variable}
+    )
+
+
+@attrs.frozen(kw_only=True)
+class Profile:
+    """What holds for some pods only. The first one that fits a pod is taken."""
+
+    name: str = ""
+    namespaces: tuple[str, ...] = attrs.field(default=(), converter=_names)
+    """Namespaces whose pods it is for; empty: all."""
+    selector: str = ""
+    """Label selector of the pods that it is for, such as ``app=web,tier!=test``; empty: all."""
+    vswitches: tuple[str, ...] = attrs.field(
+        default=(), converter=_names, validator=_check_vswitches
+    )
+    security_group: str = ""
+    resource_group: str = ""
+    annotations: Mapping[str, str] = attrs.field(factory=dict)
+    """Set on a pod that does not have them itself."""
+
+
+@attrs.frozen(kw_only=True)
+class EciConfig:
+    """Where groups are made, with which account, how fast, and what the node offers."""
+
+    region: str = _text("ECI_REGION")
+    zone: str = _text("ECI_ZONE")
+    """Only a label of the node: the zone of a group is its vSwitch's."""
+    vswitches: tuple[str, ...] = _list("ECI_VSWITCH", validator=_check_vswitches)
+    """vSwitches (several zones, with commas), tried in this order."""
+    security_group: str = _text("ECI_SECURITY_GROUP")
+    resource_group: str = _text("ECI_RESOURCE_GROUP")
+    access_key: str = _text("ECI_ACCESS_KEY", repr=False)
+    """With ``secret_key`` the first credentials that are tried; empty: see `credentials`."""
+    secret_key: str = _text("ECI_SECRET_KEY", repr=False)
+    security_token: str = _text("ECI_SECURITY_TOKEN", repr=False)
+    cluster_name: str = _text("ECI_CLUSTER_NAME")
+    """A name for people, put into a tag; what tells clusters apart is the cluster's UID."""
+    operating_system: str = _text("ECI_OPERATING_SYSTEM", default="Linux", validator=_check_system)
+    architecture: Literal["amd64", "arm64"] = attrs.field(
+        default="amd64",
+        validator=attrs.validators.in_(("amd64", "arm64")),
+        metadata={"env": "ECI_ARCHITECTURE"},
+    )
+    cpu: str = _quantity("ECI_QUOTA_CPU")
+    """What the node offers; empty: the account's quota."""
+    memory: str = _quantity("ECI_QUOTA_MEMORY")
+    pods: str = _quantity("ECI_QUOTA_POD")
+    provider_id: str = _text("ECI_PROVIDER_ID")
+    endpoint: str = _text("ECI_ENDPOINT", validator=_check_url)
+    """URL of the service; empty: the region's."""
+    network: Literal["public", "vpc"] = attrs.field(
+        default="public",
+        validator=attrs.validators.in_(("public", "vpc")),
+        metadata={"env": "ECI_NETWORK"},
+    )
+    """Whether the region's endpoints are those of the internet or of a VPC."""
+    sts_endpoint: str = _text("ECI_STS_ENDPOINT", validator=_check_url)
+    vpc_endpoint: str = _text("ECI_VPC_ENDPOINT", validator=_check_url)
+    ecs_endpoint: str = _text("ECI_ECS_ENDPOINT", validator=_check_url)
+    metadata_endpoint: str = _text(
+        "ECI_METADATA_ENDPOINT", default="http://100.100.100.200", validator=_check_url
+    )
+    quota_share: float = _number("ECI_QUOTA_SHARE", 0.5, _check_share)
+    """Part of the account's calls a minute that this node takes."""
+    poll: float = _number("ECI_POLL", 3.0)
+    """Seconds between two looks for changes, while anything changes."""
+    list_lag: float = _number("ECI_LIST_LAG", 30.0)
+    """Seconds for which a new group may be missing from an answer."""
+    max_pending: float = _number("ECI_MAX_PENDING", 3600.0)
+    """Seconds that a group may stay Pending, which is billed, before it is ended."""
+    exec_exit_code: Literal["service", "wrap"] = attrs.field(
+        default="service",
+        validator=attrs.validators.in_(("service", "wrap")),
+        metadata={"env": "ECI_EXEC_EXIT_CODE"},
+    )
+    """``wrap``: commands run through ``/bin/sh``, which tells their exit code."""
+    price: bool = attrs.field(default=True, metadata={"env": "ECI_PRICE"})
+    """Whether a group's price an hour is looked up and noted on the pod."""
+    allow: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
+    """Namespace (``*``: any) to the annotations that grant power and that its pods may use."""
+    profiles: tuple[Profile, ...] = ()
+    profiles_file: str = _text("ECI_PROFILES_FILE")
+    """YAML or JSON file with more ``profiles``, looked at before those; read again on a change."""
+
+    @classmethod
+    def from_file(cls, data: Mapping[str, Any], node_name: str) -> dict[str, Any]:
+        """Return what a file says, by field names: ours, or those of the Go provider."""
+        found = {_GO_KEYS.get(key, key): value for key, value in data.items()}
+        if isinstance(data.get("VSwitch"), str):
+            found["vswitches"] = _names(data["VSwitch"])
+        return found

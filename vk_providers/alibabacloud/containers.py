@@ -1,0 +1,232 @@
+"""One container of a pod, as CreateContainerGroup takes it. Pure.
+
+Variables, command and args come resolved. A variable that waits for the pod's address is sent as
+what it is, a reference; the service fills it in.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any
+
+import attrs
+
+import vk
+from vk.notation.expansion import expand
+from vk.notation.quantity import parse_quantity
+from vk_providers.alibabacloud.probes import lifecycle_parameters, probe_parameters
+from vk_providers.alibabacloud.problems import Problems
+
+__all__ = ["GPU", "Placement", "amount", "container_parameters", "init_parameters"]
+
+_MOST_WORDS = 20
+_LONGEST_WORD = 256
+_LONGEST_VALUE = 256
+_MOST_VARIABLES = 240
+_LONGEST_IMAGE = 255
+_KEY = re.compile(r"[A-Za-z_][0-9A-Za-z_]{0,127}", re.ASCII)
+_GIB = Decimal(1 << 30)
+GPU = "nvidia.com/gpu"
+"""The resource that asks for GPUs."""
+_KNOWN_RESOURCES = ("cpu", "memory", "ephemeral-storage", GPU)
+_POD_IP = "status.podIP"
+_SIDECAR_ENV = {"ECI_CONTAINER_TYPE": "sidecar", "ECI_CONTAINER_IGNORE_EXIT_CODE": "true"}
+_CAPABILITIES = frozenset(
+    {
+        "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FSETID", "FOWNER", "KILL", "MKNOD", "NET_ADMIN",
+        "NET_BIND_SERVICE", "NET_RAW", "SETGID", "SETUID", "SETFCAP", "SETPCAP", "SYS_CHROOT",
+        "SYS_PTRACE", "SYS_RAWIO",
+    }
+)  # fmt: skip
+_NO_CONTEXT: Mapping[str, Any] = {}
+
+
+@attrs.frozen(kw_only=True)
+class Placement:
+    """What a container takes from its pod."""
+
+    pod_context: Mapping[str, Any]
+    """The pod's ``securityContext``."""
+    privileged: bool = False
+    """Whether the operator lets the pod's containers be privileged."""
+    sidecar: bool = False
+    priority: int = 0
+    """Of containers with sidecars before them: these start by it, the highest first."""
+
+
+def container_parameters(
+    container: vk.Container, path: str, placement: Placement, problems: Problems
+) -> dict[str, Any]:
+    """Return the parameters of a container or a native sidecar at ``path`` in the pod."""
+    raw = container.raw
+    if raw.get("startupProbe"):
+        problems.add(f"{path}.startupProbe", "ECI has no startup probes")
+    ports = {
+        port["name"]: port["containerPort"] for port in raw.get("ports") or () if "name" in port
+    }
+    parameters = _common(container, path, placement, problems)
+    parameters |= {
+        "LivenessProbe": probe_parameters(raw, "livenessProbe", path, ports, problems),
+        "ReadinessProbe": probe_parameters(raw, "readinessProbe", path, ports, problems),
+        **lifecycle_parameters(raw, path, ports, problems),
+        "Tty": raw.get("tty") or None,
+        "Stdin": raw.get("stdin") or None,
+        "StdinOnce": raw.get("stdinOnce") or None,
+    }
+    return parameters
+
+
+def init_parameters(
+    container: vk.Container, path: str, placement: Placement, problems: Problems
+) -> dict[str, Any]:
+    """Return the parameters of an init container."""
+    return _common(container, path, placement, problems)
+
+
+def _common(
+    container: vk.Container, path: str, placement: Placement, problems: Problems
+) -> dict[str, Any]:
+    raw = container.raw
+    problems.at_most(f"{path}.image", len(container.image), _LONGEST_IMAGE, "characters")
+    if not container.image:
+        problems.add(f"{path}.image", "expected an image")
+    return {
+        "Name": container.name,
+        "Image": container.image,
+        "ImagePullPolicy": raw.get("imagePullPolicy"),
+        "WorkingDir": raw.get("workingDir"),
+        **_resources(raw, path, problems),
+        "Command": _words(container.command, f"{path}.command", problems),
+        "Arg": _words(container.args, f"{path}.args", problems),
+        "EnvironmentVar": list(_variables(container, path, placement, problems)),
+        "EnvironmentVarHide": _has_secrets(raw) or None,
+        "Port": [_port(port, f"{path}.ports", problems) for port in raw.get("ports") or ()],
+        "VolumeMount": [
+            _mount(container, mount, f"{path}.volumeMounts[{index}]", problems)
+            for index, mount in enumerate(raw.get("volumeMounts") or ())
+        ],
+        **_security(raw, path, placement, problems),
+        "TerminationMessagePath": raw.get("terminationMessagePath"),
+        "TerminationMessagePolicy": raw.get("terminationMessagePolicy"),
+    }
+
+
+def amount(raw: Mapping[str, Any], resource: str) -> Decimal:
+    """Return what a container asks for: its limit where it has one, else its request, else 0."""
+    resources = raw.get("resources") or {}
+    for kind in ("limits", "requests"):
+        quantity = (resources.get(kind) or {}).get(resource)
+        if quantity is not None:
+            return parse_quantity(str(quantity))
+    return Decimal(0)
+
+
+def _resources(raw: Mapping[str, Any], path: str, problems: Problems) -> dict[str, Any]:
+    resources = raw.get("resources") or {}
+    limits = resources.get("limits") or {}
+    for kind in ("limits", "requests"):
+        for name in resources.get(kind) or {}:
+            if name not in _KNOWN_RESOURCES:
+                problems.add(f"{path}.resources.{kind}.{name}", "ECI has no such resource")
+    gpus = amount(raw, GPU)
+    return {
+        "Cpu": _number(parse_quantity(str(limits["cpu"]))) if "cpu" in limits else None,
+        "Memory": _number(parse_quantity(str(limits["memory"])) / _GIB)
+        if "memory" in limits
+        else None,
+        "Gpu": int(gpus) if gpus else None,
+    }
+
+
+def _number(value: Decimal) -> str:
+    """Write a number of vCPU or GiB with three decimals at most, rounded up."""
+    thousandths = int((value * 1000).to_integral_value(rounding="ROUND_CEILING"))
+    return f"{(Decimal(thousandths) / 1000).normalize():f}"
+
+
+def _words(words: tuple[str, ...], path: str, problems: Problems) -> list[str]:
+    problems.at_most(path, len(words), _MOST_WORDS, "words")
+    for index, word in enumerate(words):
+        problems.at_most(f"{path}[{index}]", len(word), _LONGEST_WORD, "characters")
+    return list(words)
+
+
+def _variables(
+    container: vk.Container, path: str, placement: Placement, problems: Problems
+) -> Iterator[dict[str, Any]]:
+    added = dict(_SIDECAR_ENV) if placement.sidecar else {}
+    if placement.priority:
+        added["ECI_CONTAINER_LAUNCH_PRIORITY"] = str(placement.priority)
+    values = {**container.env, **added}
+    problems.at_most(
+        f"{path}.env", len(values) + len(container.open_env), _MOST_VARIABLES, "variables"
+    )
+    for name, value in values.items():
+        where = f"{path}.env ({name})"
+        if not _KEY.fullmatch(name):
+            problems.add(where, "expected letters, digits and _, 128 at most")
+        problems.at_most(where, len(value), _LONGEST_VALUE, "characters")
+        yield {"Key": name, "Value": value}
+    references = {one["name"]: one for one in container.raw.get("env") or ()}
+    for name in container.open_env:
+        source = references.get(name, {}).get("valueFrom") or {}
+        if (source.get("fieldRef") or {}).get("fieldPath") != _POD_IP:
+            text = f"ECI tells a container {_POD_IP} alone, in a variable of its own"
+            problems.add(f"{path}.env ({name})", text)
+        yield {"Key": name, "FieldRef": {"FieldPath": _POD_IP}}
+
+
+def _has_secrets(raw: Mapping[str, Any]) -> bool:
+    return any(source.get("secretRef") for source in raw.get("envFrom") or ()) or any(
+        (variable.get("valueFrom") or {}).get("secretKeyRef") for variable in raw.get("env") or ()
+    )
+
+
+def _port(port: Mapping[str, Any], path: str, problems: Problems) -> dict[str, Any]:
+    protocol = port.get("protocol") or "TCP"
+    if protocol not in ("TCP", "UDP"):
+        problems.add(f"{path} ({port['containerPort']})", "expected protocol TCP or UDP")
+    return {"Port": port["containerPort"], "Protocol": protocol}
+
+
+def _mount(
+    container: vk.Container, mount: Mapping[str, Any], path: str, problems: Problems
+) -> dict[str, Any]:
+    sub_path = mount.get("subPath")
+    if expression := mount.get("subPathExpr"):
+        sub_path = expand(expression, container.env)
+        if "$(" in sub_path:
+            problems.add(f"{path}.subPathExpr", "expected variables that are known beforehand")
+    return {
+        "Name": mount["name"],
+        "MountPath": mount["mountPath"],
+        "SubPath": sub_path or None,
+        "ReadOnly": mount.get("readOnly") or None,
+        "MountPropagation": mount.get("mountPropagation"),
+    }
+
+
+def _security(
+    raw: Mapping[str, Any], path: str, placement: Placement, problems: Problems
+) -> dict[str, Any]:
+    own, pod = raw.get("securityContext") or _NO_CONTEXT, placement.pod_context
+    both = {**{name: pod.get(name) for name in ("runAsUser", "runAsGroup", "runAsNonRoot")}, **own}
+    added = (own.get("capabilities") or {}).get("add") or []
+    for capability in added:
+        if capability.removeprefix("CAP_") not in _CAPABILITIES:
+            problems.add(f"{path}.securityContext.capabilities.add", f"ECI has no {capability}")
+    if own.get("privileged") and not placement.privileged:
+        text = "the operator's allow-list does not open 'privileged' for this namespace"
+        problems.add(f"{path}.securityContext.privileged", text)
+    return {
+        "SecurityContext": {
+            "RunAsUser": both.get("runAsUser"),
+            "ReadOnlyRootFilesystem": own.get("readOnlyRootFilesystem") or None,
+            "Capability": {"Add": [name.removeprefix("CAP_") for name in added]},
+        },
+        "SecurityContextRunAsGroup": both.get("runAsGroup"),
+        "SecurityContextRunAsNonRoot": both.get("runAsNonRoot") or None,
+        "SecurityContextPrivileged": own.get("privileged") or None,
+    }

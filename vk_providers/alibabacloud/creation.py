@@ -1,0 +1,171 @@
+"""Making a pod's group: at most one that is billed, whatever happens on the way.
+
+The token of an attempt makes the service answer a repeated create with the first one's group. A new
+attempt, with a new token, comes only after the service said that it made nothing, or after a group
+that found no place; and its number is on the pod before the service hears of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import attrs
+
+import vk
+from vk_providers.alibabacloud.annotations import PREFIX
+from vk_providers.alibabacloud.attempts import Attempts
+from vk_providers.alibabacloud.breaker import Breaker
+from vk_providers.alibabacloud.config import EciConfig, Profile
+from vk_providers.alibabacloud.errors import (
+    ConflictingTokenError,
+    NoStockError,
+    OutcomeUnknownError,
+    QuotaError,
+)
+from vk_providers.alibabacloud.groups import UNPLACED, Group, best, just_created
+from vk_providers.alibabacloud.inventory import Inventory
+from vk_providers.alibabacloud.lookup import Lookup
+from vk_providers.alibabacloud.plan import Plan, plan
+from vk_providers.alibabacloud.profiles import ProfileFile, profile_for
+
+__all__ = ["Creation"]
+
+log = logging.getLogger(__name__)
+
+_FIRST_PAUSE = 30.0
+_LONGEST_PAUSE = 600.0
+_UPDATED = ("Container", "InitContainer", "ImageRegistryCredential")
+
+
+@attrs.define(eq=False, kw_only=True)
+class Creation:
+    """Creates and updates groups."""
+
+    config: EciConfig
+    context: vk.ProviderContext
+    inventory: Inventory
+    lookup: Lookup
+    _attempts: Attempts = attrs.field(init=False)
+    _profiles: ProfileFile = attrs.field(init=False)
+    _breaker: Breaker = attrs.field(factory=Breaker, init=False)
+    _conflicts: dict[str, float] = attrs.field(factory=dict, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._attempts = Attempts(self.context)
+        self._profiles = ProfileFile(self.config.profiles_file)
+        self._profiles.read()
+
+    async def create(self, pod: vk.Pod) -> Group:
+        """Return the pod's group, made now unless there is one."""
+        known = self.inventory.best(pod.key.uid)
+        if known is not None and known.status != UNPLACED:
+            return known
+        wait = self._breaker.wait(pod, _clock())
+        if wait:
+            text = "groups of this pod's owner keep failing, so the next one waits"
+            raise vk.TemporaryError(text, retry_after=wait)
+        unplaced = best(self.inventory.of(pod.key.uid))
+        used = unplaced.attempt if unplaced is not None else None
+        planned = self._plan(pod, 0)  # what is wrong with the pod costs no attempt
+        attempt = await self._attempts.number(pod, used=used)
+        group = await self._send(pod, self._plan(pod, attempt), attempt)
+        self.inventory.remember(group)
+        if planned.notes:
+            text = f"ECI has no counterpart of: {', '.join(planned.notes)}"
+            self.context.emit(pod.key, "Normal", "FieldsIgnored", text, id=f"notes-{pod.key.uid}")
+        return group
+
+    async def update(self, pod: vk.Pod) -> None:
+        """Replace the images of a running group."""
+        group = self.inventory.best(pod.key.uid)
+        if group is None or not group.alive:
+            raise vk.NotFoundError(f"pod {pod.key} has no container group")
+        parameters = self._plan(pod, group.attempt).parameters
+        question = {name: parameters.get(name) for name in _UPDATED}
+        await self.inventory.client.call(
+            "UpdateContainerGroup", {"ContainerGroupId": group.id, **question}
+        )
+
+    def fails_fast(self, pod: vk.Pod) -> bool:
+        """Whether the pod fails at once where it finds no place, and is not tried again."""
+        annotations = {**self._profile(pod).annotations, **pod.annotations}
+        strategy = annotations.get(f"{PREFIX}eci-fail-strategy")
+        return strategy == "fail-fast" or (
+            annotations.get(f"{PREFIX}pod-fail-on-create-err") == "true"
+        )
+
+    def failed(self, pod: vk.Pod, group: str) -> None:
+        """Count a group that failed."""
+        self._breaker.failed(pod, group, _clock())
+
+    def forget(self, uid: str) -> None:
+        """Drop what is remembered of a pod's attempts."""
+        self._attempts.forget(uid)
+        self._conflicts.pop(uid, None)
+
+    def _profile(self, pod: vk.Pod) -> Profile:
+        return profile_for(pod, (*self._profiles.read(), *self.config.profiles))
+
+    def _plan(self, pod: vk.Pod, attempt: int) -> Plan:
+        return plan(
+            pod,
+            config=self.config,
+            profile=self._profile(pod),
+            identity=self.inventory.identity,
+            attempt=attempt,
+        )
+
+    async def _send(self, pod: vk.Pod, planned: Plan, attempt: int) -> Group:
+        uid = pod.key.uid
+        self.lookup.sent(uid)  # until the answer says otherwise, also when this is cancelled
+        try:
+            answer = await self.inventory.client.call("CreateContainerGroup", planned.parameters)
+        except ConflictingTokenError:
+            return await self._adopt(pod)
+        except (NoStockError, QuotaError) as error:
+            self.lookup.settled(uid)
+            self._attempts.spend(uid)
+            raise self._no_place(pod, error, attempt) from None
+        except vk.ProviderError:
+            self.lookup.settled(uid)  # the service has refused, so nothing was made
+            raise
+        id = answer.get("containergroupid")
+        if not isinstance(id, str) or not id:
+            raise OutcomeUnknownError("CreateContainerGroup: the answer names no group")
+        self.lookup.settled(uid)
+        self._conflicts.pop(uid, None)
+        return just_created(id, pod.key, attempt)
+
+    async def _adopt(self, pod: vk.Pod) -> Group:
+        """Find the group that the token was used for.
+
+        Where none shows up for as long as lists may lag, with proof that they are allowed, the
+        token's group is gone and the next attempt may come.
+        """
+        uid, now = pod.key.uid, _clock()
+        await self.inventory.find(uid)
+        found = self.inventory.best(uid)
+        if found is not None and found.status != UNPLACED:
+            self.lookup.settled(uid)
+            log.info("group adopted", extra={"pod": str(pod.key), "uid": uid, "group": found.id})
+            return found
+        first = self._conflicts.setdefault(uid, now)
+        if now - first < self.lookup.lag or not await self.inventory.prove(now):
+            raise OutcomeUnknownError("CreateContainerGroup: the token was used before")
+        self._conflicts.pop(uid)
+        self.lookup.settled(uid)
+        self._attempts.spend(uid)
+        raise vk.TemporaryError("the group of an earlier attempt is gone", retry_after=1.0)
+
+    def _no_place(
+        self, pod: vk.Pod, error: NoStockError | QuotaError, attempt: int
+    ) -> vk.ProviderError:
+        if self.fails_fast(pod):
+            return vk.PermanentError(error, reason="ContainerInstanceScheduleFailed")
+        pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(attempt, 8))
+        return vk.TemporaryError(error, retry_after=max(pause, error.retry_after or 0.0))
+
+
+def _clock() -> float:
+    return asyncio.get_running_loop().time()

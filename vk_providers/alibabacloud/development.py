@@ -1,0 +1,36 @@
+"""What `vk dev --provider alibabacloud` runs on: the emulator, for as long as it lasts."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from vk_providers.alibabacloud.emulator import Running, Settings, serve
+
+__all__ = ["emulated", "settings_for"]
+
+_SPEED = 5.0
+
+
+@asynccontextmanager
+async def emulated() -> AsyncIterator[Mapping[str, str]]:
+    """Serve the emulator, some times as fast as the service, and give the settings that use it."""
+    async with serve(Settings(speed=_SPEED)) as emulator:
+        yield settings_for(emulator)
+
+
+def settings_for(emulator: Running) -> Mapping[str, str]:
+    """Return the settings, as of ``--set``, of a node that takes ``emulator`` for the service."""
+    settings = emulator.settings
+    products = ("endpoint", "sts_endpoint", "vpc_endpoint", "ecs_endpoint", "metadata_endpoint")
+    return {
+        **dict.fromkeys(products, emulator.url),
+        "region": settings.region,
+        "vswitches": ",".join(vswitch.id for vswitch in settings.vswitches),
+        "security_group": settings.security_group,
+        "access_key": settings.access_key_id,
+        "secret_key": settings.access_key_secret,
+        "poll": "1",
+        "list_lag": "2",
+        "exec_exit_code": "wrap",  # kubectl takes an unknown one for a failure
+    }

@@ -1,0 +1,134 @@
+"""Who calls: access keys, temporary credentials, and what a signed call must carry.
+
+A call is taken once: its nonce is remembered for as long as its timestamp would be taken.
+"""
+
+from __future__ import annotations
+
+import hmac
+import random
+import string
+from collections import deque
+from collections.abc import Mapping
+
+import attrs
+
+from vk_providers.alibabacloud.emulator.refusal import Refusal, missing
+from vk_providers.alibabacloud.emulator.signature import sign, string_to_sign
+from vk_providers.alibabacloud.emulator.states import read_moment
+
+__all__ = ["Account", "Credential"]
+
+_SKEW = 900.0
+"""Seconds by which a caller's clock may differ."""
+_SIGNED = (
+    "AccessKeyId",
+    "Signature",
+    "SignatureMethod",
+    "SignatureNonce",
+    "SignatureVersion",
+    "Timestamp",
+)
+
+
+@attrs.frozen
+class Credential:
+    """An access key, for ever or for a while."""
+
+    id: str
+    secret: str = attrs.field(repr=False)
+    token: str = attrs.field(default="", repr=False)
+    expires: float | None = None
+    identity: str = "root"
+
+
+@attrs.define(eq=False)
+class Account:
+    """The account's credentials and the nonces that were used."""
+
+    random: random.Random
+    _keys: dict[str, Credential] = attrs.field(factory=dict, init=False)
+    _nonces: set[str] = attrs.field(factory=set, init=False)
+    _used: deque[tuple[float, str]] = attrs.field(factory=deque, init=False)
+
+    def add(self, credential: Credential) -> None:
+        """Let a credential be used."""
+        self._keys[credential.id] = credential
+
+    def issue(self, identity: str, expires: float) -> Credential:
+        """Return a new temporary credential."""
+        letters = string.ascii_letters + string.digits
+        id, secret, token = ("".join(self.random.choices(letters, k=k)) for k in (20, 30, 60))
+        credential = Credential(f"STS.{id}", secret, f"CAIS{token}", expires, identity)
+        self.add(credential)
+        return credential
+
+    def left(self, credential: Credential, now: float) -> float:
+        """Return for how many more seconds a temporary credential is good."""
+        known = self._keys[credential.id]
+        return (known.expires or now) - now
+
+    def expire(self, now: float) -> None:
+        """Let all temporary credentials end now."""
+        for credential in list(self._keys.values()):
+            if credential.expires is not None:
+                self.add(attrs.evolve(credential, expires=now))
+
+    def authenticate(self, method: str, parameters: Mapping[str, str], now: float) -> Credential:
+        """Return whose call it is. Raises `Refusal`."""
+        for name in _SIGNED:
+            if not parameters.get(name):
+                raise missing(name)
+        if (parameters["SignatureMethod"], parameters["SignatureVersion"]) != ("HMAC-SHA1", "1.0"):
+            text = "Only SignatureMethod HMAC-SHA1 with SignatureVersion 1.0 is supported here."
+            raise Refusal(400, "InvalidParameter.SignatureMethod", text)
+        _check_time(parameters["Timestamp"], now)
+        credential = self._credential(parameters, now)
+        _check_signature(method, parameters, credential.secret)
+        self._use(parameters["SignatureNonce"], now)
+        return credential
+
+    def _credential(self, parameters: Mapping[str, str], now: float) -> Credential:
+        credential = self._keys.get(parameters["AccessKeyId"])
+        if credential is None:
+            raise Refusal(404, "InvalidAccessKeyId.NotFound", "Specified access key is not found.")
+        token = parameters.get("SecurityToken", "")
+        if credential.expires is not None and credential.expires <= now:
+            raise Refusal(400, "InvalidSecurityToken.Expired", "Specified SecurityToken expired.")
+        if not hmac.compare_digest(token.encode(), credential.token.encode()):
+            text = "Specified SecurityToken does not belong to the access key."
+            raise Refusal(400, "InvalidSecurityToken.MismatchWithAccessKey", text)
+        return credential
+
+    def _use(self, nonce: str, now: float) -> None:
+        while self._used and self._used[0][0] < now - 2 * _SKEW:
+            self._nonces.discard(self._used.popleft()[1])
+        if nonce in self._nonces:
+            text = "Specified signature nonce was used already."
+            raise Refusal(400, "SignatureNonceUsed", text)
+        self._nonces.add(nonce)
+        self._used.append((now, nonce))
+
+
+def _check_time(text: str, now: float) -> None:
+    try:
+        at = read_moment(text)
+    except ValueError:
+        raise Refusal(
+            400, "InvalidTimeStamp.Format", "Specified time stamp is not well formatted."
+        ) from None
+    if abs(at - now) > _SKEW:
+        raise Refusal(
+            400, "InvalidTimeStamp.Expired", "Specified time stamp or date value is expired."
+        )
+
+
+def _check_signature(method: str, parameters: Mapping[str, str], secret: str) -> None:
+    text = string_to_sign(method, parameters)
+    if not hmac.compare_digest(sign(secret, text).encode(), parameters["Signature"].encode()):
+        raise Refusal(
+            400,
+            "SignatureDoesNotMatch",
+            "Specified signature is not matched with our calculation."
+            f" server string to sign is:{text}",
+        )

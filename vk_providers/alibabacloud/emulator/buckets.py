@@ -1,0 +1,58 @@
+"""The calls that the service takes of each action: one token bucket an action and account.
+
+Figures of the service's documentation. Create and delete: 100 at once, then 20 a second. The
+others: so many a minute; how many at once is not said, so a whole minute's may come at once, and
+no client that keeps to the documented figure is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import attrs
+
+from vk_providers.alibabacloud.emulator.refusal import Refusal
+
+__all__ = ["RATES", "Buckets"]
+
+RATES: Mapping[str, tuple[float, float]] = {
+    "CreateContainerGroup": (100, 20),
+    "DeleteContainerGroup": (100, 20),
+    **{
+        action: (each_minute, each_minute / 60)
+        for action, each_minute in {
+            "DescribeContainerGroups": 2000,
+            "DescribeContainerGroupStatus": 10_000,
+            "DescribeContainerGroupEvents": 10_000,
+            "DescribeContainerGroupMetric": 2000,
+            "DescribeMultiContainerGroupMetric": 500,
+            "DescribeContainerGroupPrice": 1000,
+            "DescribeContainerLog": 500,
+            "ExecContainerCommand": 500,
+            "RestartContainerGroup": 500,
+            "UpdateContainerGroup": 500,
+        }.items()
+    },
+}
+"""Action: calls at once, then calls a second."""
+
+
+@attrs.define(eq=False)
+class Buckets:
+    """What is left of each action."""
+
+    factor: float = 1.0
+    """On the figures; 0 limits nothing."""
+    _left: dict[str, tuple[float, float]] = attrs.field(factory=dict, init=False)
+
+    def take(self, action: str, now: float) -> None:
+        """Count a call. Raises `Refusal` where there were too many."""
+        if action not in RATES or not self.factor:
+            return
+        most, rate = (figure * self.factor for figure in RATES[action])
+        left, since = self._left.get(action, (most, now))
+        left = min(most, left + (now - since) * rate)
+        if left < 1:
+            self._left[action] = (left, now)
+            raise Refusal(400, "Throttling", "Request was denied due to request throttling.")
+        self._left[action] = (left - 1, now)

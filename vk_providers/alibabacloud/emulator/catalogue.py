@@ -1,0 +1,185 @@
+"""The actions about the region: zones, quota, prices, stock; and the vSwitches of the VPC."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vk_providers.alibabacloud.emulator.cloud import Call
+from vk_providers.alibabacloud.emulator.placement import Subnet
+from vk_providers.alibabacloud.emulator.settings import zones
+from vk_providers.alibabacloud.emulator.shapes import Many, Shape, choice, number, text, whole
+from vk_providers.alibabacloud.emulator.sizes import size_of
+from vk_providers.alibabacloud.emulator.states import moment
+
+__all__ = [
+    "AVAILABLE",
+    "NOTHING",
+    "PRICE",
+    "VSWITCHES",
+    "available",
+    "price",
+    "regions",
+    "usage",
+    "vswitches",
+]
+
+_CPU_HOUR = 0.1764
+_GIB_HOUR = 0.02205
+"""CNY an hour, near the list price of the mainland's regions: to compare, not to bill with."""
+_SPOT = 0.3
+NOTHING = Shape({})
+PRICE = Shape(
+    {
+        "Cpu": number(0, 64),
+        "Memory": number(0, 512),
+        "InstanceType": text(256),
+        "EphemeralStorage": whole(0, 5000),
+        "SpotStrategy": choice("NoSpot", "SpotWithPriceLimit", "SpotAsPriceGo"),
+        "SpotPriceLimit": number(0, 100_000),
+        "SpotDuration": whole(0, 6),
+        "ComputeCategory": text(64),
+        "ZoneId": text(64),
+    }
+)
+AVAILABLE = Shape(
+    {
+        "ZoneId": text(64),
+        "DestinationResource": Shape(
+            {
+                "Category": choice("InstanceTypeFamily", "InstanceType"),
+                "Value": text(64),
+                "Cores": number(0, 64),
+                "Memory": number(0, 512),
+            },
+            ("Category",),
+        ),
+        "SpotResource": Shape(
+            {
+                "SpotStrategy": choice("NoSpot", "SpotWithPriceLimit", "SpotAsPriceGo"),
+                "SpotDuration": whole(0, 6),
+                "SpotPriceLimit": number(0, 100_000),
+            }
+        ),
+    },
+    ("DestinationResource",),
+)
+VSWITCHES = Shape(
+    {
+        "VSwitchId": text(64),
+        "VpcId": text(64),
+        "ZoneId": text(64),
+        "PageNumber": whole(1, 10_000),
+        "PageSize": whole(1, 50),
+        "Tag": Many(Shape({"Key": text(64, 1), "Value": text(128)}), 20),
+        "ResourceGroupId": text(64),
+        "IsDefault": choice("true", "false"),
+        "DryRun": choice("false"),
+    }
+)
+
+
+def regions(call: Call) -> dict[str, Any]:
+    """Answer with the one region that there is."""
+    settings = call.cloud.settings
+    region = {
+        "RegionId": settings.region,
+        "RegionEndpoint": call.base,
+        "Zones": zones(settings),
+        "RecommendZones": zones(settings)[:1],
+    }
+    return {"Regions": [region]}
+
+
+def usage(call: Call) -> dict[str, Any]:
+    """Answer with what the account may use and what it uses."""
+    region = call.cloud.region
+    return {"Attributes": {"MaxCpu": f"{region.quota_cpu:g}", "UsedCpu": f"{region.used_cpu:g}"}}
+
+
+def price(call: Call) -> dict[str, Any]:
+    """Answer with the price of an hour."""
+    size = size_of({**call.parameters, "Container": []}, call.cloud.settings.region)
+    full = round(size.cpu * _CPU_HOUR + size.memory * _GIB_HOUR, 6)
+    spot = call.parameters.get("SpotStrategy", "NoSpot") != "NoSpot"
+    trade = round(full * _SPOT, 6) if spot else full
+    shown = {
+        "Currency": "CNY",
+        "OriginalPrice": full,
+        "DiscountPrice": round(full - trade, 6),
+        "TradePrice": trade,
+        "DetailInfos": {"DetailInfo": []},
+    }
+    rows = [
+        {
+            "ZoneId": zone,
+            "InstanceType": size.instance_type,
+            "OriginPrice": full,
+            "SpotPrice": trade,
+        }
+        for zone in zones(call.cloud.settings)
+        if spot
+    ]
+    info = {"Price": shown, "SpotPrices": {"SpotPrice": rows}, "Rules": {"Rule": []}}
+    return {"PriceInfo": info}
+
+
+def available(call: Call) -> dict[str, Any]:
+    """Answer with what each zone has in stock."""
+    cloud, asked = call.cloud, call.parameters["DestinationResource"]
+    rows = list[dict[str, Any]]()
+    for zone in zones(cloud.settings):
+        if call.text("ZoneId") in ("", zone):
+            left = cloud.region.stock.get(zone)
+            status = "WithoutStock" if left is not None and left <= 0 else "WithStock"
+            value = asked.get("Value") or f"{asked.get('Cores', 2):g}-{asked.get('Memory', 4):g}Gi"
+            supported = {"Value": value, "StatusCategory": status, "Status": "Available"}
+            resource = {
+                "Type": asked["Category"],
+                "SupportedResources": {"SupportedResource": [supported]},
+            }
+            rows.append(
+                {
+                    "RegionId": cloud.settings.region,
+                    "ZoneId": zone,
+                    "StatusCategory": status,
+                    "Status": "Available",
+                    "AvailableResources": {"AvailableResource": [resource]},
+                }
+            )
+    return {"AvailableZones": {"AvailableZone": rows}}
+
+
+def vswitches(call: Call) -> dict[str, Any]:
+    """Answer as the VPC does: with a page of vSwitches and their free addresses."""
+    asked = {name: call.text(name) for name in ("VSwitchId", "ZoneId") if call.text(name)}
+    settings = call.cloud.settings
+    denied = call.fault is not None and call.fault.kind == "denied"
+    found = [
+        each
+        for each in call.cloud.region.subnets.values()
+        if not denied
+        and call.text("VpcId") in ("", settings.vpc)
+        and asked.items() <= {"VSwitchId": each.vswitch.id, "ZoneId": each.vswitch.zone}.items()
+    ]
+    size = call.parameters.get("PageSize", 10)
+    number = call.parameters.get("PageNumber", 1)
+    rows = [_vswitch(call, each) for each in found[(number - 1) * size : number * size]]
+    return {
+        "TotalCount": len(found),
+        "PageNumber": number,
+        "PageSize": size,
+        "VSwitches": {"VSwitch": rows},
+    }
+
+
+def _vswitch(call: Call, subnet: Subnet) -> dict[str, Any]:
+    return {
+        "VSwitchId": subnet.vswitch.id,
+        "VSwitchName": subnet.vswitch.id,
+        "VpcId": call.cloud.settings.vpc,
+        "ZoneId": subnet.vswitch.zone,
+        "CidrBlock": subnet.vswitch.cidr,
+        "Status": "Available",
+        "AvailableIpAddressCount": subnet.free,
+        "CreationTime": moment(0.0),
+    }

@@ -1,0 +1,166 @@
+"""The actions that change a group: delete, update, restart, and its tags."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from vk_providers.alibabacloud.emulator.cloud import Call
+from vk_providers.alibabacloud.emulator.container_shapes import GROUP_ID, TAGS, TOKEN
+from vk_providers.alibabacloud.emulator.creation import check
+from vk_providers.alibabacloud.emulator.group import Group
+from vk_providers.alibabacloud.emulator.refusal import Refusal, invalid, missing, wrong_state
+from vk_providers.alibabacloud.emulator.shapes import Many, Shape, choice, flag, text, whole
+
+__all__ = [
+    "DELETE",
+    "LIST_TAGS",
+    "RESTART",
+    "TAG",
+    "UNTAG",
+    "delete",
+    "list_tags",
+    "restart",
+    "tag",
+    "untag",
+    "update",
+]
+
+_TAGS = 20
+_SUPPORTED = ("Pending", "Running")
+_NOT_MERGED = frozenset({"ContainerGroupId", "ClientToken", "UpdateType", "Tag"})
+_NAMED = ("Container", "InitContainer", "Volume")
+
+DELETE = Shape(
+    {"ContainerGroupId": GROUP_ID, "ClientToken": TOKEN, "Force": flag}, ("ContainerGroupId",)
+)
+RESTART = Shape({"ContainerGroupId": GROUP_ID, "ClientToken": TOKEN}, ("ContainerGroupId",))
+_KIND = choice("containergroup", "ContainerGroup")
+_RESOURCES = Many(GROUP_ID, 50)
+TAG = Shape(
+    {"ResourceType": _KIND, "ResourceId": _RESOURCES, "Tag": TAGS},
+    ("ResourceType", "ResourceId", "Tag"),
+)
+UNTAG = Shape(
+    {
+        "ResourceType": _KIND,
+        "ResourceId": _RESOURCES,
+        "TagKey": Many(text(64, 1), 20),
+        "All": flag,
+        "ClientToken": TOKEN,
+    },
+    ("ResourceType", "ResourceId"),
+)
+LIST_TAGS = Shape(
+    {
+        "ResourceType": _KIND,
+        "ResourceId": _RESOURCES,
+        "Tag": TAGS,
+        "NextToken": text(128),
+        "Limit": whole(1, 100),
+    },
+    ("ResourceType",),
+)
+
+
+def delete(call: Call) -> dict[str, Any]:
+    """Delete a group, in every state but while another change is under way."""
+    group = call.group()
+    force = bool(call.parameters.get("Force"))
+    if group.status in ("Restarting", "Updating"):
+        text = "Another operation on the container group is in progress."
+        raise Refusal(400, "OperationConflict", text)
+    if group.status == "Terminating" and not force:
+        raise wrong_state(group.status)
+    group.delete(call.now, force=force)
+    return {}
+
+
+def restart(call: Call) -> dict[str, Any]:
+    """Start all containers again."""
+    group = _changeable(call)
+    group.replace(call.now, group.parameters, "Restarting")
+    return {}
+
+
+def update(call: Call) -> dict[str, Any]:
+    """Change what containers are made of, and add tags; tags alone restart nothing."""
+    group = _changeable(call)
+    given = {key: value for key, value in call.parameters.items() if key not in _NOT_MERGED}
+    tags = {each["Key"]: each.get("Value", "") for each in call.parameters.get("Tag", [])}
+    whole_lists = call.parameters.get("UpdateType", "RenewUpdate") == "RenewUpdate"
+    merged = given if whole_lists else _merged(group.parameters, given)
+    wanted = {**group.parameters, **merged}
+    for each in [*wanted["Container"], *wanted.get("InitContainer", [])]:
+        if "Image" not in each:
+            raise missing("Container.Image")
+    check(wanted)
+    if wanted == group.parameters and tags.items() <= group.tags.items():
+        raise Refusal(400, "NoNeedUpdate", "The container group needs no update.")
+    _put_tags(group, tags, call.now)
+    if wanted != group.parameters:
+        group.replace(call.now, wanted, "Updating")
+    return {}
+
+
+def tag(call: Call) -> dict[str, Any]:
+    """Set tags of groups."""
+    tags = {each["Key"]: each.get("Value", "") for each in call.parameters["Tag"]}
+    groups = [call.cloud.book.get(each) for each in call.parameters["ResourceId"]]
+    for group in groups:
+        _put_tags(group, tags, call.now)
+    return {}
+
+
+def untag(call: Call) -> dict[str, Any]:
+    """Take tags away from groups."""
+    groups = [call.cloud.book.get(each) for each in call.parameters["ResourceId"]]
+    for group in groups:
+        keys = list(group.tags) if call.parameters.get("All") else call.parameters.get("TagKey", [])
+        for key in keys:
+            group.tags.pop(key, None)
+    return {}
+
+
+def list_tags(call: Call) -> dict[str, Any]:
+    """Answer with a row for each tag of each group that is asked for, all on one page."""
+    asked, tags = call.parameters.get("ResourceId"), call.tags()
+    rows = [
+        {
+            "ResourceId": group.id,
+            "ResourceType": "containergroup",
+            "TagKey": key,
+            "TagValue": value,
+        }
+        for group in call.cloud.book.all()
+        if asked is None or group.id in asked
+        for key, value in group.tags.items()
+        if not tags or (key in tags and tags[key] in (None, value))
+    ]
+    return {"NextToken": "", "TagResources": rows}
+
+
+def _changeable(call: Call) -> Group:
+    group = call.group()
+    if group.status not in _SUPPORTED:
+        raise wrong_state(group.status)
+    return group
+
+
+def _put_tags(group: Group, tags: dict[str, str], now: float) -> None:
+    if len(group.tags | tags) > _TAGS:
+        raise invalid("Tag", f"expected at most {_TAGS} tags", "ValueExceeded")
+    group.tags |= tags
+    if tags:
+        group.changed_at = now
+
+
+def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``new`` with the members that it does not name; lists are matched by name."""
+    merged = dict(new)
+    for name in _NAMED:
+        if name in new:
+            known = {each["Name"]: each for each in old.get(name, [])}
+            changed = {each["Name"]: {**known.get(each["Name"], {}), **each} for each in new[name]}
+            merged[name] = list((known | changed).values())
+    return merged

@@ -1,0 +1,120 @@
+"""The emulated cloud as a whole: its account, its region, its groups, its book of calls.
+
+`rpc` lets calls in, the action modules work on it, `control` sets its faults and its stock.
+"""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import attrs
+
+from vk_providers.alibabacloud.emulator.account import Account, Credential
+from vk_providers.alibabacloud.emulator.book import Book
+from vk_providers.alibabacloud.emulator.buckets import Buckets
+from vk_providers.alibabacloud.emulator.faults import Fault, Faults
+from vk_providers.alibabacloud.emulator.group import Group
+from vk_providers.alibabacloud.emulator.ledger import Entry, Ledger, pod_uid
+from vk_providers.alibabacloud.emulator.placement import Region
+from vk_providers.alibabacloud.emulator.sessions import Sessions
+from vk_providers.alibabacloud.emulator.settings import Settings
+from vk_providers.alibabacloud.emulator.sizes import Size
+from vk_providers.alibabacloud.emulator.timeline import Timeline
+
+__all__ = ["Call", "Cloud"]
+
+
+@attrs.define(eq=False)
+class Cloud:
+    """Everything that the emulator knows."""
+
+    settings: Settings
+    clock: Callable[[], float] = attrs.field(repr=False)
+    """Seconds of the wall clock."""
+    random: random.Random = attrs.field(init=False, repr=False)
+    timeline: Timeline = attrs.field(init=False)
+    account: Account = attrs.field(init=False, repr=False)
+    buckets: Buckets = attrs.field(init=False, repr=False)
+    book: Book = attrs.field(init=False, repr=False)
+    region: Region = attrs.field(init=False, repr=False)
+    faults: Faults = attrs.field(init=False)
+    sessions: Sessions = attrs.field(init=False, repr=False)
+    ledger: Ledger = attrs.field(factory=Ledger, init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        settings = self.settings
+        self.random = random.Random(settings.seed)
+        self.timeline = Timeline(self.clock, settings.speed)
+        self.account = Account(self.random)
+        self.account.add(Credential(settings.access_key_id, settings.access_key_secret))
+        self.buckets = Buckets(settings.rates)
+        self.book = Book(self.timeline, self.random, settings.list_lag)
+        self.region = Region(settings, self.random)
+        self.faults = Faults(self.random)
+        self.sessions = Sessions(self.random)
+
+    def create(
+        self, parameters: dict[str, Any], size: Size, now: float, *, unplaced: str = ""
+    ) -> Group:
+        """Create a group. Raises `Refusal` where there is no place for it."""
+        place, stocked = self.region.choose(parameters, size)
+        id, number = self.book.new_id()
+        group = Group(
+            id=id,
+            number=number,
+            parameters=parameters,
+            place=place,
+            size=size,
+            timeline=self.timeline,
+            settings=self.settings,
+            entry=Entry(id, None, now),
+            on_end=self._ended,
+            on_gone=self.book.drop,
+            unplaced=unplaced or ("" if stocked else "NoStock"),
+            stocked=stocked,
+        )
+        group.entry.pod_uid = pod_uid(group.tags)
+        self.ledger.groups.append(group.entry)
+        self.book.add(group)
+        group.begin()
+        return group
+
+    def _ended(self, group: Group, at: float) -> None:
+        self.region.give_back(group.place, group.size, stocked=group.stocked)
+        self.book.ended(group, at)
+
+    def request_id(self) -> str:
+        """Return the id of a new request."""
+        return str(uuid.UUID(int=self.random.getrandbits(128), version=4)).upper()
+
+
+@attrs.frozen
+class Call:
+    """One call that was let in."""
+
+    cloud: Cloud
+    action: str
+    parameters: dict[str, Any] = attrs.field(repr=False)
+    now: float
+    identity: Credential | None
+    fault: Fault | None = None
+    record: dict[str, Any] = attrs.field(factory=dict)
+    """The call's line in the ledger."""
+    base: str = ""
+    """The URL at which the emulator was called, for URLs in answers."""
+
+    def text(self, name: str) -> str:
+        """Return a parameter's text; empty where it is not given."""
+        return str(self.parameters.get(name, ""))
+
+    def group(self) -> Group:
+        """Return the group that the call is about. Raises `Refusal`."""
+        self.record["group"] = self.text("ContainerGroupId")
+        return self.cloud.book.get(self.text("ContainerGroupId"))
+
+    def tags(self) -> Mapping[str, str | None]:
+        """Return the tags that are asked for; None: any value."""
+        return {each["Key"]: each.get("Value") for each in self.parameters.get("Tag", [])}

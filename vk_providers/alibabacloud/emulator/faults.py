@@ -1,0 +1,136 @@
+"""Faults that are asked for: which calls go wrong, in which way, how often.
+
+``PUT /emulator/faults`` takes ``{"faults": [{"kind": ..., ...}]}`` and replaces those before.
+Pure but for the count that each fault has left, and the dice.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+__all__ = ["KINDS", "Fault", "Faults", "read_faults"]
+
+KINDS: Mapping[str, str] = {
+    "lost_reply": "the call is done, the connection closes without an answer",
+    "reset": "the connection closes, nothing is done",
+    "server_error": "status 500 or `status`; nothing is done unless `done`",
+    "html": "status 502 with a page of HTML; nothing is done unless `done`",
+    "truncated": "the call is done, the JSON ends half-way",
+    "delay": "the answer comes `seconds` later; the call is done at once unless `done` is false",
+    "throttle": "400 Throttling, or `code`",
+    "error": "refused with `status` and `code`",
+    "denied": "lists are empty, everything else is 403 Forbidden.RAM, as without permission",
+    "short_page": "a page of at most `rows` rows, with the token of the next one",
+    "cut_list": "a page of at most `rows` rows that claims to be the last",
+    "no_stock": "creating is refused with OperationDenied.NoStock",
+    "schedule_failed": "a group is created and ends as ScheduleFailed",
+    "ignored": "a delete, update or restart is answered as if it were done, and is not",
+    "unknown_fields": "answers carry fields that nobody knows",
+    "unknown_status": "lists tell a status that nobody knows",
+    "broken_row": "the first row of a list has its id, and null for everything else",
+}
+"""Each kind, and what it does."""
+_LONGEST = 600.0
+
+
+@attrs.define(eq=False, kw_only=True)
+class Fault:
+    """One kind of fault, on some calls."""
+
+    kind: str
+    actions: tuple[str, ...] = ()
+    """Which actions; none: all."""
+    probability: float = 1.0
+    count: int | None = None
+    """How often it still happens; None: always."""
+    seconds: float = 1.0
+    status: int = 0
+    code: str = ""
+    rows: int = 1
+    done: bool | None = None
+
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON values that may be set again."""
+        usual = Fault(kind=self.kind)
+        values = attrs.asdict(self) | {"actions": list(self.actions)}
+        given = {name: value for name, value in values.items() if value != getattr(usual, name)}
+        return {"kind": self.kind, **given, "actions": values["actions"]}
+
+
+@attrs.define(eq=False)
+class Faults:
+    """The faults that are set."""
+
+    random: random.Random
+    all: Sequence[Fault] = ()
+
+    def pick(self, action: str) -> Fault | None:
+        """Return the first fault that this call meets, and count it."""
+        for fault in self.all:
+            if fault.count == 0 or (fault.actions and action not in fault.actions):
+                continue
+            if self.random.random() < fault.probability:
+                if fault.count is not None:
+                    fault.count -= 1
+                return fault
+        return None
+
+
+def read_faults(document: Any) -> list[Fault]:
+    """Read the body of the PUT. Raises ValueError with one line that names what is wrong."""
+    if not isinstance(document, Mapping) or list(document) != ["faults"]:
+        raise ValueError('expected {"faults": [...]}')
+    if not isinstance(document["faults"], list):
+        raise ValueError("faults: expected a list")
+    return [_read(f"faults[{index}]", each) for index, each in enumerate(document["faults"])]
+
+
+def _read(path: str, document: Any) -> Fault:
+    if not isinstance(document, Mapping):
+        raise ValueError(f"{path}: expected an object")
+    if document.get("kind") not in KINDS:
+        raise ValueError(f"{path}.kind: expected one of {', '.join(KINDS)}")
+    for name, value in document.items():
+        if name not in _MEMBERS:
+            raise ValueError(f"{path}.{name}: expected one of {', '.join(_MEMBERS)}")
+        holds, expected = _MEMBERS[name]
+        if not holds(value):
+            raise ValueError(f"{path}.{name}: expected {expected}, found {value!r}")
+    fault = Fault(**{**document, "actions": tuple(document.get("actions", ()))})
+    if fault.kind == "error" and not (fault.code and fault.status):
+        raise ValueError(f"{path}: the kind error needs code and status")
+    return fault
+
+
+def _is_number(low: float, high: float) -> Callable[[Any], bool]:
+    return lambda value: (
+        isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
+    )
+
+
+def _is_whole(low: int, high: int) -> Callable[[Any], bool]:
+    return lambda value: type(value) is int and low <= value <= high
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
+
+
+_MEMBERS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "kind": (lambda value: True, ""),
+    "actions": (_are_texts, "a list of actions"),
+    "probability": (_is_number(0, 1), "a number from 0 to 1"),
+    "count": (
+        lambda value: value is None or (type(value) is int and value >= 0),
+        "a whole number from 0 on, or null",
+    ),
+    "seconds": (_is_number(0, _LONGEST), f"a number from 0 to {_LONGEST:g}"),
+    "status": (_is_whole(400, 599), "a status from 400 to 599"),
+    "code": (lambda value: isinstance(value, str) and value != "", "a code"),
+    "rows": (_is_whole(0, 1000), "a whole number from 0 to 1000"),
+    "done": (lambda value: type(value) is bool, "true or false"),
+}

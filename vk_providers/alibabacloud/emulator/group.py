@@ -1,0 +1,279 @@
+"""One container group: from Scheduling to its end, driven by the timeline and by the actions.
+
+The containers tell it of every change; it decides its status from them. What it must tell others
+(addresses and stock are free again, it may be forgotten) goes through ``on_end`` and ``on_gone``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+
+from vk_providers.alibabacloud.emulator.container import Container
+from vk_providers.alibabacloud.emulator.events import Events
+from vk_providers.alibabacloud.emulator.ledger import Entry
+from vk_providers.alibabacloud.emulator.placement import Place
+from vk_providers.alibabacloud.emulator.settings import Settings
+from vk_providers.alibabacloud.emulator.shell.programs import outcome
+from vk_providers.alibabacloud.emulator.sizes import Size
+from vk_providers.alibabacloud.emulator.states import Running, Waiting
+from vk_providers.alibabacloud.emulator.timeline import Timeline
+
+__all__ = ["FINAL", "Group"]
+
+FINAL = frozenset({"Succeeded", "Failed", "Expired", "ScheduleFailed"})
+_STARTING = frozenset({"Pending", "Restarting", "Updating"})
+_GRACE = 30.0
+_NOTICE = 180.0
+"""From the notice of a reclaim to the reclaim."""
+_MAX_PENDING = 240
+"""Minutes in Pending after which the service gives up."""
+_REPLACING = 1.0
+
+
+@attrs.define(eq=False)
+class Group:
+    """A group's state, as far as time has been played."""
+
+    id: str
+    number: int
+    """Counts up: the order of lists."""
+    parameters: dict[str, Any] = attrs.field(repr=False)
+    place: Place
+    size: Size
+    timeline: Timeline = attrs.field(repr=False)
+    settings: Settings = attrs.field(repr=False)
+    entry: Entry
+    """What the ledger keeps of it."""
+    on_end: Callable[[Group, float], None] = attrs.field(repr=False)
+    on_gone: Callable[[Group], None] = attrs.field(repr=False)
+    unplaced: str = ""
+    """Why it will not be scheduled; empty where it will."""
+    stocked: bool = True
+    """Whether it took of its zone's stock."""
+    status: str = "Scheduling"
+    changed_at: float = 0.0
+    address: str = ""
+    finished: float | None = None
+    inits: list[Container] = attrs.field(init=False)
+    containers: list[Container] = attrs.field(init=False)
+    events: Events = attrs.field(init=False)
+    tags: dict[str, str] = attrs.field(init=False)
+    _started: list[Container] = attrs.field(factory=list, init=False)
+    _era: int = 0
+    """Steps of the group that were planned before it restarted or ended are void."""
+
+    def __attrs_post_init__(self) -> None:
+        self.events = Events(f"{self.name}.{self.id.removeprefix('eci-')}.")
+        tags = self.parameters.get("Tag", [])
+        self.tags = {each["Key"]: each.get("Value", "") for each in tags}
+        self._build()
+
+    @property
+    def name(self) -> str:
+        """Return the name, which identifies nothing."""
+        return str(self.parameters["ContainerGroupName"])
+
+    @property
+    def created(self) -> float:
+        """Return when it was created."""
+        return self.entry.created
+
+    @property
+    def restart_policy(self) -> str:
+        """Return Always, OnFailure or Never."""
+        return str(self.parameters.get("RestartPolicy", "Always"))
+
+    @property
+    def image_cached(self) -> bool:
+        """Tell whether an image cache was asked for."""
+        asked = self.parameters
+        return bool(asked.get("AutoMatchImageCache") or asked.get("ImageSnapshotId"))
+
+    @property
+    def spot(self) -> bool:
+        """Tell whether it may be reclaimed."""
+        return str(self.parameters.get("SpotStrategy", "NoSpot")) != "NoSpot"
+
+    @property
+    def alive(self) -> bool:
+        """Tell whether it has not ended and is not gone."""
+        return self.status not in FINAL and self.status != "Gone"
+
+    def begin(self) -> None:
+        """Let time begin for it, right after it was made."""
+        self.changed_at = self.created
+        step = self._unschedulable if self.unplaced else self._scheduled
+        self._later(self.created, self.settings.scheduling, step)
+
+    def happened(
+        self,
+        at: float,
+        reason: str,
+        message: str,
+        *,
+        type: str = "Normal",
+        source: str = "K8sAgent",
+    ) -> None:
+        """Take an event."""
+        self.events.add(at, type=type, reason=reason, message=message, source=source)
+
+    def changed(self, at: float) -> None:
+        """See what a container's new state makes of the group."""
+        self.changed_at = at
+        if not self.alive or self.status == "Terminating":
+            return
+        if not self._initialised(at):
+            return
+        counted = [each for each in self.containers if not each.sidecar] or self.containers
+        if all(each.over for each in counted):
+            self.end(at, "Failed" if any(each.failed for each in counted) else "Succeeded")
+            return
+        self._start_next(at)
+        if self.status in _STARTING and all(each.created for each in self.containers):
+            self.status = "Running"
+
+    def end(self, at: float, status: str) -> None:
+        """Let it end for good, with a final status."""
+        self._finish(at)
+        self.status, self.finished = status, at
+        self.on_end(self, at)
+
+    def delete(self, at: float, *, force: bool) -> None:
+        """Delete it: at once, or after its hooks for the end of containers."""
+        wait = 0.0 if force or self.status in FINAL else self._farewell()
+        if wait <= 0:
+            self._vanish(at)
+            return
+        self.status, self.changed_at = "Terminating", at
+        self._era += 1
+        self._later(at, wait, self._vanish)
+
+    def reclaim(self, at: float) -> None:
+        """Take a spot group back: notice now, Expired three minutes later."""
+        text = "The instance is about to be released, since its spot resources are taken back."
+        self._warn(at, "SpotToBeReleased", text)
+        self.changed_at = at
+        self.timeline.after(at, _NOTICE, self._reclaimed)
+
+    def replace(self, at: float, parameters: dict[str, Any], status: str) -> None:
+        """Start all containers again, with these parameters; the address stays."""
+        for each in self.inits + self.containers:
+            each.stop(at)
+        self.parameters, self.status, self.changed_at = parameters, status, at
+        self._era += 1
+        former = {each.name: each for each in self.containers}
+        self._build()
+        for each in self.containers:
+            if each.name in former:
+                each.restarts = former[each.name].restarts + 1
+                state = former[each.name].state
+                each.last = None if isinstance(state, Waiting | Running) else state
+        self._later(at, _REPLACING, self._start)
+
+    def _build(self) -> None:
+        inits = self.parameters.get("InitContainer", [])
+        self.inits = [Container(each, self, init=True) for each in inits]
+        self.containers = [Container(each, self) for each in self.parameters["Container"]]
+        self._started = []
+        waiting = Waiting("PodInitializing" if inits else "ContainerCreating")
+        for each in self.inits + self.containers:
+            each.state = waiting
+
+    def _scheduled(self, at: float) -> None:
+        self.status, self.changed_at, self.address = "Pending", at, self.place.address
+        self.entry.billed_from = at
+        text = f"Successfully assigned to the zone {self.place.zone}"
+        self.happened(at, "Scheduled", text, source="EciService")
+        minutes = self.parameters.get("MaxPendingMinute", _MAX_PENDING)
+        self.timeline.after(at, minutes * 60.0, self._tired)
+        if deadline := self.parameters.get("ActiveDeadlineSeconds"):
+            self.timeline.after(at, deadline, self._late)
+        self._start(at)
+
+    def _unschedulable(self, at: float) -> None:
+        self._warn(at, self.unplaced, "No stock in any zone asked for")
+        self.end(at, "ScheduleFailed")
+
+    def _warn(self, at: float, reason: str, message: str) -> None:
+        self.happened(at, reason, message, type="Warning", source="EciService")
+
+    def _tired(self, at: float) -> None:
+        if self.status == "Pending":
+            self._warn(at, "PendingTimeout", "Pending for too long")
+            self.end(at, "Failed")
+
+    def _reclaimed(self, at: float) -> None:
+        if self.alive:
+            self.end(at, "Expired")
+
+    def _late(self, at: float) -> None:
+        if self.alive:
+            text = "The group was active on the node longer than the specified deadline"
+            self.happened(at, "DeadlineExceeded", text, type="Warning")
+            self.end(at, "Failed")
+
+    def _start(self, at: float) -> None:
+        if self.inits:
+            self.inits[0].start(at)
+        else:
+            self._start_next(at)
+
+    def _initialised(self, at: float) -> bool:
+        """Tell whether the init containers are done; start the next one, or fail with it."""
+        for each in self.inits:
+            if not each.over:
+                if each.state == Waiting("PodInitializing"):
+                    each.start(at)
+                return False
+            if each.failed:
+                self.end(at, "Failed")
+                return False
+        return True
+
+    def _start_next(self, at: float) -> None:
+        """Start the next containers by priority, once all that started before are ready."""
+        if not all(each.ready or each.over for each in self._started):
+            return
+        left = [each for each in self.containers if each not in self._started]
+        highest = max((each.priority for each in left), default=0)
+        for each in left:
+            if each.priority == highest:
+                self._started.append(each)
+                each.start(at)
+
+    def _farewell(self) -> float:
+        """Return how long the hooks take that run before containers end; 0 without any."""
+        grace = float(self.parameters.get("TerminationGracePeriodSeconds", _GRACE))
+        takes = 0.0
+        for each in self.containers:
+            command = each.spec.get("LifecyclePreStopHandlerExec")
+            if command and isinstance(each.state, Running):
+                takes = max(takes, outcome(tuple(command), endless=False).seconds)
+        return min(takes, grace)
+
+    def _vanish(self, at: float) -> None:
+        if self.alive:
+            self._finish(at)
+            self.on_end(self, at)
+        self.status, self.changed_at = "Gone", at
+        self.on_gone(self)
+
+    def _finish(self, at: float) -> None:
+        """Stop whatever runs, and the bill."""
+        self._era += 1
+        for each in self.inits + self.containers:
+            each.stop(at)
+        self.changed_at = at
+        self.entry.ended = at
+
+    def _later(self, at: float, seconds: float, step: Callable[[float], None]) -> None:
+        era = self._era
+
+        def due(when: float) -> None:
+            if self._era == era:
+                step(when)
+
+        self.timeline.after(at, seconds, due)

@@ -1,0 +1,192 @@
+"""A group as DescribeContainerGroups tells it, in PascalCase. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from vk_providers.alibabacloud.emulator.container import Container
+from vk_providers.alibabacloud.emulator.events import Event
+from vk_providers.alibabacloud.emulator.group import Group
+from vk_providers.alibabacloud.emulator.states import Running, State, Terminated, moment
+
+__all__ = ["event_row", "group_row"]
+
+_COPIED = (
+    "RamRoleName",
+    "SpotStrategy",
+    "SpotPriceLimit",
+    "EphemeralStorage",
+    "ResourceGroupId",
+    "TerminationGracePeriodSeconds",
+)
+_CONTAINER = ("Name", "Image", "ImagePullPolicy", "WorkingDir")
+_FLAGS = ("Tty", "Stdin", "StdinOnce")
+_MOUNT = ("Name", "MountPath", "SubPath", "ReadOnly", "MountPropagation")
+
+
+def group_row(group: Group, *, events: bool) -> dict[str, Any]:
+    """Return the group's row."""
+    settings, parameters = group.settings, group.parameters
+    row: dict[str, Any] = {
+        "ContainerGroupId": group.id,
+        "ContainerGroupName": group.name,
+        "RegionId": settings.region,
+        "ZoneId": group.place.zone,
+        "Status": group.status,
+        "RestartPolicy": group.restart_policy,
+        "Cpu": group.size.cpu,
+        "Memory": group.size.memory,
+        "InstanceType": group.size.instance_type,
+        "VpcId": settings.vpc,
+        "VSwitchId": group.place.vswitch,
+        "SecurityGroupId": parameters.get("SecurityGroupId", settings.security_group),
+        "CreationTime": moment(group.created),
+        "Tags": [{"Key": key, "Value": value} for key, value in group.tags.items()],
+        "Events": [event_row(each) for each in group.events.all] if events else [],
+        "Containers": [_container(each) for each in group.containers],
+        "InitContainers": [_container(each) for each in group.inits],
+        "Volumes": [_volume(each) for each in parameters.get("Volume", [])],
+        "HostAliases": [
+            {"Ip": each["Ip"], "Hostnames": each["Hostname"]}
+            for each in parameters.get("HostAliase", [])
+        ],
+        "DnsConfig": _dns(parameters.get("DnsConfig", {})),
+        "EciSecurityContext": {"Sysctls": parameters.get("SecurityContext", {}).get("Sysctl", [])},
+        **{name: parameters[name] for name in _COPIED if name in parameters},
+    }
+    return row | _so_far(group)
+
+
+def _so_far(group: Group) -> dict[str, Any]:
+    """Return what a group has only from some moment on."""
+    row = dict[str, Any]()
+    if group.address:
+        row["IntranetIp"] = group.address
+        row["EniInstanceId"] = "eni-" + group.id.removeprefix("eci-")
+    if group.finished is not None:
+        row[_FINISHED.get(group.status, "FailedTime")] = moment(group.finished)
+    return row
+
+
+_FINISHED = {"Succeeded": "SucceededTime", "Failed": "FailedTime", "Expired": "ExpiredTime"}
+
+
+def event_row(event: Event) -> dict[str, Any]:
+    """Return an event's row."""
+    return {
+        "Type": event.type,
+        "Reason": event.reason,
+        "Name": event.name,
+        "Message": event.message,
+        "Count": event.count,
+        "FirstTimestamp": moment(event.first),
+        "LastTimestamp": moment(event.last),
+    }
+
+
+def _container(container: Container) -> dict[str, Any]:
+    spec = container.spec
+    row: dict[str, Any] = {
+        **{name: spec.get(name, "") for name in _CONTAINER},
+        "Cpu": spec.get("Cpu", 0.0),
+        "Memory": spec.get("Memory", 0.0),
+        "Gpu": spec.get("Gpu", 0),
+        "Command" if container.init else "Commands": spec.get("Command", []),
+        "Args": spec.get("Arg", []),
+        "Ready": container.ready,
+        "RestartCount": container.restarts,
+        "CurrentState": _state(container.state),
+        "EnvironmentVars": _environment(spec),
+        "Ports": [
+            {"Port": each["Port"], "Protocol": each.get("Protocol", "TCP")}
+            for each in spec.get("Port", [])
+        ],
+        "VolumeMounts": [
+            {name: each[name] for name in _MOUNT if name in each}
+            for each in spec.get("VolumeMount", [])
+        ],
+        "SecurityContext": _security(spec.get("SecurityContext", {})),
+    }
+    if container.last is not None:
+        row["PreviousState"] = _state(container.last)
+    if not container.init:
+        row |= {name: spec.get(name, False) for name in _FLAGS}
+        for name in ("LivenessProbe", "ReadinessProbe"):
+            if name in spec:
+                row[name] = _probe(spec[name])
+    return row
+
+
+def _state(state: State) -> dict[str, Any]:
+    match state:
+        case Running():
+            return {"State": "Running", "StartTime": moment(state.started)}
+        case Terminated():
+            return {
+                "State": "Terminated",
+                "Reason": state.reason,
+                "ExitCode": state.code,
+                "Signal": state.signal,
+                "StartTime": moment(state.started),
+                "FinishTime": moment(state.finished),
+            }
+    return {
+        "State": "Waiting",
+        "Reason": state.reason,
+        "Message": state.message,
+        "DetailStatus": state.reason,
+    }
+
+
+def _environment(spec: Mapping[str, Any]) -> list[dict[str, Any]]:
+    hidden = spec.get("EnvironmentVarHide", False)
+    rows = list[dict[str, Any]]()
+    for each in spec.get("EnvironmentVar", []):
+        row: dict[str, Any] = {"Key": each["Key"]}
+        row["Value"] = "" if hidden else each.get("Value", "")
+        if "FieldRef" in each:
+            row["ValueFrom"] = {"FieldRef": each["FieldRef"]}
+        rows.append(row)
+    return rows
+
+
+def _security(context: Mapping[str, Any]) -> dict[str, Any]:
+    row = {name: context[name] for name in ("RunAsUser",) if name in context}
+    if "ReadOnlyRootFilesystem" in context:
+        row["ReadOnlyRootFilesystem"] = True
+    if "Capability" in context:
+        row["Capability"] = {"Adds": context["Capability"].get("Add", [])}
+    return row
+
+
+def _probe(probe: Mapping[str, Any]) -> dict[str, Any]:
+    row = {
+        "InitialDelaySeconds": probe.get("InitialDelaySeconds", 0),
+        "PeriodSeconds": probe.get("PeriodSeconds", 10),
+        "TimeoutSeconds": probe.get("TimeoutSeconds", 1),
+        "SuccessThreshold": probe.get("SuccessThreshold", 1),
+        "FailureThreshold": probe.get("FailureThreshold", 3),
+        "Execs": probe.get("Exec", {}).get("Command", []),
+    }
+    return row | {name: probe[name] for name in ("HttpGet", "TcpSocket") if name in probe}
+
+
+def _volume(volume: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the flat row; the contents of files are not told."""
+    row = {"Name": volume["Name"], "Type": volume["Type"]}
+    kind = volume["Type"]
+    members: Mapping[str, Any] = volume.get(kind, {})
+    if kind == "ConfigFileVolume":
+        files: Iterable[Mapping[str, Any]] = members.get("ConfigFileToPath", [])
+        row["ConfigFileVolumeConfigFileToPaths"] = [{"Path": each["Path"]} for each in files]
+        return row
+    return row | {f"{kind}{name}": value for name, value in members.items()}
+
+
+def _dns(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "NameServers": config.get("NameServer", []),
+        "Searches": config.get("Search", []),
+        "Options": config.get("Option", []),
+    }

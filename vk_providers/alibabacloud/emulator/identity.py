@@ -1,0 +1,88 @@
+"""The actions of STS: a role's credentials for an OIDC token, and who a caller is."""
+
+from __future__ import annotations
+
+import base64
+import re
+from typing import Any
+
+import orjson
+
+from vk_providers.alibabacloud.emulator.account import Credential
+from vk_providers.alibabacloud.emulator.cloud import Call
+from vk_providers.alibabacloud.emulator.refusal import Refusal
+from vk_providers.alibabacloud.emulator.shapes import Shape, matching, text, whole
+from vk_providers.alibabacloud.emulator.states import moment
+
+__all__ = ["ASSUME", "WHO", "assume", "document", "who"]
+
+ASSUME = Shape(
+    {
+        "RoleArn": matching(r"acs:ram::[0-9]+:role/[A-Za-z0-9._/-]+", "acs:ram::ACCOUNT:role/NAME"),
+        "OIDCProviderArn": matching(
+            r"acs:ram::[0-9]+:oidc-provider/[A-Za-z0-9._/-]+", "acs:ram::ACCOUNT:oidc-provider/NAME"
+        ),
+        "OIDCToken": text(20_000, 4),
+        "RoleSessionName": matching(r"[A-Za-z0-9.@_-]{2,64}", "2 to 64 letters, digits and .@-_"),
+        "DurationSeconds": whole(900, 43_200),
+        "Policy": text(2048),
+    },
+    ("RoleArn", "OIDCProviderArn", "OIDCToken", "RoleSessionName"),
+)
+WHO = Shape({})
+_HOUR = 3600
+
+
+def assume(call: Call) -> dict[str, Any]:
+    """Answer with credentials; the token's form and expiry are checked, not its signature."""
+    claims = _claims(call.text("OIDCToken"))
+    if float(claims.get("exp", 0)) <= call.now:
+        raise Refusal(400, "AuthenticationFail.OIDCToken.Expired", "This OIDC token has expired.")
+    role = call.text("RoleArn").rpartition("/")[2]
+    name = f"{role}/{call.text('RoleSessionName')}"
+    expires = call.now + call.parameters.get("DurationSeconds", _HOUR)
+    credential = call.cloud.account.issue(f"assumed-role/{name}", expires)
+    arn = f"acs:ram::{call.cloud.settings.account}:assumed-role/{name}"
+    return {
+        "AssumedRoleUser": {"AssumedRoleId": f"300000000000000:{name}", "Arn": arn},
+        "OIDCTokenInfo": {
+            "Subject": str(claims.get("sub", "")),
+            "Issuer": str(claims.get("iss", "")),
+        },
+        "Credentials": document(credential),
+    }
+
+
+def who(call: Call) -> dict[str, Any]:
+    """Answer with the caller."""
+    identity = call.identity.identity if call.identity else ""
+    account = call.cloud.settings.account
+    kind = "AssumedRoleUser" if identity.startswith("assumed-role") else "Account"
+    return {
+        "AccountId": account,
+        "IdentityType": kind,
+        "Arn": f"acs:ram::{account}:{identity}",
+        "PrincipalId": account,
+    }
+
+
+def document(credential: Credential) -> dict[str, str]:
+    """Return temporary credentials as the service writes them."""
+    return {
+        "AccessKeyId": credential.id,
+        "AccessKeySecret": credential.secret,
+        "SecurityToken": credential.token,
+        "Expiration": moment(credential.expires),
+    }
+
+
+def _claims(token: str) -> dict[str, Any]:
+    parts = re.fullmatch(r"[A-Za-z0-9_-]+\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]*", token)
+    try:
+        if parts is None:
+            raise ValueError
+        claims = orjson.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        return dict(claims)
+    except (ValueError, TypeError):
+        text = "This OIDC token cannot be read."
+        raise Refusal(400, "AuthenticationFail.OIDCToken.Invalid", text) from None

@@ -1,0 +1,69 @@
+"""What a program inside a container finds: its variables and the files of its volumes."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import posixpath
+from collections.abc import Iterator, Mapping
+
+from vk_providers.alibabacloud.emulator.container import Container
+from vk_providers.alibabacloud.emulator.group import Group
+from vk_providers.alibabacloud.emulator.refusal import invalid
+from vk_providers.alibabacloud.emulator.shell.run import Place
+
+__all__ = ["container_of", "place_of"]
+
+
+def container_of(group: Group, name: str) -> Container:
+    """Return the container of this name; the first one where there is no name. Raises `Refusal`."""
+    if not name:
+        return group.containers[0]
+    for each in group.containers + group.inits:
+        if each.name == name:
+            return each
+    raise invalid("ContainerName", "expected the name of a container of the group")
+
+
+def place_of(group: Group, container: Container) -> Place:
+    """Return where a program of the container runs."""
+    folder = container.spec.get("WorkingDir", "/")
+    return Place(environment(group, container), dict(_files(group, container)), folder)
+
+
+def environment(group: Group, container: Container) -> Mapping[str, str]:
+    """Return the variables that a program in the container sees."""
+    values = {
+        "HOSTNAME": str(group.parameters.get("HostName", group.name)),
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    }
+    marks = {
+        "__ECI_ID__": group.id,
+        "__ECI_NAME__": group.name,
+        "__REGION_ID__": group.settings.region,
+        "__ZONE_ID__": group.place.zone,
+        "__CONTAINER_NAME__": container.name,
+    }
+    for each in container.spec.get("EnvironmentVar", []):
+        text = each.get("Value", "")
+        values[each["Key"]] = group.address if each.get("FieldRef") else marks.get(text, text)
+    return values
+
+
+def _files(group: Group, container: Container) -> Iterator[tuple[str, bytes]]:
+    volumes = {each["Name"]: each for each in group.parameters.get("Volume", [])}
+    for mount in container.spec.get("VolumeMount", []):
+        volume = volumes.get(mount["Name"], {})
+        for each in volume.get("ConfigFileVolume", {}).get("ConfigFileToPath", []):
+            path = posixpath.join(mount["MountPath"], each["Path"])
+            if sub := mount.get("SubPath"):
+                path = mount["MountPath"] if each["Path"] == sub else ""
+            if path:
+                yield path, _content(each.get("Content", ""))
+
+
+def _content(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error:
+        raise invalid("Volume.ConfigFileToPath.Content", "expected base64") from None

@@ -1,0 +1,150 @@
+"""The actions that list groups: whole, as statuses, or their events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+
+from vk_providers.alibabacloud.emulator.book import Page
+from vk_providers.alibabacloud.emulator.cloud import Call
+from vk_providers.alibabacloud.emulator.container_shapes import TAGS
+from vk_providers.alibabacloud.emulator.group import Group
+from vk_providers.alibabacloud.emulator.group_view import group_row
+from vk_providers.alibabacloud.emulator.shapes import (
+    Many,
+    Node,
+    Shape,
+    choice,
+    flag,
+    text,
+    whole,
+    words,
+)
+from vk_providers.alibabacloud.emulator.status_view import events_row, pascal, status_row
+
+__all__ = [
+    "EVENTS",
+    "GROUPS",
+    "IDS",
+    "STATUSES",
+    "describe_events",
+    "describe_groups",
+    "describe_status",
+]
+
+IDS = words("ids", 20)
+_FILTERS: Mapping[str, Node] = {
+    "ZoneId": text(64),
+    "VSwitchId": text(64),
+    "ResourceGroupId": text(64),
+    "NextToken": text(128),
+    "ContainerGroupIds": IDS,
+    "Tag": TAGS,
+}
+_STATUS_NAMES = (
+    "Scheduling",
+    "ScheduleFailed",
+    "Pending",
+    "Running",
+    "Succeeded",
+    "Failed",
+    "Restarting",
+    "Updating",
+    "Terminating",
+    "Expired",
+)
+GROUPS = Shape(
+    {
+        **_FILTERS,
+        "SecurityGroupId": text(64),
+        "ContainerGroupName": text(128),
+        "Status": choice(*_STATUS_NAMES),
+        "WithEvent": flag,
+        "Limit": whole(1, 20),
+        "ComputeCategory": Many(choice("economy", "general"), 2),
+    }
+)
+STATUSES = Shape({**_FILTERS, "SinceSecond": whole(0, 2**31 - 1), "Limit": whole(1, 200)})
+EVENTS = Shape({**STATUSES.members, "EventSource": choice("EciService", "K8sAgent")})
+
+_BY: Mapping[str, Callable[[Group], Any]] = {
+    "ZoneId": lambda group: group.place.zone,
+    "VSwitchId": lambda group: group.place.vswitch,
+    "ResourceGroupId": lambda group: group.parameters.get("ResourceGroupId", ""),
+    "SecurityGroupId": lambda group: group.parameters.get(
+        "SecurityGroupId", group.settings.security_group
+    ),
+    "ContainerGroupName": lambda group: group.name,
+    "Status": lambda group: group.status,
+}
+"""What a filter compares with."""
+
+
+def describe_groups(call: Call) -> dict[str, Any]:
+    """Answer with a page of whole groups."""
+    page = _page(call, 20)
+    events = bool(call.parameters.get("WithEvent"))
+    rows = [group_row(each, events=events) for each in page.groups]
+    return _listed(page, {"ContainerGroups": rows})
+
+
+def describe_status(call: Call) -> dict[str, Any]:
+    """Answer with a page of statuses; with SinceSecond of what changed in those seconds."""
+    page = _page(call, 200)
+    rows = [status_row(each) for each in page.groups]
+    if call.cloud.settings.pascal_status:
+        rows = pascal(rows)
+    return _listed(page, {"Data": rows})
+
+
+def describe_events(call: Call) -> dict[str, Any]:
+    """Answer with the events of a page of groups."""
+    page = _page(call, 200)
+    since = call.now - call.parameters["SinceSecond"] if "SinceSecond" in call.parameters else 0.0
+    rows = [events_row(each, since, call.text("EventSource")) for each in page.groups]
+    return _listed(page, {"Data": [each for each in rows if each["events"]]})
+
+
+def _listed(page: Page, rows: dict[str, Any]) -> dict[str, Any]:
+    return {"TotalCount": page.total, "NextToken": page.next_token, **rows}
+
+
+def _page(call: Call, usual: int) -> Page:
+    """Return the page that is asked for, or less of it where a fault says so."""
+    asked = call.parameters
+    limit = asked.get("Limit", usual)
+    if call.fault and call.fault.kind == "denied":
+        return Page([], 0, "")
+    short = call.fault is not None and call.fault.kind in ("short_page", "cut_list")
+    query = {key: value for key, value in asked.items() if key not in ("NextToken", "Limit")}
+    page = call.cloud.book.page(
+        _wanted(call),
+        ids=asked.get("ContainerGroupIds"),
+        limit=min(limit, max(1, call.fault.rows)) if short and call.fault else limit,
+        token=call.text("NextToken"),
+        query=call.action + orjson.dumps(query, option=orjson.OPT_SORT_KEYS).decode(),
+        now=call.now,
+    )
+    if call.fault and call.fault.kind == "cut_list":
+        return Page(page.groups[: call.fault.rows], page.total, "")
+    return page
+
+
+def _wanted(call: Call) -> Callable[[Group], bool]:
+    plain = [(of, call.parameters[name]) for name, of in _BY.items() if name in call.parameters]
+    tags = call.tags()
+    seconds = call.parameters.get("SinceSecond") if call.action.endswith("Status") else None
+    since = None if seconds is None else call.now - seconds
+
+    def wanted(group: Group) -> bool:
+        if since is not None and group.changed_at < since:
+            return False
+        if any(of(group) != value for of, value in plain):
+            return False
+        return all(
+            key in group.tags and value in (None, group.tags[key]) for key, value in tags.items()
+        )
+
+    return wanted

@@ -1,0 +1,240 @@
+"""Calls in RPC style: who calls, is it too much, what is meant, then the action, then the answer.
+
+In: the method and the parameters of query and form together. Out: an `Answer`. The ledger gets a
+line for every call that names an action that exists. Nothing here waits, so that a call is done
+whole or not at all; a delay is left to the caller.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import attrs
+import orjson
+
+from vk_providers.alibabacloud.emulator.account import Credential
+from vk_providers.alibabacloud.emulator.cloud import Call, Cloud
+from vk_providers.alibabacloud.emulator.faults import Fault
+from vk_providers.alibabacloud.emulator.refusal import Refusal, invalid, missing
+from vk_providers.alibabacloud.emulator.shapes import Shape, parse
+from vk_providers.alibabacloud.emulator.spoil import spoiled
+
+__all__ = ["JSON", "Action", "Answer", "Rpc"]
+
+JSON = "application/json; charset=utf-8"
+_COMMON = frozenset(
+    {
+        "AccessKeyId",
+        "Action",
+        "Format",
+        "OwnerAccount",
+        "OwnerId",
+        "RegionId",
+        "ResourceOwnerAccount",
+        "ResourceOwnerId",
+        "SecurityToken",
+        "Signature",
+        "SignatureMethod",
+        "SignatureNonce",
+        "SignatureType",
+        "SignatureVersion",
+        "Timestamp",
+        "Version",
+    }
+)
+_TOKENS_KEPT = 86_400.0
+"""Seconds for which a ClientToken is remembered; the service does not document its figure."""
+_HTML = b"<html><head><title>502 Bad Gateway</title></head><body>Bad Gateway</body></html>"
+_LISTS = ("DescribeContainerGroups", "DescribeContainerGroupStatus", "DescribeContainerGroupEvents")
+_IGNORED = ("DeleteContainerGroup", "UpdateContainerGroup", "RestartContainerGroup")
+_EMPTY_WHEN_DENIED = frozenset({*_LISTS, "DescribeVSwitches"})
+
+
+@attrs.frozen
+class Action:
+    """What an action takes, and what does it."""
+
+    shape: Shape
+    perform: Callable[[Call], dict[str, Any]]
+    signed: bool = True
+    regional: bool = True
+
+
+@attrs.frozen
+class Answer:
+    """What goes back, and how late; ``dropped``: nothing does."""
+
+    status: int
+    body: bytes = attrs.field(repr=False)
+    content_type: str = JSON
+    dropped: bool = False
+    late: float = 0.0
+
+
+@attrs.frozen
+class Meant:
+    """A call that may be performed, and the fault that it meets."""
+
+    action: Action
+    call: Call
+    parameters: Mapping[str, str] = attrs.field(repr=False)
+    """What the action takes, without the token, as it came."""
+    token: str = ""
+
+
+@attrs.define(eq=False)
+class Rpc:
+    """The RPC face of the cloud."""
+
+    cloud: Cloud
+    actions: Mapping[tuple[str, str], Action]
+    """By version and name."""
+    _replies: dict[tuple[str, str], tuple[bytes, dict[str, Any]]] = attrs.field(
+        factory=dict, init=False, repr=False
+    )
+
+    def begin(self, method: str, parameters: Mapping[str, str], base: str) -> Meant | Answer:
+        """Let a call in, or answer why not."""
+        now = self.cloud.timeline.now()
+        name, version = parameters.get("Action", ""), parameters.get("Version", "")
+        action = self.actions.get((version, name))
+        record: dict[str, Any] = {}
+        try:
+            if not name or not version:
+                raise missing("Action" if not name else "Version")
+            if action is None:
+                text = "The specified action or version is not found or not emulated."
+                raise Refusal(404, "InvalidAction.NotFound", text)
+            record = self.cloud.ledger.call(name, now, parameters.get("ClientToken"))
+            identity = self._identify(action, method, parameters, now)
+            self.cloud.buckets.take(name, now)
+            fault = self.cloud.faults.pick(name)
+            record["fault"] = fault.kind if fault else None
+            business = {key: text for key, text in parameters.items() if key not in _COMMON}
+            tree = parse(action.shape, business)
+            token = str(tree.pop("ClientToken", ""))
+            call = Call(
+                cloud=self.cloud,
+                action=name,
+                parameters=tree,
+                now=now,
+                identity=identity,
+                fault=fault,
+                record=record,
+                base=base,
+            )
+            return Meant(action, call, business, token)
+        except Refusal as refusal:
+            record["code"] = refusal.code
+            return self.refused(refusal)
+
+    def _identify(
+        self, action: Action, method: str, parameters: Mapping[str, str], now: float
+    ) -> Credential | None:
+        """Return whose call it is, None where the action wants no signature. Raises `Refusal`."""
+        identity = None
+        if action.signed:
+            identity = self.cloud.account.authenticate(method, parameters, now)
+        if action.signed and action.regional:
+            region, here = parameters.get("RegionId"), self.cloud.settings.region
+            if not region:
+                raise missing("RegionId")
+            if region != here:
+                raise invalid("RegionId", f"this emulator is the region {here}")
+        if parameters.get("Format", "XML").upper() != "JSON":
+            raise invalid("Format", "expected JSON, the only format here")
+        return identity
+
+    def perform(self, meant: Meant) -> Answer:
+        """Do what is meant, in the way that its fault allows, and answer."""
+        fault = meant.call.fault
+        try:
+            early = None if fault is None else self._before(fault, meant)
+            answer = early or self._done(meant)
+        except Refusal as refusal:
+            meant.call.record["code"] = refusal.code
+            answer = self.refused(refusal)
+        return answer if fault is None else self._after(fault, answer)
+
+    def _done(self, meant: Meant) -> Answer:
+        """Do it and answer what came of it. Raises `Refusal`."""
+        document = {"RequestId": self.cloud.request_id(), **self._once(meant)}
+        if meant.call.fault is not None:
+            document = spoiled(meant.call.fault.kind, document)
+        return Answer(200, orjson.dumps(document))
+
+    def _before(self, fault: Fault, meant: Meant) -> Answer | None:
+        """Return the answer of a call that is not done at all, or raise its refusal."""
+        match fault.kind:
+            case "throttle":
+                text = "Request was denied due to request throttling."
+                raise Refusal(400, fault.code or "Throttling", text)
+            case "error":
+                raise Refusal(fault.status, fault.code, "The emulator was told to refuse.")
+            case "denied" if meant.call.action not in _EMPTY_WHEN_DENIED:
+                raise Refusal(403, "Forbidden.RAM", "User not authorized to operate.")
+            case "ignored" if meant.call.action in _IGNORED:
+                return Answer(200, orjson.dumps({"RequestId": self.cloud.request_id()}))
+            case "reset":
+                return Answer(0, b"", dropped=True)
+            case "server_error" | "html" if not fault.done:
+                return self._broken(fault)
+        return None
+
+    def _broken(self, fault: Fault) -> Answer:
+        if fault.kind == "html":
+            return Answer(fault.status or 502, _HTML, "text/html")
+        status = fault.status or 500
+        code = "InternalError" if status == 500 else "ServiceUnavailable"
+        return self.refused(Refusal(status, code, "The request processing has failed."))
+
+    def _after(self, fault: Fault, answer: Answer) -> Answer:
+        """Return what a fault makes of the answer to a call that was done or refused."""
+        match fault.kind:
+            case "lost_reply":
+                return attrs.evolve(answer, dropped=True)
+            case "server_error" | "html":
+                return self._broken(fault)
+            case "truncated":
+                return attrs.evolve(answer, body=answer.body[: len(answer.body) // 2])
+            case "delay" if fault.done is not False:
+                return attrs.evolve(answer, late=fault.seconds)
+        return answer
+
+    def _once(self, meant: Meant) -> dict[str, Any]:
+        """Perform a call once for each token. Raises `Refusal`."""
+        if not meant.token:
+            return meant.action.perform(meant.call)
+        digest = _digest(meant.parameters)
+        known = self._replies.get((meant.call.action, meant.token))
+        if known is not None:
+            if known[0] != digest:
+                text = "The request uses the same client token as an earlier, different one."
+                raise Refusal(400, "IdempotentParameterMismatch", text)
+            meant.call.record["group"] = known[1].get("ContainerGroupId")
+            return known[1]
+        result = meant.action.perform(meant.call)
+        key = (meant.call.action, meant.token)
+        self._replies[key] = (digest, result)
+        self.cloud.timeline.after(
+            meant.call.now, _TOKENS_KEPT, lambda _: self._replies.pop(key, None) and None
+        )
+        return result
+
+    def refused(self, refusal: Refusal) -> Answer:
+        """Return the answer that carries a refusal."""
+        document = {
+            "RequestId": self.cloud.request_id(),
+            "HostId": "eci.emulator",
+            "Code": refusal.code,
+            "Message": refusal.message,
+            "Recommend": "",
+        }
+        return Answer(refusal.status, orjson.dumps(document))
+
+
+def _digest(parameters: Mapping[str, str]) -> bytes:
+    pairs = sorted((key, text) for key, text in parameters.items() if key != "ClientToken")
+    return hashlib.blake2b(orjson.dumps(pairs), digest_size=16).digest()

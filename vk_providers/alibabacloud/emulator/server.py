@@ -1,0 +1,154 @@
+"""The HTTP side: one port for the API, the metadata service, exec sessions and the own paths.
+
+``GET|POST /`` is the RPC API of all products; see docs/eci-emulator.md for the other paths.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from urllib.parse import parse_qsl
+
+import attrs
+from aiohttp import StreamReader, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import RawRequestMessage
+from aiohttp.web_protocol import RequestHandler
+
+from vk_providers.alibabacloud.emulator.actions import ACTIONS
+from vk_providers.alibabacloud.emulator.cloud import Cloud
+from vk_providers.alibabacloud.emulator.control import Control
+from vk_providers.alibabacloud.emulator.exec_session import ExecSession
+from vk_providers.alibabacloud.emulator.machine import Machine
+from vk_providers.alibabacloud.emulator.refusal import Refusal, invalid
+from vk_providers.alibabacloud.emulator.rpc import Answer, Meant, Rpc
+from vk_providers.alibabacloud.emulator.settings import Settings
+
+__all__ = ["Server", "listening"]
+
+log = logging.getLogger(__name__)
+
+_LARGEST = 16 * 1024 * 1024
+"""Bytes of a request: 20 volumes of files, encoded twice, are 2 MB."""
+_LOOPBACK = "127.0.0.1"
+_GOODBYE = 0.2
+
+
+@attrs.define(eq=False)
+class Server:
+    """Answers every request."""
+
+    cloud: Cloud
+    rpc: Rpc
+    control: Control
+    machine: Machine
+    url: str = ""
+
+    @classmethod
+    def of(cls, cloud: Cloud) -> Server:
+        """Return the server of a cloud."""
+        return cls(cloud, Rpc(cloud, ACTIONS), Control(cloud), Machine(cloud))
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request."""
+        if request.path.startswith("/emulator"):
+            body = await request.read()
+            return _response(self.control.answer(request.method, request.path, body))
+        if request.path.startswith("/latest/"):
+            return _response(self.machine.answer(request.method, request.path, request.headers))
+        if request.path == "/exec/":
+            return await self._exec(request)
+        if request.path == "/":
+            return await self._call(request)
+        return web.Response(status=404, text="the emulator has no such path\n")
+
+    async def _call(self, request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            parameters = await _parameters(request)
+        except Refusal as refusal:
+            return _response(self.rpc.refused(refusal))
+        begun = self.rpc.begin(request.method, parameters, self.url)
+        answer = await self._answer(begun) if isinstance(begun, Meant) else begun
+        if answer.dropped:
+            if request.transport is not None:
+                request.transport.abort()
+            return web.Response()
+        return _response(answer)
+
+    async def _exec(self, request: web.BaseRequest) -> web.StreamResponse:
+        timeline = self.cloud.timeline
+        ticket = self.cloud.sessions.redeem(request.query.get("s", ""), timeline.now())
+        if ticket is None or not ticket.alive:
+            return web.Response(status=403, text="the session is not known, used or too old\n")
+        socket = web.WebSocketResponse()
+        if not socket.can_prepare(request):
+            return web.Response(status=400, text="expected a WebSocket\n")
+        await socket.prepare(request)
+        await ExecSession(ticket, socket, timeline, self.cloud.settings.exec_status).run()
+        return socket
+
+    async def _answer(self, meant: Meant) -> Answer:
+        fault = meant.call.fault
+        if fault is not None and fault.kind == "delay" and fault.done is False:
+            await asyncio.sleep(fault.seconds)
+            later = attrs.evolve(meant.call, now=self.cloud.timeline.now())
+            return self.rpc.perform(attrs.evolve(meant, call=later))
+        answer = self.rpc.perform(meant)
+        await asyncio.sleep(answer.late)
+        return answer
+
+
+async def _parameters(request: web.BaseRequest) -> Mapping[str, str]:
+    """Return the parameters of query and form. Raises `Refusal` where a name comes twice."""
+    pairs = parse_qsl(request.rel_url.raw_query_string, keep_blank_values=True)
+    if request.method == "POST":
+        body = await request.read()
+        pairs += parse_qsl(body.decode("utf-8", "surrogateescape"), keep_blank_values=True)
+    parameters = dict(pairs)
+    if len(parameters) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise invalid(twice, "expected it once")
+    return parameters
+
+
+def _response(answer: Answer) -> web.Response:
+    return web.Response(
+        status=answer.status, body=answer.body, headers={"Content-Type": answer.content_type}
+    )
+
+
+@asynccontextmanager
+async def listening(settings: Settings, port: int = 0) -> AsyncIterator[Server]:
+    """Serve on this port of the loopback interface, or on any; `Server.url` says which.
+
+    Time begins with the wall clock and goes on with the event loop's, so that simulated time
+    simulates the emulator's too.
+    """
+    loop = asyncio.get_running_loop()
+    epoch = time.time() - loop.time()
+    server = Server.of(Cloud(settings, lambda: epoch + loop.time()))
+    runner = web.ServerRunner(
+        web.Server(server.handle, request_factory=_request), shutdown_timeout=_GOODBYE
+    )
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, _LOOPBACK, port).start()
+        server.url = f"http://{_LOOPBACK}:{runner.addresses[0][1]}"
+        yield server
+    finally:
+        await runner.cleanup()
+
+
+def _request(
+    message: RawRequestMessage,
+    payload: StreamReader,
+    protocol: RequestHandler,
+    writer: AbstractStreamWriter,
+    task: asyncio.Task[None],
+) -> web.BaseRequest:
+    loop = asyncio.get_running_loop()
+    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=_LARGEST)

@@ -1,0 +1,56 @@
+"""Exec sessions that were asked for and not yet opened; a ticket is good once, for 30 seconds."""
+
+from __future__ import annotations
+
+import random
+
+import attrs
+
+from vk_providers.alibabacloud.emulator.container import Container
+from vk_providers.alibabacloud.emulator.group import Group
+from vk_providers.alibabacloud.emulator.shell.run import Place
+from vk_providers.alibabacloud.emulator.states import Running
+
+__all__ = ["Sessions", "Ticket"]
+
+_GOOD = 30.0
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Ticket:
+    """What a session will run, and in which run of which container."""
+
+    group: Group
+    container: Container
+    run: Running
+    words: tuple[str, ...] = attrs.field(repr=False)
+    place: Place = attrs.field(repr=False)
+    tty: bool
+    stdin: bool
+
+    @property
+    def alive(self) -> bool:
+        """Tell whether the container still is in the same run."""
+        return self.container.state is self.run
+
+
+@attrs.define(eq=False)
+class Sessions:
+    """The tickets that are good."""
+
+    random: random.Random
+    _tickets: dict[str, tuple[float, Ticket]] = attrs.field(factory=dict, init=False)
+
+    def issue(self, ticket: Ticket, now: float) -> str:
+        """Return the secret that opens the session."""
+        for secret, (until, _) in list(self._tickets.items()):
+            if until < now:
+                del self._tickets[secret]
+        secret = f"{self.random.getrandbits(160):040x}"
+        self._tickets[secret] = (now + _GOOD, ticket)
+        return secret
+
+    def redeem(self, secret: str, now: float) -> Ticket | None:
+        """Return the ticket, once and in time."""
+        until, ticket = self._tickets.pop(secret, (0.0, None))
+        return ticket if now <= until else None

@@ -1,0 +1,83 @@
+"""What one emulator is like: its account, its region and how fast its time goes. Frozen values.
+
+All durations are the service's own; ``speed`` divides them. Each setting is also an option of the
+command line, whose help is the text that stands here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+__all__ = ["Settings", "VSwitch", "zones"]
+
+
+@attrs.frozen(kw_only=True)
+class VSwitch:
+    """A subnet in one zone."""
+
+    id: str
+    zone: str
+    cidr: str = "172.16.0.0/18"
+    addresses: int | None = None
+    """How many groups it has addresses for; None: as many as its range has."""
+
+
+def _setting(default: Any, text: str, *, shown: bool = True) -> Any:
+    return attrs.field(default=default, repr=shown, metadata={"help": text})
+
+
+def _default_vswitches(settings: Settings) -> tuple[VSwitch, ...]:
+    return tuple(
+        VSwitch(
+            id=f"vsw-emulator-{letter}",
+            zone=f"{settings.region}-{letter}",
+            cidr=f"172.16.{64 * number}.0/18",
+        )
+        for number, letter in enumerate("hij")
+    )
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """The settings, each with its default. Raises ValueError where one cannot be meant."""
+
+    speed: float = _setting(1.0, "How many times faster than the service all durations pass.")
+    rates: float = _setting(1.0, "Factor on the documented calls a minute; 0 throttles nothing.")
+    access_key_id: str = _setting("emulator", "The access key that signed calls use.")
+    access_key_secret: str = _setting("emulator-secret", "Its secret.", shown=False)
+    account: str = _setting("1000000000000000", "The account's number.")
+    role: str = _setting("emulator-role", "The RAM role of the machine, in its metadata.")
+    region: str = _setting("cn-hangzhou", "The region that is emulated.")
+    vpc: str = _setting("vpc-emulator", "The VPC of all vSwitches.")
+    vswitches: tuple[VSwitch, ...] = attrs.Factory(_default_vswitches, takes_self=True)
+    """The first one is where the emulated machine of the metadata service stands."""
+    security_group: str = _setting("sg-emulator", "The security group of the machine.")
+    quota_cpu: float = _setting(10_000.0, "vCPU that the account may use.")
+    list_lag: float = _setting(0.0, "Seconds for which lists miss a new group.")
+    scheduling: float = _setting(2.0, "Seconds in Scheduling.")
+    image_pull: float = _setting(4.0, "Seconds that an image takes to pull.")
+    image_pull_cached: float = _setting(0.5, "Seconds that it takes with an image cache.")
+    pascal_status: bool = _setting(
+        False, "DescribeContainerGroupStatus in PascalCase, as the metadata prints it."
+    )
+    exec_status: bool = _setting(
+        False, "Send the exit code of an exec on channel 3, as Kubernetes does."
+    )
+    hardened_metadata: bool = _setting(True, "The metadata service wants a token.")
+    seed: int | None = _setting(None, "Of all that is random.")
+
+    def __attrs_post_init__(self) -> None:
+        if not self.speed > 0:
+            raise ValueError(f"speed: expected a number above 0, found {self.speed:g}")
+        for name in ("rates", "list_lag", "scheduling", "image_pull", "image_pull_cached"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name}: expected a number from 0 on")
+        if not self.vswitches:
+            raise ValueError("vswitches: expected one or more")
+
+
+def zones(settings: Settings) -> list[str]:
+    """Return the zones that have a vSwitch, in order."""
+    return list(dict.fromkeys(each.zone for each in settings.vswitches))

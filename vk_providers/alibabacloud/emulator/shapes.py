@@ -1,0 +1,206 @@
+"""Parameters such as ``Container.1.EnvironmentVar.2.Key``: flat names in, a checked tree out.
+
+A `Shape` names what a call may carry. Strict, as a check of clients: an unknown name, a repeated
+or missing index, a value of the wrong kind is refused with the name, never with the value. Lists
+count from 1. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import attrs
+import orjson
+
+from vk_providers.alibabacloud.emulator.refusal import invalid, missing
+
+__all__ = [
+    "Leaf",
+    "Many",
+    "Node",
+    "Shape",
+    "choice",
+    "flag",
+    "matching",
+    "number",
+    "parse",
+    "text",
+    "whole",
+    "words",
+]
+
+Leaf = Callable[[str], Any]
+"""Reads a value; raises ValueError that says what was expected."""
+
+
+@attrs.frozen
+class Shape:
+    """Named members."""
+
+    members: Mapping[str, Node]
+    required: Collection[str] = ()
+
+
+@attrs.frozen
+class Many:
+    """A list, with the most items that the service takes."""
+
+    item: Node
+    most: int
+
+
+Node = Shape | Many | Leaf
+
+
+class _TooLongError(ValueError):
+    """The value is longer than the service takes."""
+
+
+class _TooManyError(ValueError):
+    """The value has more parts than the service takes."""
+
+
+def text(longest: int, shortest: int = 0) -> Leaf:
+    """Return a reader of texts with so many characters."""
+
+    def read(value: str) -> str:
+        if len(value) > longest:
+            raise _TooLongError(f"expected at most {longest} characters")
+        if len(value) < shortest:
+            raise ValueError(f"expected at least {shortest} characters")
+        return value
+
+    return read
+
+
+def matching(pattern: str, expected: str) -> Leaf:
+    """Return a reader of texts that match all of ``pattern``."""
+    compiled = re.compile(pattern, re.ASCII)
+
+    def read(value: str) -> str:
+        if not compiled.fullmatch(value):
+            raise ValueError(f"expected {expected}")
+        return value
+
+    return read
+
+
+def choice(*values: str) -> Leaf:
+    """Return a reader of one of these values."""
+
+    def read(value: str) -> str:
+        if value not in values:
+            raise ValueError("expected one of " + ", ".join(values))
+        return value
+
+    return read
+
+
+def flag(value: str) -> bool:
+    """Read ``true`` or ``false``; nothing else, such as Python's ``True``, is taken."""
+    if value not in ("true", "false"):
+        raise ValueError("expected true or false")
+    return value == "true"
+
+
+def whole(low: int, high: int) -> Leaf:
+    """Return a reader of whole numbers in this range."""
+
+    def read(value: str) -> int:
+        if not re.fullmatch(r"-?[0-9]{1,18}", value) or not low <= int(value) <= high:
+            raise ValueError(f"expected a whole number from {low} to {high}")
+        return int(value)
+
+    return read
+
+
+def number(low: float, high: float) -> Leaf:
+    """Return a reader of decimal numbers in this range."""
+
+    def read(value: str) -> float:
+        if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", value) or not low <= float(value) <= high:
+            raise ValueError(f"expected a number from {low:g} to {high:g}")
+        return float(value)
+
+    return read
+
+
+def words(what: str, most: int) -> Leaf:
+    """Return a reader of a JSON list of texts, so many at most."""
+
+    def read(value: str) -> list[str]:
+        try:
+            found = orjson.loads(value)
+        except orjson.JSONDecodeError:
+            found = None
+        if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+            raise ValueError(f"expected a JSON list of {what}")
+        if not 1 <= len(found) <= most:
+            raise _TooManyError(f"expected 1 to {most} {what}")
+        return found
+
+    return read
+
+
+def parse(shape: Shape, parameters: Mapping[str, str]) -> dict[str, Any]:
+    """Return the tree of these parameters. Raises `Refusal` for the first that is wrong."""
+    tree: dict[Any, Any] = {}
+    for name, value in parameters.items():
+        _place(shape, tree, name, value)
+    found: dict[str, Any] = _finished(shape, tree, "")
+    return found
+
+
+def _place(shape: Shape, tree: dict[Any, Any], name: str, value: str) -> None:
+    node: Node = shape
+    branch, step = tree, None
+    for segment in name.split("."):
+        if step is not None:
+            branch = branch.setdefault(step, {})
+        node, step = _below(node, segment, name)
+    if isinstance(node, Shape | Many) or step is None:
+        raise invalid(name, "a value was given where members belong")
+    try:
+        branch[step] = node(value)
+    except _TooLongError as error:
+        raise invalid(name, str(error), "LengthExceeded") from None
+    except _TooManyError as error:
+        raise invalid(name, str(error), "ValueExceeded") from None
+    except ValueError as error:
+        raise invalid(name, str(error)) from None
+
+
+def _below(node: Node, segment: str, name: str) -> tuple[Node, str | int]:
+    """Return the node below ``node`` and the key that leads to it."""
+    if isinstance(node, Shape) and segment in node.members:
+        return node.members[segment], segment
+    if isinstance(node, Many):
+        if not re.fullmatch(r"[1-9][0-9]{0,5}", segment):
+            raise invalid(name, "expected a number from 1 on as index")
+        if int(segment) > node.most:
+            raise invalid(name, f"expected at most {node.most} items", "ValueExceeded")
+        return node.item, int(segment)
+    raise invalid(name, "it is not a parameter of this action")
+
+
+def _finished(node: Node, branch: Any, name: str) -> Any:
+    """Return ``branch`` with its lists as lists, once it is complete."""
+    if isinstance(node, Shape):
+        for member in node.required:
+            if member not in branch:
+                raise missing(f"{name}{member}")
+        return {
+            key: _finished(node.members[key], value, f"{name}{key}.")
+            for key, value in branch.items()
+        }
+    if isinstance(node, Many):
+        for index in range(1, len(branch) + 1):
+            if index not in branch:
+                raise missing(f"{name}{index}")
+        return [
+            _finished(node.item, branch[index], f"{name}{index}.")
+            for index in range(1, len(branch) + 1)
+        ]
+    return branch

@@ -1,0 +1,1 @@
+"""A tiny simulated shell: what a container's command does, as steps and without a process."""

@@ -1,0 +1,293 @@
+"""The programs that the simulated containers have, and what a container's command comes to.
+
+Everything else is not found in an exec, and runs for ever as the command of a container.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+
+import attrs
+
+from vk_providers.alibabacloud.emulator.shell.run import Place, Program, Shell, start
+from vk_providers.alibabacloud.emulator.shell.steps import (
+    STDERR,
+    Read,
+    Sleep,
+    Steps,
+    Write,
+    said,
+)
+
+__all__ = ["PROGRAMS", "Outcome", "launch", "outcome", "output"]
+
+_LOOKED_AT = 2_000
+"""Steps after which a command counts as endless."""
+_STEPS = 20_000
+"""Steps of an output that are played at most."""
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+_ESCAPE = re.compile(r"\\([ntr\\])|%(%|s|d)")
+
+
+@attrs.frozen
+class Outcome:
+    """How long a command runs, in the service's seconds, and what it ends with."""
+
+    seconds: float
+    code: int
+
+
+def launch(argv: tuple[str, ...], place: Place) -> Steps:
+    """Return the steps of a command."""
+    return start(argv, place, PROGRAMS)
+
+
+@lru_cache(maxsize=4096)
+def outcome(
+    argv: tuple[str, ...],
+    env: tuple[tuple[str, str], ...] = (),
+    *,
+    stdin: bool = False,
+    endless: bool = True,
+) -> Outcome:
+    """Return what a command comes to.
+
+    With ``stdin`` its input is open and nobody ever types. ``endless``: a program that is not
+    simulated runs for ever, as the command of a container; else it is not found, as in a probe.
+    """
+    steps = launch(argv, Place(env=dict(env), endless=endless))
+    seconds, answer = 0.0, None
+    for _ in range(_LOOKED_AT):
+        try:
+            step = steps.send(answer)
+        except StopIteration as end:
+            return Outcome(seconds, int(end.value))
+        answer = None
+        if isinstance(step, Sleep):
+            seconds += math.inf if step.busy else step.seconds
+        elif isinstance(step, Read):
+            answer = b""
+            seconds = math.inf if stdin else seconds
+        if math.isinf(seconds):
+            break
+    return Outcome(math.inf, 0)
+
+
+def output(argv: tuple[str, ...], place: Place) -> Iterator[tuple[float, bytes]]:
+    """Yield what a command writes that nobody types to, with the second of each piece.
+
+    Ends with an empty piece at infinity where the command has no end.
+    """
+    steps = launch(argv, place)
+    at, answer = 0.0, None
+    for _ in range(_STEPS):
+        try:
+            step = steps.send(answer)
+        except StopIteration:
+            return
+        answer = b"" if isinstance(step, Read) else None
+        if isinstance(step, Sleep):
+            at += step.seconds
+        elif isinstance(step, Write):
+            yield at, step.content
+        if math.isinf(at):
+            break
+    yield math.inf, b""
+
+
+def _echo(argv: list[str], shell: Shell) -> Steps:
+    words, end = argv[1:], "\n"
+    escapes = False
+    while words and re.fullmatch("-[neE]+", words[0]):
+        end = "" if "n" in words[0] else end
+        escapes = escapes or "e" in words[0]
+        words = words[1:]
+    text = " ".join(words)
+    yield said((_ESCAPE.sub(_escaped, text) if escapes else text) + end)
+    return 0
+
+
+def _escaped(found: re.Match[str]) -> str:
+    signs = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
+    return signs[found[1]] if found[1] else found[0]
+
+
+def _printf(argv: list[str], shell: Shell) -> Steps:
+    words = argv[2:] if argv[1:2] == ["--"] else argv[1:]
+    pattern, rest = (words[0], words[1:]) if words else ("", [])
+
+    def put(found: re.Match[str]) -> str:
+        if found[1]:
+            return _escaped(found)
+        if found[2] == "%":
+            return "%"
+        return rest.pop(0) if rest else "0" if found[2] == "d" else ""
+
+    while True:  # the pattern is used again for the words that are left
+        left = len(rest)
+        yield said(_ESCAPE.sub(put, pattern))
+        if not rest or len(rest) == left:
+            return 0
+
+
+def _cat(argv: list[str], shell: Shell) -> Steps:
+    code = 0
+    for name in argv[1:] or ["-"]:
+        if name == "-":
+            while content := (yield from shell.input.chunk()):
+                yield Write(1, content)
+        elif name in shell.place.files:
+            yield Write(1, shell.place.files[name])
+        else:
+            yield said(f"cat: {name}: No such file or directory\n", STDERR)
+            code = 1
+    return code
+
+
+def _sleep(argv: list[str], shell: Shell) -> Steps:
+    total = 0.0
+    for word in argv[1:]:
+        found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smhd]?)", word)
+        if word in ("inf", "infinity"):
+            total = math.inf
+        elif found:
+            total += float(found[1]) * _UNITS[found[2]]
+        else:
+            yield said("sleep: invalid time interval\n", STDERR)
+            return 1
+    shell.work.turns = 0
+    yield Sleep(total)
+    return 0
+
+
+def _exit(argv: list[str], shell: Shell) -> Steps:
+    """``exit N`` as the whole command of a container, which no image could run but we can."""
+    yield from ()
+    return int(argv[1]) & 255 if argv[1:] and argv[1].isdecimal() else 0
+
+
+def _ends(code: int) -> Program:
+    def program(argv: list[str], shell: Shell) -> Steps:
+        yield from ()
+        return code
+
+    return program
+
+
+def _sh(argv: list[str], shell: Shell) -> Steps:
+    rest, letters = argv[1:], ""
+    while rest and re.fullmatch("[-+][A-Za-z]+", rest[0]):
+        letters += rest.pop(0)[1:]
+    inner = attrs.evolve(shell, variables=dict(shell.variables), name=argv[0], status=0)
+    if "c" not in letters:
+        if rest:
+            yield said(f"{argv[0]}: {rest[0]}: no such script\n", STDERR)
+            return 127
+        return (yield from inner.interactive("/ # " if shell.place.terminal else ""))
+    if not rest:
+        yield said(f"{argv[0]}: -c wants a text\n", STDERR)
+        return 2
+    inner.name, inner.arguments = (rest[1] if rest[1:] else argv[0]), rest[2:]
+    return (yield from inner.text(rest[0]))
+
+
+def _env(argv: list[str], shell: Shell) -> Steps:
+    names = argv[1:]
+    wanted = {name: shell.variables[name] for name in names if name in shell.variables}
+    if names:
+        yield said(f"{text}\n" for text in wanted.values())
+        return 0 if len(wanted) == len(names) else 1
+    yield said(f"{name}={text}\n" for name, text in shell.variables.items())
+    return 0
+
+
+def _test(argv: list[str], shell: Shell) -> Steps:
+    yield from ()
+    words = argv[1:-1] if argv[0] == "[" else argv[1:]
+    turned = words[:1] == ["!"]
+    return int(_holds(words[1:] if turned else words, shell.place.files) == turned)
+
+
+def _holds(words: list[str], files: Mapping[str, bytes]) -> bool:
+    match words:
+        case ["-n", text]:
+            return bool(text)
+        case ["-z", text]:
+            return not text
+        case ["-f" | "-e" | "-r", name]:
+            return name in files
+        case [left, "=" | "==", right]:
+            return left == right
+        case [left, "!=", right]:
+            return left != right
+        case [left, sign, right] if sign in _COMPARED:
+            return _number(left) is not None and _COMPARED[sign](_number(left), _number(right))
+    return bool(words and words[0])
+
+
+def _number(text: str) -> int:
+    return int(text) if re.fullmatch("-?[0-9]+", text) else 0
+
+
+_COMPARED: Mapping[str, Callable[[int, int], bool]] = {
+    "-eq": int.__eq__,
+    "-ne": int.__ne__,
+    "-lt": int.__lt__,
+    "-le": int.__le__,
+    "-gt": int.__gt__,
+    "-ge": int.__ge__,
+}
+
+
+def _seq(argv: list[str], shell: Shell) -> Steps:
+    first, last = ("1", argv[1]) if len(argv) == 2 else (argv[1:] or ["1", "0"])[:2]
+    yield said(f"{each}\n" for each in range(_number(first), min(_number(last), 10_000) + 1))
+    return 0
+
+
+def _says(text: Callable[[Shell], str]) -> Program:
+    def program(argv: list[str], shell: Shell) -> Steps:
+        yield said(text(shell) + "\n")
+        return 0
+
+    return program
+
+
+def _tty(argv: list[str], shell: Shell) -> Steps:
+    yield said("/dev/pts/0\n" if shell.place.terminal else "not a tty\n")
+    return 0 if shell.place.terminal else 1
+
+
+def _stty(argv: list[str], shell: Shell) -> Steps:
+    width, height = shell.place.size()
+    yield said(f"{height} {width}\n" if argv[1:] == ["size"] else "")
+    return 0
+
+
+PROGRAMS: Mapping[str, Program] = {
+    "echo": _echo,
+    "printf": _printf,
+    "cat": _cat,
+    "sleep": _sleep,
+    "exit": _exit,
+    "true": _ends(0),
+    ":": _ends(0),
+    "false": _ends(1),
+    "sh": _sh,
+    "bash": _sh,
+    "ash": _sh,
+    "env": _env,
+    "printenv": _env,
+    "test": _test,
+    "[": _test,
+    "seq": _seq,
+    "pwd": _says(lambda shell: shell.place.folder),
+    "hostname": _says(lambda shell: shell.variables.get("HOSTNAME", "localhost")),
+    "whoami": _says(lambda shell: "root"),
+    "date": _says(lambda shell: shell.place.date()),
+    "tty": _tty,
+    "stty": _stty,
+}

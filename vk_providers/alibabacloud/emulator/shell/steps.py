@@ -1,0 +1,97 @@
+"""What a simulated program does, step by step. It is a generator; who runs it decides on time.
+
+A container's log takes the steps of a whole life at once, an exec session plays them live.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from typing import Any
+
+import attrs
+
+__all__ = [
+    "STDERR",
+    "STDOUT",
+    "Input",
+    "Interrupted",
+    "Read",
+    "Sleep",
+    "Step",
+    "Steps",
+    "Write",
+    "said",
+]
+
+STDOUT = 1
+STDERR = 2
+
+
+@attrs.frozen
+class Write:
+    """Bytes come out."""
+
+    stream: int
+    content: bytes
+
+
+@attrs.frozen
+class Sleep:
+    """Time passes, in seconds of the service."""
+
+    seconds: float
+    busy: bool = False
+    """Whether a loop has long not slept: it is made to, and counts as endless."""
+
+
+@attrs.frozen
+class Read:
+    """Input is wanted: the runner sends bytes, none at the end of input."""
+
+
+class Interrupted(Exception):
+    """Ctrl-C was typed; the runner throws it into the steps."""
+
+
+Step = Write | Sleep | Read
+Steps = Generator[Step, Any, int]
+"""The steps of a program; what it returns is its exit code."""
+
+
+@attrs.define(eq=False)
+class Input:
+    """Standard input, shared by a shell and what it runs: what one leaves the next one finds."""
+
+    _rest: bytes = b""
+    _ended: bool = False
+
+    @classmethod
+    def of(cls, content: bytes) -> Input:
+        """Return an input that is all there, as in a pipe."""
+        return cls(content, True)
+
+    def chunk(self) -> Generator[Step, Any, bytes]:
+        """Return what is there, or what comes next; nothing at the end."""
+        if not self._rest:
+            yield from self._more()
+        rest, self._rest = self._rest, b""
+        return rest
+
+    def line(self) -> Generator[Step, Any, bytes]:
+        """Return the next line with its end; nothing at the end."""
+        while b"\n" not in self._rest and (yield from self._more()):
+            continue
+        line, end, self._rest = self._rest.partition(b"\n")
+        return line + end
+
+    def _more(self) -> Generator[Step, Any, bool]:
+        """Ask for more; return whether it came. A terminal may be asked again after its end."""
+        content = b"" if self._ended else (yield Read())
+        self._rest += content
+        return bool(content)
+
+
+def said(content: str | Iterable[str], stream: int = STDOUT) -> Write:
+    """Return the step that writes a text."""
+    text = content if isinstance(content, str) else "".join(content)
+    return Write(stream, text.encode("utf-8", "surrogateescape"))

@@ -1,0 +1,217 @@
+"""What the service's refusals mean: one table from codes to the errors of this project.
+
+In: status and body of an answer that is no success. Out: an exception. A code that the table does
+not name, and an answer that is none of the service's (HTML of a proxy), mean that the outcome is
+unknown: `OutcomeUnknownError` is no ProviderError, so that the core looks before it tries again.
+
+The texts carry action, code, request id and a hint; never parameters, nor what the service wrote,
+which may repeat them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+import vk
+
+__all__ = [
+    "AccessError",
+    "ConflictingTokenError",
+    "DryRunError",
+    "Fault",
+    "GroupNotFoundError",
+    "NoStockError",
+    "OutcomeUnknownError",
+    "QuotaError",
+    "RequestRefusedError",
+    "StateError",
+    "ThrottledError",
+    "error_of",
+]
+
+_SAFE = re.compile(r"[\w.:-]{1,128}", re.ASCII)
+
+
+@attrs.frozen
+class Fault:
+    """One refusal: what was asked, and how the service named its reason."""
+
+    action: str
+    code: str
+    status: int = 0
+    request_id: str = ""
+
+    def __str__(self) -> str:
+        hint = _hint(self.code)
+        text = f"{self.action}: {self.code or f'status {self.status}'}"
+        text += f" (request {self.request_id})" if self.request_id else ""
+        return f"{text}: {hint}" if hint else text
+
+
+class OutcomeUnknownError(Exception):
+    """Nobody knows whether it happened: look before it is tried again."""
+
+
+class ThrottledError(vk.TemporaryError):
+    """Too many calls; nothing was done."""
+
+
+class NoStockError(vk.TemporaryError):
+    """No capacity of that kind there now, or no address left in the vSwitch; nothing was made."""
+
+
+class QuotaError(vk.TemporaryError):
+    """The account may have no more, or owes money; nothing was made."""
+
+
+class AccessError(vk.TemporaryError):
+    """Credentials, permissions or the clock are wrong: no pod's fault."""
+
+
+class StateError(vk.TemporaryError):
+    """The group is in a state in which that cannot be done now."""
+
+
+class ConflictingTokenError(vk.TemporaryError):
+    """The token was used before, with other parameters: there may be a group of it."""
+
+
+class GroupNotFoundError(vk.NotFoundError):
+    """There is no such group."""
+
+
+class DryRunError(vk.TemporaryError):
+    """The dry run went well: a real call would have been accepted."""
+
+
+class RequestRefusedError(vk.InvalidInputError):
+    """The parameters are wrong and will stay so."""
+
+
+_THROTTLE = (ThrottledError, 5.0)
+_STOCK = (NoStockError, None)
+_QUOTA = (QuotaError, 300.0)
+_ACCESS = (AccessError, 30.0)
+_STATE = (StateError, 5.0)
+_REFUSED = (RequestRefusedError, None)
+_GONE = (GroupNotFoundError, None)
+
+_CODES: Mapping[str, tuple[type[vk.ProviderError], float | None]] = {
+    "Degrade.Api": _THROTTLE,
+    "EipPurchaseFlowControl": _THROTTLE,
+    "Throttling.Vcpu.PerDay": (ThrottledError, 1800.0),
+    "InvalidParameter.NotFound": _GONE,
+    "InvalidInstanceId.NotFound": _GONE,
+    "IncorrectStatus": _STATE,
+    "OperationConflict": _STATE,
+    "IdempotentParameterMismatch": (ConflictingTokenError, 5.0),
+    "OperationDenied.NoStock": _STOCK,
+    "Spot.NotMatched": _STOCK,
+    "Zone.NotOnSale": _STOCK,
+    "RecommendEmpty.InstanceTypeFamilyNotMatched": _STOCK,
+    "InvalidVSwitchId.IpNotEnough": _STOCK,
+    "QuotaExceeded": _QUOTA,
+    "Account.Arrearage": _QUOTA,
+    "InvalidPaymentMethod.InsufficientBalance": _QUOTA,
+    "Forbidden.UserBussinessStatus": _QUOTA,
+    "EipPayInsufficientBalance": _QUOTA,
+    "InvalidParameter": _REFUSED,
+    "InvalidParameter.CPU.Memory": _REFUSED,
+    "InvalidParameter.DuplicatedName": _REFUSED,
+    "InvalidParameter.DuplicatedVolumeName": _REFUSED,
+    "InvalidParameter.LengthExceeded": _REFUSED,
+    "InvalidParameter.ValueExceeded": _REFUSED,
+    "MissingParameter": _REFUSED,
+    "InvalidParam.CpuOrMemorySpec": _REFUSED,
+    "ImageSnapshot.NotFound": _REFUSED,
+    "InvalidDiskId.NotFound": _REFUSED,
+    "OperationDenied.SecurityGroupMisMatch": _REFUSED,
+    "OperationDenied.VswZoneMisMatch": _REFUSED,
+    "PrivateIpAddress.Already.InUse": _REFUSED,
+    "DiskVolume.NotInSameZone": _REFUSED,
+    "FeatureAccessRestricted": _REFUSED,
+    "NoNeedUpdate": _REFUSED,
+    "Forbidden.Unauthorized": _ACCESS,
+    "InvalidAccessKeyId.NotFound": _ACCESS,
+    "InvalidAccessKeyId.Inactive": _ACCESS,
+    "SignatureDoesNotMatch": _ACCESS,
+    "IncompleteSignature": _ACCESS,
+    "SignatureNonceUsed": (AccessError, 1.0),
+    "InvalidTimeStamp.Expired": _ACCESS,
+    "Forbidden.RAM": _ACCESS,
+    "Forbidden.SubUser": _ACCESS,
+    "NoPermission": _ACCESS,
+    "InvalidUser.PassRoleForbidden": _ACCESS,
+    "CreateServiceLinkedRole.Denied": _ACCESS,
+    "DryRunOperation": (DryRunError, None),
+    "DryRun.Success": (DryRunError, None),
+}
+_FAMILIES = (
+    ("Throttling", _THROTTLE),
+    ("InvalidSecurityToken", _ACCESS),
+)
+
+_HINTS = {
+    "Degrade.Api": "the service asks for fewer calls; vk slows down",
+    "IncorrectStatus": "the group is not in a state for that; vk tries again",
+    "OperationConflict": "another operation runs on the group; vk tries again",
+    "OperationDenied.NoStock": "no capacity there; vk goes on with the next vSwitch and size",
+    "Spot.NotMatched": "no spot capacity at that price; raise the limit or use spot-fallback",
+    "Zone.NotOnSale": "the zone sells nothing now; add a vSwitch of another zone",
+    "InvalidVSwitchId.IpNotEnough": "the vSwitch has no free address; add another one",
+    "QuotaExceeded": "ask Alibaba Cloud for a larger quota, or run fewer pods",
+    "Account.Arrearage": "the account owes money; nothing starts until it is paid",
+    "InvalidPaymentMethod.InsufficientBalance": "the account's balance is too low",
+    "InvalidParameter.CPU.Memory": "ask for another combination of cpu and memory",
+    "InvalidDiskId.NotFound": "the disk does not exist in this region and zone",
+    "ImageSnapshot.NotFound": "the image cache of the annotation does not exist",
+    "Forbidden.RAM": "add the action to the RAM policy of the credentials",
+    "NoPermission": "add the action to the RAM policy of the credentials",
+    "InvalidUser.PassRoleForbidden": "allow ram:PassRole for the pod's RAM role",
+    "CreateServiceLinkedRole.Denied": "create the service-linked role of ECI once, as the owner",
+    "InvalidAccessKeyId.NotFound": "the access key does not exist",
+    "InvalidAccessKeyId.Inactive": "the access key is switched off",
+    "SignatureDoesNotMatch": "the secret does not belong to the access key",
+    "InvalidTimeStamp.Expired": "this machine's clock is wrong; set it by NTP",
+    "FeatureAccessRestricted": "the account may not use the feature; ask Alibaba Cloud",
+}
+
+
+def error_of(action: str, status: int, answer: Any) -> Exception:
+    """Return the exception for an answer; ``answer`` is the JSON, keys in lower case, or None."""
+    fields = answer if isinstance(answer, Mapping) else {}
+    code, request_id = _word(fields.get("code")), _word(fields.get("requestid"))
+    fault = Fault(action, code, status, request_id)
+    if status == 429 and not code:
+        return ThrottledError(fault, retry_after=5.0)
+    kind, seconds = _kind(code)
+    if kind is None:
+        return OutcomeUnknownError(str(fault))
+    if issubclass(kind, vk.TemporaryError):
+        return kind(fault, retry_after=seconds)
+    if kind is RequestRefusedError:
+        return RequestRefusedError(fault, reason="ProviderFailed")
+    return kind(fault)
+
+
+def _kind(code: str) -> tuple[type[vk.ProviderError] | None, float | None]:
+    if code in _CODES:
+        return _CODES[code]
+    return next((kind for prefix, kind in _FAMILIES if code.startswith(prefix)), (None, None))
+
+
+def _hint(code: str) -> str:
+    if code.startswith("Throttling"):
+        return "too many calls for this account; vk slows down"
+    if code.startswith("InvalidSecurityToken"):
+        return "the temporary credentials have expired; vk fetches new ones"
+    return _HINTS.get(code, "")
+
+
+def _word(value: object) -> str:
+    """Return a code or id, empty where it is nothing that a code may be."""
+    return value if isinstance(value, str) and _SAFE.fullmatch(value) else ""

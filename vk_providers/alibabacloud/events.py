@@ -1,0 +1,60 @@
+"""ECI's own events, such as NoStock, image pulls and OOM, as events of the pods: once each."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from typing import Any
+
+import attrs
+
+import vk
+from vk.provider import Emit
+from vk_providers.alibabacloud.inventory import Inventory
+
+__all__ = ["EventFeed"]
+
+_ROUNDS = 3
+_OVERLAP = 60
+_LONGEST = 1024
+_TOLD = frozenset({"Created", "Started", "Killing", "Scheduled", "BackOff"})
+"""Reasons that the cluster's scheduler and vk tell themselves."""
+
+
+@attrs.define(eq=False)
+class EventFeed:
+    """Asks every third round at most, and passes on what is new."""
+
+    inventory: Inventory
+    emit: Emit
+    poll: float
+    """Seconds between two rounds."""
+    _asked_at: float | None = attrs.field(default=None, init=False)
+
+    async def forward(self) -> None:
+        """Pass new events on, where it is time to ask again."""
+        now = asyncio.get_running_loop().time()
+        if self._asked_at is not None and now - self._asked_at < self.poll * _ROUNDS:
+            return
+        if next(iter(self.inventory), None) is None:
+            return
+        tags = self.inventory.identity.owner_tags()
+        question: dict[str, Any] = {"Tag": [{"Key": k, "Value": v} for k, v in tags.items()]}
+        since = _OVERLAP if self._asked_at is None else int(now - self._asked_at) + _OVERLAP
+        question["SinceSecond"] = since
+        answer = await self.inventory.client.call("DescribeContainerGroupEvents", question)
+        self._asked_at = now
+        for row in answer.get("data") or ():
+            group = self.inventory.get(str(row.get("containergroupid")))
+            if group is not None:
+                for event in row.get("events") or ():
+                    self._pass_on(group.key, group.id, event)
+
+    def _pass_on(self, key: vk.PodKey, group: str, event: dict[str, Any]) -> None:
+        if event.get("reason") in _TOLD:
+            return
+        kind = "Warning" if event.get("type") == "Warning" else "Normal"
+        reason, message = str(event.get("reason") or "ECI"), str(event.get("message") or "")
+        text = f"{group}/{reason}/{message}/{event.get('firsttimestamp')}"
+        id = hashlib.sha256(text.encode()).hexdigest()[:20]
+        self.emit(key, kind, reason, message[:_LONGEST], id=id)

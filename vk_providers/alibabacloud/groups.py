@@ -1,0 +1,87 @@
+"""A container group as DescribeContainerGroups tells it, with the pod that it is for. Pure.
+
+Keys of answers are in lower case here (`client.lowered`), and what is missing counts as empty: one
+odd group hurts only itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import attrs
+
+import vk
+from vk.models.time import parse_time
+from vk_providers.alibabacloud.identity import ATTEMPT, Identity, key_of
+
+__all__ = ["ALIVE", "FINAL", "UNPLACED", "Group", "best", "just_created", "read_group"]
+
+UNPLACED = "ScheduleFailed"
+"""It found no place: never ran, costs nothing, and never will run."""
+FINAL = frozenset({"Succeeded", "Failed", "Expired"})
+ALIVE = frozenset({"Scheduling", "Pending", "Running", "Restarting", "Updating", "Terminating"})
+_RANKS = ("Running", "Updating", "Restarting", "Pending", "Scheduling", "Terminating")
+
+
+@attrs.frozen(kw_only=True)
+class Group:
+    """One group of ours."""
+
+    id: str
+    key: vk.PodKey
+    attempt: int
+    status: str
+    created: datetime | None
+    raw: Mapping[str, Any] = attrs.field(repr=False, factory=dict)  # it may hold variables' values
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs, is about to, or may: any status that is not known to be an end."""
+        return self.status not in FINAL and self.status != UNPLACED
+
+    @property
+    def containers(self) -> list[str]:
+        """Names of its containers."""
+        return [str(one.get("name")) for one in self.raw.get("containers") or ()]
+
+
+def read_group(raw: Mapping[str, Any], identity: Identity) -> Group | None:
+    """Return a row as a group; None for one that is not whole or not this node's."""
+    tags = {str(tag.get("key")): str(tag.get("value")) for tag in raw.get("tags") or ()}
+    key, id = key_of(tags), raw.get("containergroupid")
+    if key is None or not isinstance(id, str) or not identity.owns(tags):
+        return None
+    attempt = tags.get(ATTEMPT, "")
+    return Group(
+        id=id,
+        key=key,
+        attempt=int(attempt) if attempt.isascii() and attempt.isdigit() else 0,
+        status=str(raw.get("status") or ""),
+        created=parse_time(raw.get("creationtime")),
+        raw=raw,
+    )
+
+
+def just_created(id: str, key: vk.PodKey, attempt: int) -> Group:
+    """Return the group that a create has answered with, before anything is known of it."""
+    now = datetime.now(UTC)
+    return Group(id=id, key=key, attempt=attempt, status="Scheduling", created=now)
+
+
+def best(groups: Iterable[Group]) -> Group | None:
+    """Return the one of a pod's groups that stands for it: the running, then the older one.
+
+    What has ended comes after what lives, and what never found a place last.
+    """
+    return min(groups, key=_order, default=None)
+
+
+def _order(group: Group) -> tuple[int, float, str]:
+    created = group.created.timestamp() if group.created else float("inf")
+    if group.status in _RANKS:
+        return _RANKS.index(group.status), created, group.id
+    if group.status == UNPLACED:
+        return len(_RANKS) + 2, -created, group.id  # the newest says why
+    return len(_RANKS) + (group.status in FINAL), created, group.id

@@ -1,0 +1,97 @@
+"""Whose a group is: the tags that say so, and the token that makes one create out of many. Pure.
+
+A group is a pod's by its tags alone, never by its name: ``a-b`` + ``c`` and ``a`` + ``b-c`` would
+be one. A group without the whole set is nobody's, and is never touched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+
+import attrs
+
+import vk
+
+__all__ = ["ATTEMPT", "CLUSTER", "NODE", "UID", "Identity", "group_name", "key_of"]
+
+CLUSTER = "vk-cluster-uid"
+NODE = "vk-node"
+NAMESPACE = "vk-namespace"
+POD = "vk-pod"
+POD_REST = "vk-pod-rest"
+UID = "vk-pod-uid"
+ATTEMPT = "vk-attempt"
+NAME = "vk-cluster-name"
+
+_LONGEST = 128
+_BANNED = ("aliyun", "acs:")
+_GUARD = "/"
+"""Before a value that the service would refuse by its first letters; no name begins with it."""
+_OTHER = re.compile(r"[^a-z0-9]+", re.ASCII)
+
+
+@attrs.frozen(kw_only=True)
+class Identity:
+    """One node of one cluster. ``cluster_name`` is for people only."""
+
+    cluster_uid: str
+    node_name: str
+    cluster_name: str = ""
+
+    def tags(self, key: vk.PodKey, attempt: int) -> dict[str, str]:
+        """Return all tags of a group for the pod ``key``."""
+        name, rest = key.name[: _LONGEST - 1], key.name[_LONGEST - 1 :]
+        tags = {
+            **self.owner_tags(),
+            NAMESPACE: _guarded(key.namespace),
+            POD: _guarded(name),
+            UID: key.uid,
+            ATTEMPT: str(attempt),
+        }
+        if rest:
+            tags[POD_REST] = _guarded(rest)
+        if self.cluster_name:
+            tags[NAME] = _guarded(self.cluster_name[: _LONGEST - 1])
+        return tags
+
+    def owner_tags(self) -> dict[str, str]:
+        """Return the tags that all groups of this node carry: what a list is filtered by."""
+        return {CLUSTER: self.cluster_uid, NODE: _guarded(self.node_name[: _LONGEST - 1])}
+
+    def owns(self, tags: Mapping[str, str]) -> bool:
+        """Whether a group with ``tags`` is one of this node's."""
+        return all(tags.get(name) == value for name, value in self.owner_tags().items())
+
+    def token(self, uid: str, attempt: int) -> str:
+        """Return the ClientToken of one attempt: the same for ever, whoever asks."""
+        text = f"{self.cluster_uid}/{uid}/{attempt}"
+        return f"vk-{hashlib.sha256(text.encode()).hexdigest()[:48]}"
+
+
+def key_of(tags: Mapping[str, str]) -> vk.PodKey | None:
+    """Return the pod that a group with ``tags`` is for; None where a part is missing."""
+    namespace, name, uid = (tags.get(tag, "") for tag in (NAMESPACE, POD, UID))
+    if not (namespace and name and uid):
+        return None
+    rest = tags.get(POD_REST, "")
+    return vk.PodKey(_bare(namespace), _bare(name) + _bare(rest), uid)
+
+
+def group_name(key: vk.PodKey, *, stable: bool) -> str:
+    """Return a name for the console: 2 to 128 lower-case letters, digits and ``-``.
+
+    ``stable``: the same for each pod of that name, since a fixed address goes by it.
+    """
+    tail = "" if stable else f"-{_OTHER.sub('', key.uid.lower())[:8]}"
+    name = _OTHER.sub("-", f"{key.namespace}-{key.name}".lower()).strip("-")
+    return name[: _LONGEST - len(tail)].rstrip("-") + tail
+
+
+def _guarded(value: str) -> str:
+    return _GUARD + value if value.startswith(_BANNED) else value
+
+
+def _bare(value: str) -> str:
+    return value.removeprefix(_GUARD)

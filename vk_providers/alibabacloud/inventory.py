@@ -1,0 +1,241 @@
+"""The groups of this node: what was last seen of them, and the questions that find out more.
+
+The one rule that everything here is about: an identity without permission gets an **empty list**,
+not an error. So a group's absence counts only where the same answer shows another group, or where
+an action that does tell the two apart says that the group does not exist.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+import attrs
+import orjson
+
+import vk
+from vk_providers.alibabacloud.client import Client
+from vk_providers.alibabacloud.errors import GroupNotFoundError, OutcomeUnknownError
+from vk_providers.alibabacloud.groups import Group, best, read_group
+from vk_providers.alibabacloud.identity import UID, Identity
+
+__all__ = ["Inventory", "Look"]
+
+_PAGE = 20
+_MOST_PAGES = 1000
+_LATELY = 60.0
+
+
+@attrs.frozen
+class Look:
+    """What a look at some ids found, and which of them are proved not to exist."""
+
+    found: Mapping[str, Group] = attrs.field(factory=dict)
+    gone: frozenset[str] = frozenset()
+
+    def __or__(self, other: Look) -> Look:
+        return Look({**self.found, **other.found}, self.gone | other.gone)
+
+
+@attrs.define(eq=False, kw_only=True)
+class Inventory:
+    """Knows the groups by id and by pod. Every question takes note of what it finds."""
+
+    client: Client
+    identity: Identity
+    deleting: dict[str, float] = attrs.field(factory=dict, init=False)
+    """Groups whose end the service has accepted, and since when."""
+    given_up: set[str] = attrs.field(factory=set, init=False)
+    """Groups that found no place, once that was told: from then on the pod has no group."""
+    wanted_since: float = attrs.field(default=float("-inf"), init=False)
+    """When the list must begin that somebody waits for."""
+    _groups: dict[str, Group] = attrs.field(factory=dict, init=False)
+    _by_uid: dict[str, set[str]] = attrs.field(factory=dict, init=False)
+    _proved_at: float = attrs.field(default=float("-inf"), init=False)
+    _listed_at: float = attrs.field(default=float("-inf"), init=False)
+    _proving: asyncio.Lock = attrs.field(factory=asyncio.Lock, init=False)
+
+    def __iter__(self) -> Iterator[Group]:
+        return iter(list(self._groups.values()))
+
+    def get(self, id: str) -> Group | None:
+        """Return what is known of a group."""
+        return self._groups.get(id)
+
+    def of(self, uid: str) -> list[Group]:
+        """Return the known groups of a pod."""
+        return [self._groups[id] for id in self._by_uid.get(uid, ())]
+
+    def best(self, uid: str) -> Group | None:
+        """Return the known group that stands for a pod, if there is one."""
+        return best(group for group in self.of(uid) if group.id not in self.given_up)
+
+    def remember(self, group: Group) -> None:
+        """Take note of a group."""
+        self._groups[group.id] = group
+        self._by_uid.setdefault(group.key.uid, set()).add(group.id)
+
+    def forget(self, id: str) -> None:
+        """Drop a group that is gone; repeatable."""
+        self.deleting.pop(id, None)
+        self.given_up.discard(id)
+        group = self._groups.pop(id, None)
+        if group is not None:
+            ids = self._by_uid[group.key.uid]
+            ids.discard(id)
+            if not ids:
+                del self._by_uid[group.key.uid]
+
+    async def list_all(self, expected: Collection[str] = ()) -> list[Group]:
+        """Return all groups of this node; ``expected`` are ids that are said to exist.
+
+        Raises TemporaryError rather than return a part, or an emptiness that nothing proves.
+        """
+        known = {group.id for group in self._groups.values() if group.alive} | set(expected)
+        began = _clock()
+        rows = await self._pages({"Tag": _tags(self.identity.owner_tags())})
+        groups = [group for row in rows if (group := read_group(row, self.identity)) is not None]
+        if known and not groups:
+            one = next(iter(known))  # enough to see where the permission is missing
+            if not (await self.look([one])).gone or (await self.look(known)).gone != known:
+                raise vk.TemporaryError("the list is empty although groups are known to live")
+        self._listed_at = began
+        if groups:
+            self._proved_at = max(self._proved_at, began)
+        listed = {group.id for group in groups}
+        for group in groups:
+            self.remember(group)
+        for group in list(self._groups.values()):
+            if group.id not in listed and not group.alive:
+                self.forget(group.id)  # the service forgets what has ended, sooner or later
+        return groups
+
+    def listed_since(self, moment: float) -> bool:
+        """Whether a complete list has begun at ``moment`` or later; if not, one is wanted."""
+        self.wanted_since = max(self.wanted_since, moment)
+        return self._listed_at >= moment
+
+    async def list_wanted(self) -> None:
+        """Make the list that is wanted, if one is: one for all who wait for it."""
+        if self._listed_at < self.wanted_since:
+            await self.list_all()
+
+    async def find(self, uid: str) -> list[Group]:
+        """Return the groups that carry a pod's UID; none proves nothing, see `prove`."""
+        rows = await self._pages({"Tag": _tags({**self.identity.owner_tags(), UID: uid})})
+        groups = [group for row in rows if (group := read_group(row, self.identity)) is not None]
+        found = [group for group in groups if group.key.uid == uid]
+        for group in found:
+            self.remember(group)
+        return found
+
+    async def prove(self, since: float) -> bool:
+        """Whether lists are allowed, shown by a group that a list made after ``since`` has."""
+        async with self._proving:
+            if self._proved_at >= since:
+                return True
+            alive = next((group.id for group in self._groups.values() if group.alive), None)
+            question: dict[str, Any] = {"Tag": _tags(self.identity.owner_tags())}
+            if alive is not None:
+                question = {"ContainerGroupIds": _array([alive])}
+            asked = _clock()
+            answer = await self.client.call("DescribeContainerGroups", question)
+            if answer.get("containergroups"):
+                self._proved_at = asked
+            return self._proved_at >= since
+
+    async def look(self, ids: Collection[str]) -> Look:
+        """Ask for groups by id. What is in neither part of the answer is unknown."""
+        wanted = sorted(ids)
+        size = _PAGE - 1  # one place is for a group that is known to live
+        chunks = [wanted[start : start + size] for start in range(0, len(wanted), size)]
+        looks = await asyncio.gather(*(self._look(chunk) for chunk in chunks))
+        result = Look()
+        for one in looks:
+            result |= one
+        return result
+
+    async def _look(self, ids: Sequence[str]) -> Look:
+        asked = _clock()
+        rows = await self._pages({"ContainerGroupIds": _array([*ids, *self._witness(ids)])})
+        groups = [group for row in rows if (group := read_group(row, self.identity)) is not None]
+        found = {group.id: group for group in groups}
+        for group in groups:
+            self.remember(group)
+        absent = [id for id in ids if id not in found]
+        if groups:
+            self._proved_at = asked
+            gone = set(absent)
+        else:
+            gone = await self._proved_gone(absent, asked)
+        return Look({id: found[id] for id in ids if id in found}, frozenset(gone))
+
+    def _witness(self, ids: Collection[str]) -> list[str]:
+        """Return an id that an answer must hold where lists are allowed, if one is known."""
+        for group in self._groups.values():
+            if group.alive and group.id not in ids and group.id not in self.deleting:
+                return [group.id]
+        return []
+
+    async def _proved_gone(self, absent: Collection[str], asked: float) -> set[str]:
+        """Return which of ``absent`` are gone though no other group vouches for the answer.
+
+        One whose end was accepted needs a permission that was seen lately; nothing leaks by it.
+        """
+        lately = asked - self._proved_at <= _LATELY
+        gone = {id for id in absent if lately and id in self.deleting}
+        for id in absent:
+            if id not in gone:
+                if not await self._is_gone(id):
+                    break  # the others would be told the same, a call each
+                gone.add(id)
+        return gone
+
+    async def _is_gone(self, id: str) -> bool:
+        """Ask for a line of a log: without permission that is an error, not an absence."""
+        group = self._groups.get(id)
+        name = (group.containers or [""])[0] if group is not None else ""
+        question = {"ContainerGroupId": id, "ContainerName": name or "none", "Tail": 1}
+        try:
+            await self.client.call("DescribeContainerLog", question)
+        except GroupNotFoundError:
+            return True
+        except (vk.ProviderError, OutcomeUnknownError):
+            return False
+        return False
+
+    async def _pages(self, question: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        """Return the rows of all pages. Raises TemporaryError where some are missing."""
+        question = {**question, "Limit": _PAGE, "WithEvent": True}
+        rows: dict[str, Mapping[str, Any]] = {}
+        seen: set[str] = set()
+        totals: list[int] = []
+        for _ in range(_MOST_PAGES):
+            answer = await self.client.call("DescribeContainerGroups", question)
+            for row in answer.get("containergroups") or ():
+                rows[str(row.get("containergroupid"))] = row
+            if isinstance(answer.get("totalcount"), int):
+                totals.append(answer["totalcount"])
+            token = answer.get("nexttoken") or ""
+            if not token:
+                if totals and len(rows) < min(totals[0], totals[-1]):
+                    raise vk.TemporaryError("the list of groups ended before it was complete")
+                return list(rows.values())
+            if token in seen:
+                break
+            seen.add(token)
+            question = {**question, "NextToken": token}
+        raise vk.TemporaryError("the list of groups does not end")
+
+
+def _clock() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _tags(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"Key": name, "Value": value} for name, value in tags.items()]
+
+
+def _array(ids: Sequence[str]) -> str:
+    return orjson.dumps(ids).decode()

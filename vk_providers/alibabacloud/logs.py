@@ -1,0 +1,75 @@
+"""Logs of a container, by asking for pieces of it; following is the core's (`context.follow`)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import vk
+from vk_providers.alibabacloud.client import Client
+from vk_providers.alibabacloud.errors import GroupNotFoundError
+
+__all__ = ["read_log"]
+
+_MOST_LINES = 2000
+_MOST_BYTES = 1 << 20
+
+
+async def read_log(
+    client: Client,
+    context: vk.ProviderContext,
+    *,
+    group: str,
+    container: vk.ContainerKey,
+    options: vk.LogOptions,
+) -> AsyncIterator[bytes]:
+    """Return the log as ``options`` want it. Raises NotFoundError where there is none.
+
+    The service gives the last 2000 lines and 1 MiB at most.
+    """
+
+    async def poll(since: datetime | None) -> bytes:
+        question = _question(group, container.name, options, since)
+        try:
+            answer = await client.call("DescribeContainerLog", question)
+        except GroupNotFoundError:
+            raise vk.NotFoundError(f"no log of {container}: its group is gone") from None
+        return _lines(str(answer.get("content") or ""))
+
+    first = await poll(options.since)  # what must be refused is raised here
+    asked = False
+
+    async def again(since: datetime | None) -> bytes:
+        nonlocal asked
+        if not asked:
+            asked = True
+            return first
+        return await poll(since)
+
+    return context.follow(container, options, again)
+
+
+def _question(
+    group: str, container: str, options: vk.LogOptions, since: datetime | None
+) -> dict[str, Any]:
+    question: dict[str, Any] = {
+        "ContainerGroupId": group,
+        "ContainerName": container,
+        "Timestamps": True,
+        "Tail": _MOST_LINES,
+        "LimitBytes": _MOST_BYTES,
+    }
+    if options.tail_lines is not None and not options.follow and since is None:
+        question["Tail"] = max(1, min(_MOST_LINES, options.tail_lines))
+    if since is not None:
+        question["StartTime"] = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    if options.previous:
+        question["LastTime"] = True
+    return question
+
+
+def _lines(text: str) -> bytes:
+    if text and not text.endswith("\n"):
+        text += "\n"
+    return text.encode()

@@ -1,0 +1,61 @@
+"""The metadata service of the machine that vk runs on, in the hardened mode where it has one.
+
+It answers only there (an ECS instance or an ECI group) and tells region, zone, VPC, vSwitch,
+security group, and the credentials of the machine's RAM role.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Mapping
+
+import attrs
+import httpx
+
+__all__ = ["InstanceMetadata"]
+
+_TOKEN = "X-aliyun-ecs-metadata-token"
+_TOKEN_LIFE = 21600
+_TIMEOUT = 1.0
+
+
+@attrs.define(eq=False)
+class InstanceMetadata:
+    """Reads the service; every method gives an empty text where there is none."""
+
+    http: httpx.AsyncClient
+    endpoint: str
+    environment: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    _token: str = attrs.field(default="", init=False, repr=False)
+    _token_until: float = attrs.field(default=0.0, init=False)
+
+    async def get(self, path: str) -> str:
+        """Return what stands under ``/latest/meta-data/``; empty where nothing does."""
+        if self.environment.get("ALIBABA_CLOUD_ECS_METADATA_DISABLED", "").lower() == "true":
+            return ""
+        headers = await self._headers()
+        if headers is None:
+            return ""
+        url = f"{self.endpoint}/latest/meta-data/{path}"
+        return await _read(self.http.get(url, headers=headers, timeout=_TIMEOUT))
+
+    async def _headers(self) -> dict[str, str] | None:
+        """Return what proves the hardened mode; None where the old one is not wanted."""
+        now = asyncio.get_running_loop().time()
+        if not self._token or now >= self._token_until:
+            url = f"{self.endpoint}/latest/api/token"
+            headers = {f"{_TOKEN}-ttl-seconds": str(_TOKEN_LIFE)}
+            self._token = await _read(self.http.put(url, headers=headers, timeout=_TIMEOUT))
+            self._token_until = now + _TOKEN_LIFE / 2
+        if self._token:
+            return {_TOKEN: self._token}
+        disabled = self.environment.get("ALIBABA_CLOUD_IMDSV1_DISABLED", "").lower() == "true"
+        return None if disabled else {}
+
+
+async def _read(call: Awaitable[httpx.Response]) -> str:
+    try:
+        answer = await call
+    except httpx.HTTPError:
+        return ""
+    return answer.text.strip() if answer.status_code == 200 else ""

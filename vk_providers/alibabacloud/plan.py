@@ -1,0 +1,242 @@
+"""From a pod to the parameters of CreateContainerGroup: everything that it says, or why not. Pure.
+
+In: the pod as the core resolved it, the configuration, whose node this is, and which attempt it is.
+Out: a Plan, or an InvalidInputError that names everything that is wrong at once. What ECI cannot do
+and the pod can do without is in ``Plan.notes``.
+
+Which vSwitch and size come first goes by the attempt: each new attempt begins one further.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, TypeVar
+
+import attrs
+
+import vk
+from vk_providers.alibabacloud.annotations import PREFIX, Wishes, wishes
+from vk_providers.alibabacloud.config import EciConfig, Profile
+from vk_providers.alibabacloud.containers import (
+    GPU,
+    Placement,
+    amount,
+    container_parameters,
+    init_parameters,
+)
+from vk_providers.alibabacloud.identity import Identity, group_name
+from vk_providers.alibabacloud.network import hosts, resolver, sysctls
+from vk_providers.alibabacloud.notes import notes_on
+from vk_providers.alibabacloud.problems import Problems
+from vk_providers.alibabacloud.registries import acr_registries, credentials_for
+from vk_providers.alibabacloud.sizes import LARGEST, Size, choose
+from vk_providers.alibabacloud.volumes import volume_parameters
+
+__all__ = ["Plan", "plan"]
+
+_T = TypeVar("_T")
+_MOST_CONTAINERS = 20
+_MOST_VOLUMES = 20
+_MOST_TAGS = 20
+_LONGEST_HOSTNAME = 63
+_BASE_STORAGE = 30
+_GIB = 1 << 30
+_PRIVILEGED = "privileged"
+
+
+@attrs.frozen
+class Plan:
+    """What is sent; ``size`` None: types are named instead. ``notes``: what ECI cannot do."""
+
+    parameters: Mapping[str, Any] = attrs.field(repr=False)  # it holds secrets
+    size: Size | None
+    notes: tuple[str, ...] = ()
+
+
+def plan(
+    pod: vk.Pod, *, config: EciConfig, profile: Profile, identity: Identity, attempt: int
+) -> Plan:
+    """Return what makes the group of ``pod`` at its ``attempt``. Raises InvalidInputError."""
+    problems = Problems()
+    annotations = {**profile.annotations, **pod.annotations}
+    allowed = _allowed(config, pod.key.namespace, profile)
+    wished = wishes(annotations, allowed, problems)
+    asked = dict(wished.parameters)
+    tags = identity.tags(pod.key, attempt)
+    all_tags = [{"Key": name, "Value": value} for name, value in tags.items()]
+    all_tags += asked.pop("Tag", [])
+    problems.at_most("metadata.annotations", len(all_tags), _MOST_TAGS, "tags")
+    parameters: dict[str, Any] = {
+        "ContainerGroupName": group_name(pod.key, stable=bool(asked.get("FixedIp"))),
+        "ClientToken": identity.token(pod.key.uid, attempt),
+        **_placed(config, profile, asked, attempt),
+        "RestartPolicy": pod.restart_policy,
+        "TerminationGracePeriodSeconds": int(pod.grace_period),
+        "ActiveDeadlineSeconds": pod.spec.get("activeDeadlineSeconds"),
+        "HostName": (pod.spec.get("hostname") or pod.key.name)[:_LONGEST_HOSTNAME].rstrip("-."),
+        "ShareProcessNamespace": pod.spec.get("shareProcessNamespace") or None,
+        "CpuArchitecture": "ARM64" if config.architecture == "arm64" else None,
+        **resolver(pod),
+        **sysctls(pod, allowed, problems),
+        "HostAliase": hosts(pod),
+        "ImageRegistryCredential": credentials_for(pod, problems),
+        **_contents(pod, allowed, problems),
+        "EphemeralStorage": _extra_storage(pod),
+    }
+    size = _size(pod, wished, config, problems)
+    if size is not None:
+        parameters |= {"Cpu": f"{size.cpu:f}", "Memory": f"{size.memory:f}"}
+    parameters |= _merged(parameters, _attempted(asked, annotations, attempt))
+    parameters["AcrRegistryInfo"] = acr_registries(parameters)
+    parameters.pop("AcrArns", None)
+    parameters["InstanceType"] = _types(wished, attempt)
+    parameters["Tag"] = all_tags
+    problems.finish()
+    return Plan(parameters, size, notes_on(pod))
+
+
+def _allowed(config: EciConfig, namespace: str, profile: Profile) -> frozenset[str]:
+    """Return what is open: for the namespace, and what the operator's own profile sets."""
+    names = {*config.allow.get("*", ()), *config.allow.get(namespace, ()), *profile.annotations}
+    return frozenset(name.removeprefix(PREFIX) for name in names)
+
+
+def _placed(
+    config: EciConfig, profile: Profile, asked: Mapping[str, Any], attempt: int
+) -> dict[str, Any]:
+    switches = _turned(profile.vswitches or config.vswitches, attempt)
+    if "VSwitchId" in asked:
+        switches = _turned(asked["VSwitchId"].split(","), attempt)
+    return {
+        "VSwitchId": ",".join(switches),
+        "ScheduleStrategy": "VSwitchOrdered" if len(switches) > 1 else None,
+        "SecurityGroupId": profile.security_group or config.security_group,
+        "ResourceGroupId": profile.resource_group or config.resource_group or None,
+    }
+
+
+def _turned(items: Sequence[_T], attempt: int) -> list[_T]:
+    first = attempt % len(items) if items else 0
+    return [*items[first:], *items[:first]]
+
+
+def _attempted(
+    asked: Mapping[str, Any], annotations: Mapping[str, str], attempt: int
+) -> dict[str, Any]:
+    """Return the wishes as they hold at ``attempt``: after the first no spot, where that is so."""
+    left = {name: value for name, value in asked.items() if name != "VSwitchId"}
+    if attempt and annotations.get(f"{PREFIX}eci-spot-fallback") == "true":
+        for name in ("SpotStrategy", "SpotPriceLimit", "SpotDuration"):
+            left.pop(name, None)
+    return left
+
+
+def _merged(parameters: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``asked`` with lists added to those of the pod, and structures joined."""
+    result: dict[str, Any] = {}
+    for name, value in asked.items():
+        before = parameters.get(name)
+        if isinstance(before, list) and isinstance(value, list):
+            result[name] = before + value
+        elif name == "HostSecurityContext" and isinstance(before, Mapping):
+            result[name] = {"Sysctl": [*before.get("Sysctl", ()), *value["Sysctl"]]}
+        else:
+            result[name] = value
+    return result
+
+
+def _types(wished: Wishes, attempt: int) -> str | None:
+    if not wished.specs or "Cpu" in wished.parameters:
+        return None
+    return ",".join(_turned(wished.specs, attempt))
+
+
+def _contents(pod: vk.Pod, allowed: frozenset[str], problems: Problems) -> dict[str, Any]:
+    """Return containers, init containers and volumes; a native sidecar is a container there."""
+    context = pod.spec.get("securityContext") or {}
+    privileged = _PRIVILEGED in allowed
+    sidecars: list[dict[str, Any]] = []
+    inits: list[dict[str, Any]] = []
+    ordinary = Placement(pod_context=context, privileged=privileged)
+    for index, container in enumerate(pod.init_containers):
+        path = f"spec.initContainers[{index}]"
+        if container.raw.get("restartPolicy") == "Always":
+            placement = Placement(
+                pod_context=context,
+                privileged=privileged,
+                sidecar=True,
+                priority=1000 - len(sidecars),
+            )
+            sidecars.append(container_parameters(container, path, placement, problems))
+            continue
+        if sidecars:
+            problems.add(path, "ECI runs every init container before the first sidecar")
+        inits.append(init_parameters(container, path, ordinary, problems))
+    containers = [
+        container_parameters(container, f"spec.containers[{index}]", ordinary, problems)
+        for index, container in enumerate(pod.containers)
+    ]
+    count = len(sidecars) + len(inits) + len(containers)
+    problems.at_most("spec.containers", count, _MOST_CONTAINERS, "containers of all kinds")
+    problems.at_most("spec.volumes", len(pod.volumes), _MOST_VOLUMES, "volumes")
+    volumes = [
+        volume_parameters(pod, name, f"spec.volumes[{index}]", problems)
+        for index, name in enumerate(pod.volumes)
+    ]
+    return {"Container": containers + sidecars, "InitContainer": inits, "Volume": volumes}
+
+
+def _size(pod: vk.Pod, wished: Wishes, config: EciConfig, problems: Problems) -> Size | None:
+    """Return the size of the group: by annotation, or the sum of what containers ask for."""
+    if wished.specs:
+        given = wished.parameters
+        return Size(Decimal(given["Cpu"]), Decimal(given["Memory"])) if "Cpu" in given else None
+    if any(amount(container.raw, GPU) for container in pod.containers):
+        problems.add("spec.containers[].resources", f"a GPU needs a type in {PREFIX}eci-use-specs")
+    cpu, memory = (_total(pod, resource) for resource in ("cpu", "memory"))
+    spot = wished.parameters.get("SpotStrategy", "NoSpot") != "NoSpot"
+    size = choose(cpu, memory, region=config.region, spot=spot)
+    if size is None:
+        kind = " for spot" if spot else ""
+        text = f"ECI sells no size{kind} of {cpu:.2f} vCPU with {memory / _GIB:.2f} GiB"
+        problems.add("spec.containers[].resources", f"{text}, {LARGEST} with 512 is the largest")
+    return size
+
+
+def _total(pod: vk.Pod, resource: str) -> Decimal:
+    """Return what the pod needs: its containers together, or its largest init container."""
+    own = amount(pod.spec, resource)  # a request of the pod as a whole stands for all
+    if own:
+        return own
+    running = [one.raw for one in pod.containers]
+    running += [one.raw for one in pod.init_containers if _is_sidecar(one.raw)]
+    first = [one.raw for one in pod.init_containers if not _is_sidecar(one.raw)]
+    together = sum((amount(raw, resource) for raw in running if not _is_free(raw)), Decimal(0))
+    return max([together, *(amount(raw, resource) for raw in first)])
+
+
+def _is_sidecar(raw: Mapping[str, Any]) -> bool:
+    return raw.get("restartPolicy") == "Always"
+
+
+def _is_free(raw: Mapping[str, Any]) -> bool:
+    """Whether the container says that the service shall not count it."""
+    return any(_ignores(one) for one in raw.get("env") or ())
+
+
+def _ignores(variable: Mapping[str, Any]) -> bool:
+    name, value = variable.get("name"), variable.get("value")
+    return name == "__ECI_RESOURCE_IGNORE__" and str(value).upper() == "TRUE"
+
+
+def _extra_storage(pod: vk.Pod) -> int | None:
+    """Return the GiB beyond those that every group has; None for none."""
+    total = sum(_storages(pod), Decimal(0)) / _GIB
+    extra = -int((_BASE_STORAGE - total) // 1) if total > _BASE_STORAGE else 0
+    return extra or None
+
+
+def _storages(pod: vk.Pod) -> Iterator[Decimal]:
+    for container in pod.containers:
+        yield amount(container.raw, "ephemeral-storage")

@@ -1,0 +1,249 @@
+"""AlibabaCloudProvider: pods run as container groups of Elastic Container Instance.
+
+The core calls it. A create is planned (`plan`), sent once with a token of its own (`attempts`), and
+found again by its tags (`inventory`); a delete goes by the group's id. What happens to the groups
+comes from `watch`. The rules about money: no answer means that nobody knows, and nothing is done
+about a pod before somebody does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from types import TracebackType
+from typing import ClassVar, Self
+
+import attrs
+
+import vk
+from vk_providers.alibabacloud.checks import check_all
+from vk_providers.alibabacloud.config import EciConfig
+from vk_providers.alibabacloud.creation import Creation
+from vk_providers.alibabacloud.deletion import Deletion
+from vk_providers.alibabacloud.events import EventFeed
+from vk_providers.alibabacloud.exec import execute
+from vk_providers.alibabacloud.fields import FIELDS
+from vk_providers.alibabacloud.groups import Group, best
+from vk_providers.alibabacloud.identity import Identity
+from vk_providers.alibabacloud.inventory import Inventory
+from vk_providers.alibabacloud.logs import read_log
+from vk_providers.alibabacloud.lookup import Lookup
+from vk_providers.alibabacloud.prices import Prices
+from vk_providers.alibabacloud.service import Service, open_service
+from vk_providers.alibabacloud.stats import measure
+from vk_providers.alibabacloud.status import pod_status, sidecars_of
+from vk_providers.alibabacloud.usage import describe
+from vk_providers.alibabacloud.watch import Watch
+
+__all__ = ["AlibabaCloudProvider"]
+
+log = logging.getLogger(__name__)
+
+_UNNOTICED = frozenset(
+    {"metadata.annotations", "metadata.labels", "spec.activeDeadlineSeconds", "spec.tolerations"}
+)
+"""What may change without the group noticing."""
+_IMAGES = frozenset(
+    {
+        "spec.containers",
+        "spec.containers[].image",
+        "spec.initContainers",
+        "spec.initContainers[].image",
+    }
+)
+"""What is told of a change of images."""
+
+
+@attrs.define(eq=False)
+class AlibabaCloudProvider(vk.Provider):
+    """Runs each pod as one container group."""
+
+    config_class: ClassVar[type[EciConfig]] = EciConfig
+    fields: ClassVar[vk.FieldTable] = FIELDS
+    resolves: ClassVar[frozenset[str]] = frozenset({"env", "files"})
+    list_interval: ClassVar[float] = 120.0
+    list_timeout: ClassVar[float] = 120.0
+    get_timeout: ClassVar[float] = 30.0
+
+    _service: Service = attrs.field(init=False)
+    _inventory: Inventory = attrs.field(init=False)
+    _creation: Creation = attrs.field(init=False)
+    _deletion: Deletion = attrs.field(init=False)
+    _lookup: Lookup = attrs.field(init=False)
+    _watch: Watch = attrs.field(init=False)
+    _events: EventFeed = attrs.field(init=False)
+    _prices: Prices = attrs.field(init=False)
+    _stack: AsyncExitStack = attrs.field(factory=AsyncExitStack, init=False)
+
+    @classmethod
+    @asynccontextmanager
+    async def development(cls) -> AsyncIterator[Mapping[str, str]]:
+        """Start the emulator for as long as `vk dev` runs, and point at it."""
+        from vk_providers.alibabacloud.development import emulated
+
+        async with emulated() as settings:
+            yield settings
+
+    @property
+    def list_lag(self) -> float:  # type: ignore[override] # here the configuration says it
+        """Seconds for which a new group may be missing from an answer."""
+        return self._config.list_lag
+
+    @property
+    def _config(self) -> EciConfig:
+        config: EciConfig | None = self.context.config
+        return config if config is not None else EciConfig()
+
+    async def __aenter__(self) -> Self:
+        """Open the connections. Raises ConfigError for what is neither given nor found."""
+        context = self.context
+        self._service = await self._stack.enter_async_context(
+            open_service(self._config, check_lease=context.check_lease)
+        )
+        config, client = self._service.config, self._service.client
+        await self._service.credentials.get()
+        identity = Identity(
+            cluster_uid=context.cluster_uid,
+            node_name=context.node_name,
+            cluster_name=config.cluster_name,
+        )
+        self._inventory = Inventory(client=client, identity=identity)
+        self._prices = Prices(client, config.price)
+        self._lookup = Lookup(self._inventory, context.pods, config.list_lag)
+        self._creation = Creation(
+            config=config,
+            context=context,
+            inventory=self._inventory,
+            lookup=self._lookup,
+        )
+        self._watch = Watch(
+            inventory=self._inventory,
+            pods=context.pods,
+            status_of=self._status,
+            fails_fast=self._creation.fails_fast,
+            end=self._end,
+            on_failure=self._creation.failed,
+            max_pending=config.max_pending,
+        )
+        self._deletion = Deletion(self._inventory, self._lookup, self._watch)
+        self._events = EventFeed(self._inventory, context.emit, config.poll)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the connections; the groups run on."""
+        await self._stack.aclose()
+
+    async def describe_node(self) -> vk.NodeInfo:
+        """Say what the account's quota and the configuration leave."""
+        service = self._service
+        return await describe(service.client, service.config, node_name=self.context.node_name)
+
+    async def ping(self) -> None:
+        """Ask for the regions, which costs the service nothing."""
+        await self._service.client.call("DescribeRegions", {})
+
+    async def create_pod(self, pod: vk.Pod) -> vk.PodStatus:
+        """Create the pod's group, or find the one that it has."""
+        return self._status(await self._creation.create(pod))
+
+    async def update_pod(self, pod: vk.Pod, changed: Collection[str]) -> vk.PodStatus | None:
+        """Change images in place; the group keeps its address, its containers start again."""
+        noticed = set(changed) - _UNNOTICED
+        if others := noticed - _IMAGES:
+            names = ", ".join(sorted(others))
+            raise vk.UnsupportedError(f"ECI changes nothing but images of a running pod: {names}")
+        if noticed:
+            await self._creation.update(pod)
+        return None
+
+    async def delete_pod(self, key: vk.PodKey, *, grace_period: float) -> vk.PodStatus | None:
+        """Delete the pod's groups by their ids."""
+        group = await self._deletion.delete(key, grace_period)
+        self._creation.forget(key.uid)
+        return self._status(group)
+
+    async def list_pods(self) -> Sequence[vk.PodStatus]:
+        """Return the status of every pod that has a group with this node's tags."""
+        groups = await self._inventory.list_all(self._lookup.noted())
+        stands = (self._inventory.best(uid) for uid in {group.key.uid for group in groups})
+        found = [group for group in stands if group is not None]
+        for group in found:
+            if group.alive:
+                await self._prices.learn(group)
+        return [self._status(group) for group in found]
+
+    async def get_pods(self, keys: Sequence[vk.PodKey]) -> Sequence[vk.PodStatus]:
+        """Return the statuses of ``keys``; raises where an absence is not proved."""
+        found = await self._lookup.find(keys)
+        return [self._status(group) for group in found]
+
+    async def watch_pods(self) -> AsyncIterator[vk.PodChange]:
+        """Yield changes, each some seconds after it happened."""
+        while True:
+            async for change in self._watch.round():
+                yield change
+            await self._events.forward()
+            for group in self._inventory:
+                stands = self._inventory.best(group.key.uid) is group and group.alive
+                if stands and group.raw and await self._prices.learn(group):
+                    yield self._status(group)
+            await asyncio.sleep(self._watch.interval(self._config.poll))
+
+    async def logs(
+        self, container: vk.ContainerKey, options: vk.LogOptions
+    ) -> AsyncIterator[bytes]:
+        """Return the log: the last 2000 lines and 1 MiB of it at most."""
+        group = await self._group(container.pod)
+        client = self._service.client
+        return await read_log(
+            client, self.context, group=group.id, container=container, options=options
+        )
+
+    async def exec(
+        self, container: vk.ContainerKey, command: Sequence[str], io: vk.ExecIO
+    ) -> int | None:
+        """Run a command; its exit code is known where the service or a shell tells it."""
+        group, service = await self._group(container.pod), self._service
+        wrap = service.config.exec_exit_code == "wrap" and not io.tty
+        return await execute(
+            service.client,
+            group=group.id,
+            container=container.name,
+            command=command,
+            io=io,
+            wrap=wrap,
+        )
+
+    async def stats(self) -> vk.NodeStats:
+        """Say what the groups that run use."""
+        running = [group for group in self._inventory if group.status == "Running"]
+        return await measure(self._service.client, running)
+
+    async def checks(self) -> AsyncIterator[vk.Check]:
+        """Say what works of this configuration, changing nothing."""
+        async for check in check_all(self._config):
+            yield check
+
+    def _status(self, group: Group) -> vk.PodStatus:
+        return pod_status(
+            group,
+            sidecars=sidecars_of(self.context.pods.get(group.key.uid)),
+            images=self._watch.images.get(group.id),
+            price=self._prices.of(group),
+        )
+
+    async def _group(self, key: vk.PodKey) -> Group:
+        group = self._inventory.best(key.uid) or best(await self._inventory.find(key.uid))
+        if group is None:
+            raise vk.NotFoundError(f"pod {key} has no container group")
+        return group
+
+    async def _end(self, group: Group) -> None:
+        await self._deletion.end(group)

@@ -1,0 +1,95 @@
+"""The sizes that ECI sells, and which one a pod gets. Pure; the table is the vendor's (eci docs,
+"specify the number of vCPUs and memory size").
+
+The service rounds up by itself; here the size is known before, for what is written on the pod and
+for refusing what is larger than anything sold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+
+import attrs
+
+__all__ = ["LARGEST", "Size", "choose", "size_of"]
+
+LARGEST = Decimal(64)
+
+_COMMON: Mapping[str, str] = {
+    "0.25": "0.5 1",
+    "0.5": "1 2",
+    "1": "2 4 8",
+    "2": "1 2 4 8 16",
+    "4": "2 4 8 16 32",
+    "8": "4 8 16 32 64",
+    "12": "12 24 48 96",
+    "16": "16 32 64 128",
+    "24": "24 48 96 192",
+    "32": "32 64 128 256",
+    "52": "96 192 384",
+    "64": "128 256 512",
+}
+_MORE: Mapping[str, tuple[int, ...]] = {
+    "2": (6, 10, 12, 14),
+    "4": (6, 10, 12, 14, *range(18, 31, 2)),
+    "6": tuple(range(6, 49, 2)),
+    "8": tuple(range(10, 63, 2)),
+}
+_MORE_REGIONS = frozenset(
+    {
+        "cn-hangzhou", "cn-shanghai", "cn-qingdao", "cn-beijing", "cn-zhangjiakou",
+        "cn-huhehaote", "cn-wulanchabu", "cn-shenzhen", "cn-heyuan", "cn-guangzhou",
+        "cn-chengdu", "ap-southeast-1",
+    }
+)  # fmt: skip
+_GIB = Decimal(1 << 30)
+
+
+@attrs.frozen(order=True)
+class Size:
+    """vCPU and GiB of memory."""
+
+    cpu: Decimal
+    memory: Decimal
+
+    def __str__(self) -> str:
+        return f"{_plain(self.cpu)}-{_plain(self.memory)}Gi"
+
+
+_DEFAULT = Size(Decimal(2), Decimal(4))
+
+
+def choose(cpu: Decimal, memory: Decimal, *, region: str, spot: bool = False) -> Size | None:
+    """Return the size for ``cpu`` vCPU and ``memory`` bytes; None where none is large enough.
+
+    The fewest vCPU that have a memory large enough, and the least such memory. Nothing asked for
+    (both 0): 2 vCPU with 4 GiB, the service's own default.
+    """
+    if not cpu and not memory:
+        return _DEFAULT
+    wanted = memory / _GIB
+    sizes = (one for one in _sizes(region, spot=spot) if one.cpu >= cpu and one.memory >= wanted)
+    return min(sizes, default=None)
+
+
+def size_of(cpu: object, memory: object) -> Size | None:
+    """Return the size that an answer tells in numbers; None where it tells none."""
+    if not isinstance(cpu, int | float) or not isinstance(memory, int | float):
+        return None
+    return Size(Decimal(str(cpu)), Decimal(str(memory)))
+
+
+def _sizes(region: str, *, spot: bool) -> Iterator[Size]:
+    for cpu, memories in _COMMON.items():
+        if not spot or Decimal(cpu) >= 2:
+            for memory in memories.split():
+                yield Size(Decimal(cpu), Decimal(memory))
+    if region in _MORE_REGIONS and not spot:
+        for cpu, several in _MORE.items():
+            for each in several:
+                yield Size(Decimal(cpu), Decimal(each))
+
+
+def _plain(value: Decimal) -> str:
+    return f"{value.normalize():f}"

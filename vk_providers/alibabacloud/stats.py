@@ -1,0 +1,72 @@
+"""What pods use, from DescribeMultiContainerGroupMetric: for `kubectl top` and the stats routes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+import vk
+from vk.models.time import parse_time
+from vk_providers.alibabacloud.client import Client
+from vk_providers.alibabacloud.groups import Group
+
+__all__ = ["measure"]
+
+_PAGE = 20
+_NANO = 1e-9
+
+
+async def measure(client: Client, groups: Sequence[Group]) -> vk.NodeStats:
+    """Return the newest measurement of each of ``groups`` that has one."""
+    by_id = {group.id: group for group in groups}
+    ids = sorted(by_id)
+    chunks = [ids[start : start + _PAGE] for start in range(0, len(ids), _PAGE)]
+    answers = await asyncio.gather(*(_ask(client, chunk) for chunk in chunks))
+    rows = [row for answer in answers for row in answer.get("monitordatas") or ()]
+    return vk.NodeStats(pods=[one for row in rows for one in _pods(row, by_id)])
+
+
+async def _ask(client: Client, ids: Sequence[str]) -> Mapping[str, Any]:
+    question = {"ContainerGroupIds": orjson.dumps(ids).decode(), "MetricType": "summary"}
+    return await client.call("DescribeMultiContainerGroupMetric", question)
+
+
+def _pods(row: Mapping[str, Any], groups: Mapping[str, Group]) -> Iterable[vk.PodStats]:
+    group = groups.get(str(row.get("containergroupid")))
+    records = row.get("records") or ()
+    record = max(records, key=lambda one: str(one.get("timestamp")), default=None)
+    if group is None or record is None or parse_time(record.get("timestamp")) is None:
+        return
+    time = record["timestamp"]
+    interfaces = (record.get("network") or {}).get("interfaces") or ()
+    yield vk.PodStats(
+        group.key,
+        containers={
+            str(one.get("name")): _usage(one, time, group) for one in record.get("containers") or ()
+        },
+        total=_usage(record, time, group),
+        received_bytes=sum(int(one.get("rxbytes") or 0) for one in interfaces),
+        sent_bytes=sum(int(one.get("txbytes") or 0) for one in interfaces),
+    )
+
+
+def _usage(raw: Mapping[str, Any], time: str, group: Group) -> vk.Usage:
+    cpu, memory = raw.get("cpu") or {}, raw.get("memory") or {}
+    total, rate = cpu.get("usagecorenanoseconds"), cpu.get("usagenanocores")
+    moment = parse_time(time)
+    assert moment is not None  # its caller has looked
+    return vk.Usage(
+        time=moment,
+        cpu_seconds=None if total is None else float(total) * _NANO,
+        cpu_cores=None if rate is None else float(rate) * _NANO,
+        memory_bytes=_whole(memory.get("usagebytes")),
+        working_set_bytes=_whole(memory.get("workingset")),
+        started_at=group.created,
+    )
+
+
+def _whole(value: object) -> int | None:
+    return int(value) if isinstance(value, int | float) else None

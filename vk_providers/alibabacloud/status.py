@@ -1,0 +1,163 @@
+"""From a group to the status of its pod. Pure.
+
+The surprising part: Restarting and Updating keep a pod Running, where the vendor's own nodes let it
+fall back to Pending, which no pod may. The image ids come from another answer than the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import vk
+from vk.models.time import parse_time
+from vk_providers.alibabacloud.annotations import PREFIX
+from vk_providers.alibabacloud.groups import FINAL, UNPLACED, Group
+from vk_providers.alibabacloud.sizes import size_of
+
+__all__ = ["ImageIds", "failed_status", "pod_status", "sidecars_of", "why_unplaced"]
+
+ImageIds = Mapping[str, tuple[str, str]]
+"""By container name: image id and container id."""
+_KILLED = 137
+_PHASES = {
+    "Succeeded": "Succeeded",
+    "Failed": "Failed",
+    "Expired": "Failed",
+    "Restarting": "Running",
+    "Updating": "Running",
+}
+_NO_STOCK = ("NoStock", "StockExhaust", "StockClose", "FailedScheduling", "CreateBackoff")
+
+
+def sidecars_of(pod: vk.Pod | None) -> frozenset[str]:
+    """Return the names of the pod's native sidecars, which are containers of the group."""
+    if pod is None:
+        return frozenset()
+    return frozenset(
+        one["name"]
+        for one in pod.spec.get("initContainers") or ()
+        if one.get("restartPolicy") == "Always"
+    )
+
+
+def pod_status(
+    group: Group,
+    *,
+    sidecars: frozenset[str] = frozenset(),
+    images: ImageIds | None = None,
+    price: str = "",
+) -> vk.PodStatus:
+    """Return what ``group`` says of its pod."""
+    raw, ended = group.raw, group.status in FINAL
+    containers = [_container(one, ended, images or {}) for one in raw.get("containers") or ()]
+    inits = [_container(one, ended, {}) for one in raw.get("initcontainers") or ()]
+    inits += [one for one in containers if one.name in sidecars]
+    reason = _reason(group)
+    return vk.PodStatus(
+        group.key,
+        containers=[one for one in containers if one.name not in sidecars],
+        init_containers=inits,
+        pod_ips=_addresses(raw),
+        host_ips=_addresses(raw)[:1],
+        phase=_PHASES.get(group.status),
+        reason=reason,
+        message=_message(group) if reason else "",
+        annotations=_annotations(group, price),
+        created_at=group.created,
+        backend_id=group.id,
+    )
+
+
+def failed_status(group: Group, *, reason: str, message: str) -> vk.PodStatus:
+    """Return the status of a pod whose group ends, or never came about, for ``reason``."""
+    ended = vk.Terminated(_KILLED, reason=reason, message=message)
+    names = group.containers
+    return vk.PodStatus(
+        group.key,
+        containers=[vk.ContainerStatus(name=name, state=ended, ready=False) for name in names],
+        phase="Failed",
+        reason=reason,
+        message=message,
+        created_at=group.created,
+        backend_id=group.id,
+    )
+
+
+def why_unplaced(group: Group) -> tuple[str, str]:
+    """Return reason and message of a group that found no place."""
+    for event in reversed(group.raw.get("events") or ()):
+        if event.get("reason") in _NO_STOCK:
+            return str(event["reason"]), str(event.get("message") or "")
+    return "ScheduleFailed", "the container group found no place"
+
+
+def _container(raw: Mapping[str, Any], group_ended: bool, images: ImageIds) -> vk.ContainerStatus:
+    name = str(raw.get("name"))
+    image_id, container_id = images.get(name, ("", ""))
+    state = _state(raw.get("currentstate") or {})
+    if group_ended and not isinstance(state, vk.Terminated):
+        started = state.started_at if isinstance(state, vk.Running) else None
+        text = "the container group has ended"
+        state = vk.Terminated(_KILLED, "ContainerStatusUnknown", text, started_at=started)
+    last = _state(raw.get("previousstate") or {})
+    count = raw.get("restartcount")
+    ready = raw.get("ready")
+    return vk.ContainerStatus(
+        name=name,
+        state=state,
+        ready=bool(ready) if ready is not None and isinstance(state, vk.Running) else None,
+        restart_count=count if isinstance(count, int) else None,
+        last_state=last if isinstance(last, vk.Terminated) else None,
+        image=raw.get("image") or None,
+        image_id=image_id,
+        container_id=container_id,
+    )
+
+
+def _state(raw: Mapping[str, Any]) -> vk.ContainerState:
+    """Return a state by what it says it is; members of other states may stand there, empty."""
+    match str(raw.get("state") or "").lower():
+        case "running":
+            return vk.Running(parse_time(raw.get("starttime")))
+        case "terminated":
+            code = raw.get("exitcode")
+            code = code if isinstance(code, int) else _KILLED
+            default = "Completed" if code == 0 else "Error"
+            return vk.Terminated(
+                code,
+                reason=raw.get("reason") or default,
+                message=raw.get("message") or "",
+                started_at=parse_time(raw.get("starttime")),
+                finished_at=parse_time(raw.get("finishtime")),
+            )
+    return vk.Waiting(raw.get("reason") or "ContainerCreating", raw.get("message") or "")
+
+
+def _reason(group: Group) -> str:
+    return {"Expired": "SpotReclaimed", UNPLACED: "ScheduleFailed"}.get(group.status, "")
+
+
+def _message(group: Group) -> str:
+    if group.status == UNPLACED:
+        return why_unplaced(group)[1]
+    return "the spot capacity was taken back"
+
+
+def _addresses(raw: Mapping[str, Any]) -> tuple[str, ...]:
+    found = (raw.get("intranetip"), raw.get("ipv6address"))
+    return tuple(address for address in found if address)
+
+
+def _annotations(group: Group, price: str) -> dict[str, str]:
+    raw = group.raw
+    size = size_of(raw.get("cpu"), raw.get("memory"))
+    kind = raw.get("instancetype") or (str(size) if size else "")
+    found = {
+        "eci-instance-id": group.id,
+        "eci-instance-spec": kind,
+        "eci-instance-price": price,
+        "allocated-eipAddress": raw.get("internetip") or "",
+        "allocated-ipv6Address": raw.get("ipv6address") or "",
+    }
+    return {PREFIX + name: str(text) for name, text in found.items() if text}

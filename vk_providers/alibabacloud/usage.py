@@ -1,0 +1,50 @@
+"""The node as the account and the configuration make it: capacity, labels, identity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import vk
+from vk.notation.quantity import parse_quantity
+from vk_providers.alibabacloud.client import Client
+from vk_providers.alibabacloud.config import EciConfig
+
+__all__ = ["describe"]
+
+_MEMORY_A_CPU = 8
+"""GiB of memory that are offered for each vCPU where nothing else is said: the account's quota is
+one of vCPU, and no size has more memory a vCPU than this."""
+_PODS = "1000"
+
+
+async def describe(client: Client, config: EciConfig, *, node_name: str) -> vk.NodeInfo:
+    """Return the node. What is configured holds, but never more than the account may have."""
+    answer = await client.call("ListUsage", {})
+    most = _quota(answer.get("attributes") or {})
+    cpu = config.cpu or (str(most) if most else "1000")
+    if most and parse_quantity(cpu) > most:
+        cpu = str(most)
+    memory = config.memory or f"{int(parse_quantity(cpu) * _MEMORY_A_CPU)}Gi"
+    return vk.NodeInfo(
+        capacity={"cpu": cpu, "memory": memory, "pods": config.pods or _PODS},
+        os="linux",
+        architecture=config.architecture,
+        labels=_labels(config),
+        provider_id=config.provider_id or f"alibabacloud-eci://{config.region}/{node_name}",
+    )
+
+
+def _quota(attributes: Mapping[str, Any]) -> int:
+    value = attributes.get("maxcpu")
+    try:
+        return int(float(value)) if value is not None else 0
+    except (TypeError, ValueError):
+        return 0
+
+
+def _labels(config: EciConfig) -> dict[str, str]:
+    labels = {"topology.kubernetes.io/region": config.region}
+    if config.zone:
+        labels["topology.kubernetes.io/zone"] = config.zone
+    return labels

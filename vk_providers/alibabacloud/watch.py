@@ -1,0 +1,210 @@
+"""What happens to the groups, as a stream of changes: `round` is one look at the service.
+
+DescribeContainerGroupStatus says, for many groups in one call, which of them changed lately;
+DescribeContainerGroups then says how. Groups that are being deleted are asked for until they are
+gone. On the way it ends what must not go on: groups that found no place, twins, and groups that
+wait, and are billed, for too long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import attrs
+import orjson
+
+import vk
+from vk_providers.alibabacloud.errors import OutcomeUnknownError
+from vk_providers.alibabacloud.groups import UNPLACED, Group
+from vk_providers.alibabacloud.inventory import Inventory
+from vk_providers.alibabacloud.status import failed_status, why_unplaced
+
+__all__ = ["Watch"]
+
+log = logging.getLogger(__name__)
+
+_PAGE = 200
+_LEAST_WINDOW = 30.0
+_SETTLED = 60.0
+"""Seconds after the last change for which the short interval goes on."""
+_SLOWER = 3.0
+_UNSTABLE = frozenset({"Scheduling", "Pending", "Restarting", "Updating", "Terminating"})
+_FIRST_PAUSE = 30.0
+_LONGEST_PAUSE = 600.0
+
+
+@attrs.define(eq=False, kw_only=True)
+class Watch:
+    """Looks, and remembers what it said. ``status_of`` makes a group the status of its pod."""
+
+    inventory: Inventory
+    pods: Mapping[str, vk.Pod]
+    status_of: Callable[[Group], vk.PodStatus]
+    fails_fast: Callable[[vk.Pod], bool]
+    end: Callable[[Group], Any]
+    """Deletes a group; a coroutine function."""
+    on_failure: Callable[[vk.Pod, str], None]
+    max_pending: float
+    images: dict[str, dict[str, tuple[str, str]]] = attrs.field(factory=dict, init=False)
+    _rows: dict[str, bytes] = attrs.field(factory=dict, init=False)
+    _overdue: set[str] = attrs.field(factory=set, init=False)
+    _looked_at: float | None = attrs.field(default=None, init=False)
+    _changed_at: float = attrs.field(default=float("-inf"), init=False)
+
+    def interval(self, poll: float) -> float:
+        """Return the seconds until the next round."""
+        lively = self.inventory.deleting or any(
+            group.status in _UNSTABLE for group in self.inventory
+        )
+        recent = _clock() - self._changed_at < _SETTLED
+        return poll if lively or recent else poll * _SLOWER
+
+    async def round(self) -> AsyncIterator[vk.PodChange]:
+        """Look once, and yield what changed."""
+        await self.inventory.list_wanted()
+        began = _clock()
+        changed = await self._changed_ids(began)
+        ids = changed | set(self.inventory.deleting)
+        if ids:
+            look = await self.inventory.look(ids)
+            for group in look.found.values():
+                self._changed_at = began
+                if group.status != UNPLACED and group.id not in self._overdue:
+                    yield self._told_status(group)
+            for id in look.gone:
+                gone = self._gone(id)
+                if gone is not None:
+                    yield gone
+        self._looked_at = began
+        for change in self._unplaced():
+            yield change
+        async for change in self._too_long():
+            yield change
+        await self._tidy()
+
+    def drop(self, id: str) -> None:
+        """Forget a group that is gone."""
+        self.inventory.forget(id)
+        self.images.pop(id, None)
+        self._rows.pop(id, None)
+        self._overdue.discard(id)
+
+    def _told_status(self, group: Group) -> vk.PodStatus:
+        if group.status == "Failed":
+            pod = self.pods.get(group.key.uid)
+            if pod is not None and group.id not in self.inventory.deleting:
+                self.on_failure(pod, group.id)
+        stands = self.inventory.best(group.key.uid) or group
+        return self.status_of(stands)
+
+    def _gone(self, id: str) -> vk.Gone | None:
+        group = self.inventory.get(id)
+        asked = id in self.inventory.deleting
+        self.drop(id)
+        if group is None or self.inventory.best(group.key.uid) is not None:
+            return None
+        return vk.Gone(group.key, "deleted" if asked else "the group does not exist any more")
+
+    async def _changed_ids(self, began: float) -> set[str]:
+        changed: set[str] = set()
+        question: dict[str, Any] = {
+            "Tag": [
+                {"Key": name, "Value": value}
+                for name, value in self.inventory.identity.owner_tags().items()
+            ],
+            "Limit": _PAGE,
+        }
+        if self._looked_at is not None:
+            # Three rounds and more, so that a change between two answers is in one of them.
+            question["SinceSecond"] = int(began - self._looked_at + _LEAST_WINDOW)
+        while True:
+            answer = await self.inventory.client.call("DescribeContainerGroupStatus", question)
+            for row in answer.get("data") or ():
+                if (id := row.get("containergroupid")) and self._is_news(str(id), row):
+                    changed.add(str(id))
+            token = answer.get("nexttoken")
+            if not token or token == question.get("NextToken"):
+                return changed
+            question = {**question, "NextToken": token}
+
+    def _is_news(self, id: str, row: Mapping[str, Any]) -> bool:
+        mark = hashlib.sha256(orjson.dumps(row, option=orjson.OPT_SORT_KEYS)).digest()
+        if self._rows.get(id) == mark:
+            return False
+        self._rows[id] = mark
+        statuses = (row.get("podstatus") or {}).get("containerstatuses") or ()
+        self.images[id] = {
+            str(one.get("name")): (
+                str(one.get("imageid") or ""),
+                str(one.get("containerid") or ""),
+            )
+            for one in statuses
+        }
+        return True
+
+    def _unplaced(self) -> Iterator[vk.PodChange]:
+        """Tell, once each, of the groups that found no place."""
+        for group in self.inventory:
+            pod = self.pods.get(group.key.uid)
+            stands = self.inventory.best(group.key.uid)
+            if group.status != UNPLACED or stands is not group or pod is None:
+                continue
+            if pod.metadata.get("deletionTimestamp"):
+                continue
+            self.inventory.given_up.add(group.id)
+            reason, message = why_unplaced(group)
+            if self.fails_fast(pod):
+                self.on_failure(pod, group.id)
+                text = f"{reason}: {message}"
+                name = "ContainerInstanceScheduleFailed"
+                yield failed_status(group, reason=name, message=text)
+            else:
+                seconds = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(group.attempt, 8))
+                yield vk.Unplaced(group.key, reason=reason, message=message, retry_after=seconds)
+
+    async def _too_long(self) -> AsyncIterator[vk.PodChange]:
+        """End what is Pending, and billed, for longer than is wanted."""
+        now = datetime.now(UTC)
+        for group in self.inventory:
+            old = group.created and (now - group.created).total_seconds() > self.max_pending
+            if group.status != "Pending" or not old or group.id in self.inventory.deleting:
+                continue
+            text = f"the container group was Pending for more than {self.max_pending:g} s"
+            if not await self._end(group, text):
+                continue
+            self._overdue.add(group.id)
+            yield failed_status(group, reason="MaxPendingExceeded", message=text)
+
+    async def _tidy(self) -> None:
+        """End every group that does not stand for its pod."""
+        for group in self.inventory:
+            stands = self.inventory.best(group.key.uid)
+            if stands is group or group.id in self.inventory.deleting:
+                continue
+            if stands is None and group.key.uid in self.pods:
+                continue  # it found no place, and the next attempt comes first
+            if group.alive:  # two that live: look again before one of them ends
+                await self.inventory.look([one.id for one in self.inventory.of(group.key.uid)])
+                stands = self.inventory.best(group.key.uid)
+            if stands is None or stands.id != group.id:
+                await self._end(group, "another group stands for the pod, or there is no pod")
+
+    async def _end(self, group: Group, why: str) -> bool:
+        """End a group that nobody asked to end; False: not now, the next round tries again."""
+        place = {"pod": str(group.key), "uid": group.key.uid, "group": group.id}
+        try:
+            await self.end(group)
+        except (vk.ProviderError, OutcomeUnknownError) as error:
+            log.warning("surplus group stays", extra={**place, "error": str(error)})
+            return False
+        log.warning("surplus group ended", extra={**place, "error": why})
+        return True
+
+
+def _clock() -> float:
+    return asyncio.get_running_loop().time()
