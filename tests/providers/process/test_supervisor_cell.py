@@ -22,6 +22,7 @@ from supervised import (
     supervised,
 )
 
+import vk
 from vk_providers.process.isolation import Bubblewrap
 from vk_providers.process.plan import ContainerPlan
 from vk_providers.process.supervisor.linux import descendants, process_table
@@ -109,6 +110,19 @@ async def test_a_pod_whose_cell_is_being_built_can_be_ended(tmp_path: Path, poli
         await pod.gone()
     assert state(report).exit_code == 137
     assert "before it started" in state(report).message
+
+
+@needs_bubblewrap
+async def test_a_restart_whose_cell_is_being_built_can_be_ended_and_shows_the_last_end(
+    tmp_path: Path,
+) -> None:
+    once = f'test -e {tmp_path}/built && exec sleep 1000; : > {tmp_path}/built; exec "$@"'
+    failing = sh("exit 3", cell=("sh", "-c", once, "sh", *CELL))
+    async with supervised(tmp_path / "pod", [failing], restart_policy="Always") as pod:
+        await pod.until(lambda report: isinstance(state(report), vk.Terminated))
+        await pod.link.stop(1000)
+        report = await pod.end()
+    assert (state(report).exit_code, state(report).reason) == (3, "Error")
 
 
 @needs_bubblewrap

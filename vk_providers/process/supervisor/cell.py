@@ -21,7 +21,7 @@ from .spawn import Command, StartError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .children import Children
+    from .children import Child, Children
     from .loop import Future, Loop
     from .plan import ContainerPlan
 
@@ -40,31 +40,39 @@ class Cell:
     """The namespaces of one run of a container."""
 
     def __init__(self, first: int, pipe: int) -> None:
-        """``first`` is the process that holds them, for as long as ``pipe`` is open."""
-        self._pipe = pipe
-        own = os.readlink("/proc/self/ns/user") == os.readlink(f"/proc/{first}/ns/user")
-        names = _NAMESPACES if own else ("user", *_NAMESPACES)
+        """``first`` is the process that holds them, for as long as ``pipe`` is open.
+
+        Raises OSError where it has ended, and then ``pipe`` is closed.
+        """
         # Open files, since the process and its id may be gone when they are needed.
-        self._spaces = [_open(f"/proc/{first}/ns/{name}", os.O_RDONLY) for name in names]
-        self._root = _open(f"/proc/{first}/root", os.O_PATH)
+        self._files = [pipe]
+        try:
+            self._files.append(os.open(f"/proc/{first}/root", os.O_PATH | os.O_CLOEXEC))
+            for name in _foreign(first):
+                path = f"/proc/{first}/ns/{name}"
+                self._files.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+        except OSError:
+            self.close()
+            raise
 
     def enter(self) -> None:
         """Bring this process inside, of the process namespace only what it forks; raises OSError.
 
         It must be the user of the container already, and have one thread.
         """
-        if not self._spaces:
+        if not self._files:
             raise OSError(errno.ESRCH, "the container has ended")
-        for space in self._spaces:
-            linux.set_namespace(space)
-        os.fchdir(self._root)
+        _, root, *namespaces = self._files
+        for namespace in namespaces:
+            linux.set_namespace(namespace)
+        os.fchdir(root)
         os.chroot(".")
 
     def close(self) -> None:
         """End everything inside."""
-        for fd in (self._pipe, self._root, *self._spaces):
+        for fd in self._files:
             os.close(fd)
-        self._spaces = []
+        self._files = []
 
 
 async def open_cell(
@@ -79,30 +87,35 @@ async def open_cell(
     held, pipe = os.pipe()
     said, says = os.pipe()
     os.set_blocking(said, False)
+    child, first = None, 0
     try:
-        child = children.start(plan["name"], _builder(plan), (held, says, says))
-    except StartError:
-        os.close(pipe)
-        os.close(said)
-        raise
+        try:
+            child = children.start(plan["name"], _builder(plan), (held, says, says))
+        finally:
+            os.close(held)
+            os.close(says)
+        first = await _built(loop, child, said, called_off)
     finally:
-        os.close(held)
-        os.close(says)
-    over, patience = any_of(child.exited, called_off), loop.time() + _PATIENCE
+        os.close(said)
+        if not first:
+            os.close(pipe)
+            if child is not None:
+                children.kill_command(child)
     try:
-        while True:
-            why = _read(said)
-            if over.done or why or loop.time() > patience:
-                raise StartError(why or "bubblewrap did not build the container's namespaces", 126)
-            if first := _first_process(child.pid):
-                return Cell(first, pipe)
-            await loop.within(over, _LOOK_AGAIN)
-    except BaseException:
-        os.close(pipe)
+        return Cell(first, pipe)
+    except OSError as error:
         children.kill_command(child)
-        raise
-    finally:
-        os.close(said)
+        raise StartError(f"{plan['cell'][0]} ended: {error.strerror}", 126) from error
+
+
+async def _built(loop: Loop, builder: Child, said: int, called_off: Future) -> int:
+    """Return the process that holds the cell once it is built; raises StartError."""
+    over, patience = any_of(builder.exited, called_off), loop.time() + _PATIENCE
+    while not (why := _read(said)) and not over.done and loop.time() < patience:
+        if first := _first_process(builder.pid):
+            return first
+        await loop.within(over, _LOOK_AGAIN)
+    raise StartError(why or "bubblewrap did not build the container's namespaces", 126)
 
 
 def _builder(plan: ContainerPlan) -> Command:
@@ -135,8 +148,10 @@ def _is_built(pid: int) -> bool:
         return False
 
 
-def _open(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_CLOEXEC)
+def _foreign(first: int) -> tuple[str, ...]:
+    """Return the names of the namespaces to enter: that of users first, where it is another one."""
+    same = os.readlink("/proc/self/ns/user") == os.readlink(f"/proc/{first}/ns/user")
+    return _NAMESPACES if same else ("user", *_NAMESPACES)
 
 
 def _read(said: int) -> str:
