@@ -168,14 +168,14 @@ async def test_a_container_runs_as_the_user_that_the_pod_names(state: Path, isol
     async with node(state, isolation=isolation) as here:
         place = "/cache" if isolation == "bubblewrap" else '"$VK_VOLUMES/cache"'
         wanted = pod(
-            sh(f"id -u; id -g; echo mine > {place}/f; sleep 1000", **_mounted("/cache")),
+            sh(f"echo mine > {place}/f; echo $(id -u) $(id -g); sleep 1000", **_mounted("/cache")),
             securityContext={"runAsUser": 12345, "runAsGroup": 23456, "fsGroup": 34567},
             **_CACHE,
         )
         await here.create(wanted)
         await here.first_line(wanted)
         assert await here.output(wanted, f"id -u; id -g; cat {place}/f") == "12345\n23456\nmine\n"
-        assert await here.log(wanted) == "12345\n23456\n"
+        assert await here.log(wanted) == "12345 23456\n"
         file = (here.folder(wanted, "files") / "volumes/cache/f").stat()
         assert (file.st_uid, file.st_gid) == (12345, 34567)
         folder = (here.folder(wanted, "files") / "volumes/cache").stat()
