@@ -39,6 +39,7 @@ async def test_an_isolated_container_has_its_own_processes_name_and_folders(stat
         )
         assert "Read-only" in await here.output(wanted, "touch /usr/x /x /etc/x")
         assert await here.output(wanted, "echo a > /tmp/a; cat /tmp/a") == "a\n"
+        assert await here.output(wanted, "grep NoNewPrivs /proc/$$/status") == "NoNewPrivs:\t1\n"
         assert await here.output(wanted, "echo a > /dev/null; head -c 3 /dev/zero | wc -c") == "3\n"
         assert str(state) not in await here.output(wanted, "cat /proc/mounts; ls /tmp")
 

@@ -23,6 +23,7 @@ __all__ = [
     "die_with_parent",
     "hide",
     "is_locked",
+    "keep_rights",
     "lock",
     "process_table",
     "set_namespace",
@@ -31,6 +32,7 @@ __all__ = [
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_NO_NEW_PRIVS = 38
 _LOCK = "hhqqi0q"  # struct flock
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -55,6 +57,11 @@ def become_subreaper() -> None:
 def hide() -> None:
     """Keep other processes of this user from reading this one, until it executes a command."""
     _prctl(_PR_SET_DUMPABLE, 0)
+
+
+def keep_rights() -> None:
+    """Let no command that this process executes gain rights by its file's mode."""
+    _prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 
 def set_namespace(fd: int) -> None:

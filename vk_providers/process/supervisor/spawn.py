@@ -147,6 +147,7 @@ def _become(
 def _enter(command: Command, cell: Cell, report: int) -> None:
     """Go on as a fork inside the cell, as the container's user; what is outside ends."""
     linux.hide()  # what the supervisor knows is nobody's business in there
+    linux.keep_rights()  # as bubblewrap has it for what it executes
     _change_user(command)
     cell.enter()
     inside = os.fork()
