@@ -108,7 +108,8 @@ def test_an_unknown_provider_lists_the_known_and_the_broken_ones(tmp_path: Path)
     code, lines, _ = run(tmp_path, "--provider=nope")
     assert code == 2
     (line,) = lines
-    assert line.startswith("vk: error: --provider: unknown provider 'nope', known: fake, mock")
+    known = "alibabacloud, fake, mock, process"
+    assert line.startswith(f"vk: error: --provider: unknown provider 'nope', known: {known}")
     assert "distribution 'vkt-bad': ImportError: no module of the cloud" in line
 
 

@@ -136,10 +136,8 @@ def test_a_change_reaches_a_running_process_within_ten_seconds_of_a_watch(
     control_plane: ControlPlane, process_node: NodeProcess, kubectl: Kubectl, state: Path,
     namespace: str,
 ) -> None:  # fmt: skip
-    kubectl(
-        "create", "rolebinding", "watched", "--clusterrole=vk-watched-references",
-        "--serviceaccount=kube-system:vk",
-    )  # fmt: skip
+    kubectl("create", "role", "watched", "--verb=list,watch", "--resource=configmaps,secrets")
+    kubectl("create", "rolebinding", "watched", "--role=watched", "--serviceaccount=kube-system:vk")
     kubectl("apply", "-f", "-", input=chart.objects(state / f"data-{namespace}"))
     kubectl("apply", "-f", "-", input=chart.pod("web", process_node.name))
     wait_ready(kubectl, "web")

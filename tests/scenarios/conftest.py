@@ -24,6 +24,7 @@ from vk.devcluster.scheduler import Scheduler
 from vk.testing.control_plane import ControlPlane
 
 ROLES = Path(__file__).parents[2] / "examples" / "deploy" / "base" / "rbac.yaml"
+TAINT = "virtual-kubelet.io/provider"
 _numbers = itertools.count(1)
 
 
@@ -61,8 +62,9 @@ async def world(
         await node.start()
         stack.push_async_callback(node.stop)
         world = World(kubectl, node)
-        taint = "jsonpath={.spec.taints[*].key}=virtual-kubelet.io/provider"
-        await world.wait(f"node/{NODE}", taint)
+        async with asyncio.timeout(25):  # a scheduler binds nothing before the other taints go
+            while await world.path("{.spec.taints[*].key}", "node", NODE) != TAINT:
+                pass
         yield world
         await node.stop()
         await kubectl("delete", "node", NODE)

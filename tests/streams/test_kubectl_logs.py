@@ -110,7 +110,7 @@ async def test_top_shows_what_nodes_and_pods_use(topped: World) -> None:
     assert 20 <= int(memory.removesuffix("Mi")) < 200
     everywhere = await world.kubectl("top", "pods", "-A")
     assert {"default", "busy", "web"} <= set(everywhere.split())
-    _, node = (await world.kubectl("top", "nodes")).splitlines()
+    _, node = (await world.kubectl("top", "node", NODE)).splitlines()
     name, cpu, share, memory, _ = node.split()
     assert name == NODE
     assert int(cpu.removesuffix("m")) > 0
