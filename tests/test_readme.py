@@ -57,7 +57,9 @@ def test_the_first_block_is_the_whole_set_up() -> None:
     blocks = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
     first, second = blocks[0].splitlines()
     assert first.endswith("pip install -e '.[dev]' && vk dev --apply examples/nginx.yaml")
-    assert second.endswith("pip install -e '.[test]' && python3 -m pytest -q")
+    assert second.endswith(
+        "pip install -e '.[test]' && python3 -m pytest -q -n auto --dist loadfile"
+    )
     ci = (Path(__file__).parent.parent / ".ci" / "run").read_text()
     assert "pip install --quiet --disable-pip-version-check -e '.[test,docs]'" in ci
-    assert "python -m pytest -q" in ci
+    assert "python -m pytest -q -n auto --dist loadfile" in ci

@@ -163,7 +163,7 @@ class LiveFiles:
 
     async def _work(self, records: Iterator[Record], since: float | None) -> None:
         for record in records:
-            if _is_live(record):
+            if record.files != {} and _is_live(record):  # a pod never gets another volume
                 try:
                     await self._look(record, since)
                 except Exception:  # one bad pod hurts only itself
@@ -174,6 +174,9 @@ class LiveFiles:
         assert record.pod is not None
         raw, fresh, problem = record.pod, {}, ""
         sources = self.resolver.sources(raw)
+        if not sources:
+            record.files = {}
+            return
         self._use(record.key, set(_references(record.key.namespace, sources)))
         for volume, several in sources.items():
             try:

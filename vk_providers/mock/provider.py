@@ -114,7 +114,8 @@ class MockProvider(vk.Provider):
                 self._addresses.release(ip)
                 raise
         self._workloads[pod.key.uid] = workload
-        self._files[pod.key.uid] = PodFiles.of(pod)
+        if pod.files:
+            self._files[pod.key.uid] = PodFiles.of(pod)
         self._set_timer(workload, now)
         return workload.status(now)
 
