@@ -39,6 +39,9 @@ class Metrics:
     _registry: CollectorRegistry = attrs.field(factory=CollectorRegistry, init=False, repr=False)
     _children: dict[tuple[object, ...], Any] = attrs.field(factory=dict, init=False, repr=False)
     _families: dict[str, Any] = attrs.field(factory=dict, init=False, repr=False)
+    _requests: dict[tuple[str, int], tuple[Callable[[], None], Callable[[float], None]]] = (
+        attrs.field(factory=dict, init=False, repr=False)
+    )
 
     def __attrs_post_init__(self) -> None:
         ProcessCollector(registry=self._registry)
@@ -66,12 +69,11 @@ class Metrics:
 
     def client_request(self, method: str, status: int, seconds: float) -> None:
         """Note one request to the API server; status 0: no answer."""
-        code = str(status) if status else "<error>"
-        text = "Requests to the API server"
-        labels = {"code": code, "method": method}
-        self._counter("rest_client_requests_total", f"{text}.", labels).inc()
-        name, verb = "rest_client_request_duration_seconds", {"verb": method}
-        self._histogram(name, f"{text}: time.", _SHORT, verb).observe(seconds)
+        known = self._requests.get((method, status))
+        if known is None:
+            known = self._requests[method, status] = self._request_metrics(method, status)
+        known[0]()
+        known[1](seconds)
 
     def served_request(self, method: str, path: str, status: int, seconds: float) -> None:
         """Note one request to this node's API; ``path`` is the template."""
@@ -98,6 +100,15 @@ class Metrics:
     def render(self) -> bytes:
         """Return all of it in Prometheus' text format."""
         return generate_latest(_Plain(self._registry))
+
+    def _request_metrics(
+        self, method: str, status: int
+    ) -> tuple[Callable[[], None], Callable[[float], None]]:
+        code, text = str(status) if status else "<error>", "Requests to the API server"
+        labels = {"code": code, "method": method}
+        counter = self._counter("rest_client_requests_total", f"{text}.", labels)
+        name, verb = "rest_client_request_duration_seconds", {"verb": method}
+        return counter.inc, self._histogram(name, f"{text}: time.", _SHORT, verb).observe
 
     def _counter(self, name: str, text: str, labels: Mapping[str, str]) -> Counter:
         found: Counter = self._child(Counter, name, text, labels, {})

@@ -119,7 +119,15 @@ class Controller:
         while True:
             await asyncio.sleep(period)
             for record in self.records:
-                self.queue.add(record.name)
+                if self._is_due(record):
+                    self.queue.add(record.name)
+
+    def _is_due(self, record: Record) -> bool:
+        """Say whether a task would find something to do, or to say."""
+        try:
+            return self.report.patch(record) is not None or self._decide(record) != Wait()
+        except Exception:  # noqa: BLE001 # the task says it of this one pod
+            return True
 
     async def _drain(self) -> None:
         if self._tasks:
