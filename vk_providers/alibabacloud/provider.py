@@ -201,6 +201,8 @@ class AlibabaCloudProvider(vk.Provider):
     ) -> AsyncIterator[bytes]:
         """Return the log: the last 2000 lines and 1 MiB of it at most."""
         group = await self._group(container.pod)
+        if options.previous:
+            await self._check_ran_before(group, container)
         client = self._service.client
         return await read_log(
             client, self.context, group=group.id, container=container, options=options
@@ -244,6 +246,15 @@ class AlibabaCloudProvider(vk.Provider):
         if group is None:
             raise vk.NotFoundError(f"pod {key} has no container group")
         return group
+
+    async def _check_ran_before(self, group: Group, container: vk.ContainerKey) -> None:
+        """Raise InvalidInputError where no run came before: no error of ECI says so."""
+        look = await self._inventory.look([group.id])
+        status = self._status(look.found.get(group.id, group))
+        for one in (*status.init_containers, *status.containers):
+            if one.name == container.name and (one.restart_count or one.last_state):
+                return
+        raise vk.InvalidInputError(f"previous terminated container {container} not found")
 
     async def _end(self, group: Group) -> None:
         await self._deletion.end(group)

@@ -78,6 +78,15 @@ async def test_logs_are_cut_as_asked(world: World) -> None:
         assert stamped.endswith(b" line 5\n")
 
 
+async def test_after_a_restart_the_earlier_runs_log_is_the_previous_one(world: World) -> None:
+    command = ["sh", "-c", "echo ran; exit 1"]
+    async with world.provider() as provider:
+        pod = world.add(containers=[{"name": "c", "image": "busybox", "command": command}])
+        await provider.create_pod(pod)
+        await until(provider, lambda change: change.containers and change.containers[0].last_state)
+        assert await read(provider, vk.ContainerKey(pod.key, "c"), previous=True) == b"ran\n"
+
+
 async def test_the_log_of_a_pod_without_group_is_not_there(world: World) -> None:
     async with world.provider() as provider:
         with pytest.raises(vk.NotFoundError):

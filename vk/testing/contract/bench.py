@@ -197,6 +197,14 @@ class Bench:
         if pod is not None:
             fields = desired(pod.raw, Facts(status=status, accepted=True), datetime.now(UTC))
             self._replace(pod, status={**(pod.raw.get("status") or {}), **fields})
+            self._annotate(status.key, status.annotations)
+
+    def _annotate(self, key: PodKey, annotations: Mapping[str, str]) -> None:
+        """Put annotations on the pod; nothing happens where it is gone."""
+        pod = self.pods.get(key.uid)
+        if pod is not None:
+            noted = {**pod.annotations, **annotations}
+            self._replace(pod, metadata={**pod.metadata, "annotations": noted})
 
     def _mark_deleted(self, key: PodKey) -> None:
         pod = self.pods.get(key.uid)
@@ -211,6 +219,9 @@ class Bench:
         async def nothing(*_: Any) -> None:
             return None
 
+        async def annotate(key: PodKey, annotations: Mapping[str, str]) -> None:
+            self._annotate(key, annotations)
+
         def quiet(*_: Any, **__: Any) -> None:
             return None
 
@@ -221,7 +232,7 @@ class Bench:
             pods=self.pods,
             secret=nothing,
             config_map=nothing,
-            annotate=nothing,
+            annotate=annotate,
             check_lease=quiet,
             emit=quiet,
             node_changed=quiet,
