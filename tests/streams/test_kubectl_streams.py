@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from kubectl_process import line_of
+from pseudo_terminal import Terminal, on_terminal
 from streams_world import NODE, World, everywhere
-from terminal import Terminal, on_terminal
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
