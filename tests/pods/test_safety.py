@@ -173,7 +173,7 @@ async def test_absence_that_comes_in_a_group_of_one_is_absence(api: Api) -> None
 
 
 class _Unplacing(Backend):
-    """Says after ``delay`` that a pod could not be placed, while the create still runs if 0."""
+    """Says that a pod found no place, while the create that is about to accept it still runs."""
 
     hear: Callable[[Any], None]
     times = 1
