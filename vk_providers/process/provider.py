@@ -269,5 +269,6 @@ class ProcessProvider(vk.Provider):
         follower = self._followers.pop(uid, None)
         if follower is not None:
             follower.cancel()
+            await asyncio.wait([follower])  # it may be at work in the pod's folders
         self._changes.discard(uid)
         await self._site.remove(uid)

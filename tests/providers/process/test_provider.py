@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 from isolation_here import both_ways
-from process_world import children_of, container, ended, is_up, node, pod, sh
+from process_world import CLUSTER, NODE, children_of, container, ended, is_up, node, pod, sh
 from supervised import exists, gone
 
 import vk
+from vk_providers.process.config import ProcessConfig
+from vk_providers.process.site import Site
 
 pytestmark = pytest.mark.slow
 
@@ -258,3 +260,19 @@ async def test_the_node_has_what_the_machine_has_or_what_the_configuration_says(
         assert (info.capacity["cpu"], info.capacity["pods"]) == ("3", "7")
         total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         assert int(info.capacity["memory"].removesuffix("Ki")) * 1024 == pytest.approx(total, 0.01)
+
+
+async def test_nobody_is_at_work_in_a_pods_folders_once_its_removal_was_cancelled(
+    state: Path,
+) -> None:
+    site = await Site.open(ProcessConfig(state=str(state)), cluster_uid=CLUSTER, node_name=NODE)
+    many = state / CLUSTER / NODE / "files" / "uid-1" / "many"
+    many.mkdir(parents=True)
+    for number in range(3000):
+        (many / str(number)).touch()
+    removal = asyncio.create_task(site.remove("uid-1"))
+    await asyncio.sleep(0)  # it has begun
+    removal.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await removal
+    assert not many.exists()
