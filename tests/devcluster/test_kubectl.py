@@ -174,6 +174,20 @@ async def test_apply_on_the_server_s_side_tells_conflicts(kubectl: Kubectl, api:
     assert (await kubectl.get("configmap", "applied"))["data"] == {"k": "v1"}
 
 
+async def test_a_list_is_applied_item_by_item(kubectl: Kubectl) -> None:
+    items = [config_map(name, k="v") | {"apiVersion": "v1", "kind": "ConfigMap"} for name in "ab"]
+    several = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+    assert "configmap/b created" in await kubectl("create", "-f", "-", input=several)
+    for flags in ((), ("--server-side", "--force-conflicts")):
+        applied = await kubectl("apply", *flags, "-f", "-", input=several)
+        assert "configmap/a" in applied
+        assert "configmap/b" in applied
+    await kubectl("delete", "-f", "-", input=several)
+    typo = several.replace('"data"', '"dta"')
+    refused = await kubectl("create", "-f", "-", input=typo, code=1)
+    assert 'unknown field "dta"' in refused
+
+
 async def test_a_manifest_with_mistakes_is_refused_with_their_place(kubectl: Kubectl) -> None:
     typo = MANIFEST.replace("containers:", "continers:")
     refused = await kubectl("apply", "-f", "-", input=typo, code=1)

@@ -27,7 +27,6 @@ from vk.devcluster.storage import Change
         "/api/v1//pods",
         "/openapi/v3/apis/apps/v1",
         "/swagger.json",
-        "/openapi/v2",
     ],
 )
 async def test_an_unknown_path_is_a_404_status(api: Api, path: str) -> None:

@@ -157,6 +157,8 @@ class App:
             return json_answer(VERSION)
         if path.startswith("/openapi/"):
             found = openapi.document(path)
+            if path == openapi.VERSION_2 and "protobuf" in request.headers.get("Accept", ""):
+                return Answer(b"", content_type=openapi.VERSION_2_PROTOBUF)  # an empty document
         else:
             aggregated = "as=APIGroupDiscoveryList" in request.headers.get("Accept", "")
             found = discovery.document(path, aggregated=aggregated, server=self.address)
