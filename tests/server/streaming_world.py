@@ -15,6 +15,7 @@ from aiohttp import web
 import vk
 from vk.cluster.store import Store
 from vk.models.keys import ContainerKey, PodKey
+from vk.server.connections import LARGEST_HEADERS
 from vk.server.errors import refusal_of
 from vk.server.sessions import Streams
 from vk.server.targets import Targets
@@ -211,7 +212,13 @@ async def served(provider: vk.Provider | None = None, **limits: float) -> AsyncI
         app.router.add_route(method, f"/attach{pod}/{{container}}", streams.attach)
         app.router.add_route(method, f"/portForward{pod}", streams.port_forward)
         app.router.add_route(method, f"/run{pod}/{{container}}", streams.run)
-    runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=1.0)
+    runner = web.AppRunner(
+        app,
+        handler_cancellation=True,
+        access_log=None,
+        shutdown_timeout=1.0,
+        max_line_size=LARGEST_HEADERS,
+    )
     await runner.setup()
     context, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
     _AUTHORITY.issue_cert("127.0.0.1").configure_cert(context)
