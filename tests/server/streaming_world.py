@@ -196,7 +196,9 @@ class Served:
 
 
 @asynccontextmanager
-async def served(provider: vk.Provider | None = None, **limits: float) -> AsyncIterator[Served]:
+async def served(
+    provider: vk.Provider | None = None, *, host: str = "127.0.0.1", **limits: float
+) -> AsyncIterator[Served]:
     """Serve the streaming routes for pod ``default/web`` with container ``app``."""
     provider = Scripted() if provider is None else provider
     store = Store()
@@ -221,9 +223,9 @@ async def served(provider: vk.Provider | None = None, **limits: float) -> AsyncI
     )
     await runner.setup()
     context, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
-    _AUTHORITY.issue_cert("127.0.0.1").configure_cert(context)
+    _AUTHORITY.issue_cert(host).configure_cert(context)
     _AUTHORITY.configure_trust(client)
-    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    await web.TCPSite(runner, host, 0, ssl_context=context).start()
     try:
         yield Served(runner.addresses[0][1], streams, provider, client)  # type: ignore[arg-type] # NoStreams serves refusals only
     finally:

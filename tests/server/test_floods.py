@@ -155,7 +155,7 @@ def sockets_of(port: int) -> Iterator[list[socket.socket]]:
 
 
 async def test_a_peer_that_vanished_is_given_up_within_120_s(world: World) -> None:
-    """Also one that owes us a reading: the kernel asks, and gives up data nobody confirms."""
+    """The kernel asks, and gives up what nobody confirms; of sessions: test_vanished."""
     async with connected(world, GOOD, world.certificate()):
         with sockets_of(world.port) as found:
             (one,) = found
