@@ -181,6 +181,14 @@ async def test_no_cipher_with_cbc_is_spoken(world: World) -> None:
         await connected(world, tls).__aenter__()
 
 
+async def test_the_newest_tls_is_preferred_and_never_negotiated_anew(world: World) -> None:
+    async with connected(world, client_context()) as (_, writer):
+        assert writer.get_extra_info("ssl_object").version() == "TLSv1.3"
+    options = world.server.certificates.context.options
+    assert options & ssl.OP_NO_RENEGOTIATION
+    assert options & ssl.OP_NO_COMPRESSION
+
+
 async def test_sessions_are_not_resumed(world: World) -> None:
     """A resumed session would skip the look at the client's certificate."""
     for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):

@@ -139,6 +139,13 @@ async def test_a_certificate_that_is_no_proof_opens_nothing(
         assert status == 401
 
 
+async def test_a_certificate_without_a_purpose_is_believed_as_go_does(tmp_path: Path) -> None:
+    signer = Signer()
+    async with serving(tmp_path, client_authority=trusting(tmp_path, signer)) as world:
+        tls = signer.client(tmp_path, usage=None)
+        assert (await world.call("/pods", tls=tls))[0] == 200
+
+
 async def test_a_certificate_of_a_stranger_opens_nothing(tmp_path: Path) -> None:
     signer = Signer()
     async with serving(tmp_path, client_authority=trusting(tmp_path, signer)) as world:
