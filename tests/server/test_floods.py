@@ -7,12 +7,12 @@ import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from server_world import World, client_context, serving
+from server_world import World, client_context, connected, serving
 
 from vk.server import connections, limits
 
@@ -26,24 +26,15 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         yield world
 
 
-@asynccontextmanager
-async def connected(
+def connected_from(
     world: World, address: str, tls: ssl.SSLContext | None = None
-) -> AsyncIterator[Streams]:
-    reader, writer = await asyncio.open_connection(
-        "127.0.0.1", world.port, ssl=tls, local_addr=(address, 0)
-    )
-    try:
-        yield reader, writer
-    finally:
-        writer.close()
-        with suppress(ConnectionError, ssl.SSLError):
-            await writer.wait_closed()
+) -> AbstractAsyncContextManager[Streams]:
+    return connected(world, tls, local_addr=(address, 0))
 
 
 async def healthy(world: World, address: str, tls: ssl.SSLContext) -> None:
     """Have a request answered, from handshake to end within a second."""
-    async with asyncio.timeout(1), connected(world, address, tls) as (reader, writer):
+    async with asyncio.timeout(1), connected_from(world, address, tls) as (reader, writer):
         writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         assert (await reader.read()).startswith(b"HTTP/1.1 200 ")
 
@@ -68,10 +59,11 @@ async def test_silent_connections_of_one_address_cost_only_that_address(world: W
     tls = world.certificate()
     async with AsyncExitStack() as stack:
         silent = [
-            await stack.enter_async_context(connected(world, BAD)) for _ in range(limits.UNKNOWN)
+            await stack.enter_async_context(connected_from(world, BAD))
+            for _ in range(limits.UNKNOWN)
         ]
         await until_there_are(world, limits.UNKNOWN)
-        waiting = asyncio.create_task(connected(world, BAD, tls).__aenter__())
+        waiting = asyncio.create_task(connected_from(world, BAD, tls).__aenter__())
         await until_there_are(world, limits.UNKNOWN + 1)
         await healthy(world, GOOD, tls)
         assert not waiting.done()
@@ -79,9 +71,9 @@ async def test_silent_connections_of_one_address_cost_only_that_address(world: W
         _, writer = await asyncio.wait_for(waiting, 5)  # its turn has come
         writer.close()
         for _ in range(limits.WAITING - limits.UNKNOWN + 1):
-            await stack.enter_async_context(connected(world, BAD))
+            await stack.enter_async_context(connected_from(world, BAD))
         await until_there_are(world, limits.WAITING)
-        over, _ = await stack.enter_async_context(connected(world, BAD))
+        over, _ = await stack.enter_async_context(connected_from(world, BAD))
         assert await is_closed(over)
         await healthy(world, GOOD, tls)
     await until_there_are(world, 0)
@@ -96,7 +88,7 @@ async def test_when_all_places_are_taken_by_strangers_who_is_known_still_gets_on
     tls = world.certificate()
     async with AsyncExitStack() as stack:
         silent = [
-            await stack.enter_async_context(connected(world, f"127.0.1.{number + 1}"))
+            await stack.enter_async_context(connected_from(world, f"127.0.1.{number + 1}"))
             for number in range(100)
         ]
         await until_there_are(world, 100)
@@ -124,10 +116,10 @@ async def test_a_thousand_silent_connections_keep_nobody_waiting(
     async with AsyncExitStack() as stack:
         for number in range(240):
             address = f"127.0.2.{number % 60 + 1}"
-            _, writer = await stack.enter_async_context(connected(world, address, stranger))
+            _, writer = await stack.enter_async_context(connected_from(world, address, stranger))
             writer.write(starts[number % 3])
         for number in range(600):
-            await stack.enter_async_context(connected(world, f"127.0.3.{number % 60 + 1}"))
+            await stack.enter_async_context(connected_from(world, f"127.0.3.{number % 60 + 1}"))
         async with asyncio.timeout(10):
             while world.server.places.count > 601:  # those in their handshake have 10 s
                 await healthy(world, GOOD, tls)
@@ -156,7 +148,7 @@ def sockets_of(port: int) -> Iterator[list[socket.socket]]:
 
 async def test_a_peer_that_vanished_is_given_up_within_120_s(world: World) -> None:
     """The kernel asks, and gives up what nobody confirms; of sessions: test_vanished."""
-    async with connected(world, GOOD, world.certificate()):
+    async with connected_from(world, GOOD, world.certificate()):
         with sockets_of(world.port) as found:
             (one,) = found
             assert one.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1

@@ -6,12 +6,12 @@ import asyncio
 import ssl
 import warnings
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from server_world import Quiet, World, client_context, said, serving
+from server_world import Quiet, World, client_context, connected, said, serving
 
 from vk.server import connections, limits, listener
 from vk.server.limits import Place, Places
@@ -40,19 +40,6 @@ async def until_closed(reader: asyncio.StreamReader) -> bytes:
     except (ConnectionError, ssl.SSLError):
         pass
     return data
-
-
-@asynccontextmanager
-async def connected(
-    world: World, tls: ssl.SSLContext | None, **more: int
-) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", world.port, ssl=tls, **more)
-    try:
-        yield reader, writer
-    finally:
-        writer.close()
-        with suppress(ConnectionError, ssl.SSLError):
-            await writer.wait_closed()
 
 
 @pytest.mark.slow
