@@ -14,6 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from kubectl_process import CONTROL_PLANE, WHEEL, Kubectl, line_of, program
+from scripted_kubelet import Asked, Connection, make_node, make_pod, scripted_kubelet
 
 from vk.devcluster.cluster import DevCluster
 
@@ -381,3 +382,25 @@ async def test_raw_paths_versions_and_resources_are_shown(kubectl: Kubectl) -> N
     resources = await kubectl("api-resources", "-o", "name")
     assert {"pods", "leases.coordination.k8s.io", "events.events.k8s.io"} <= set(resources.split())
     assert "coordination.k8s.io/v1" in await kubectl("api-versions")
+
+
+@pytest.mark.parametrize(
+    "how",
+    [(), ("-f", "--pod-running-timeout=1ms"), ("-f", "--ignore-errors")],
+    ids=["at once", "followed for a moment", "followed with errors ignored"],
+)
+async def test_a_node_without_logs_says_so_once(
+    dev_cluster: DevCluster, kubectl: Kubectl, api: Api, how: tuple[str, ...]
+) -> None:
+    """With -f alone kubectl asks again each second, whatever the answer: see the docs' page."""
+
+    async def script(asked: Asked, connection: Connection) -> None:
+        await connection.answer(501, b"this provider has no logs\n")
+
+    async with scripted_kubelet(dev_cluster) as kubelet:
+        kubelet.script = script
+        await make_node(api, kubelet.port)
+        await make_pod(api)
+        ended = await kubectl.run("logs", "web", *how)
+    assert (ended.out + ended.errors).count(b"this provider has no logs") == 1
+    assert len(kubelet.asked) == 1
