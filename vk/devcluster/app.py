@@ -41,6 +41,7 @@ from vk.devcluster.kinds import METRICS
 from vk.devcluster.proxy.metrics import Metrics
 from vk.devcluster.proxy.proxy import Proxy
 from vk.devcluster.reads import Reader
+from vk.devcluster.request_counts import RequestCounts
 from vk.devcluster.reviews import Reviews
 from vk.devcluster.subresources import Subresources
 from vk.devcluster.updates import Updater
@@ -63,6 +64,7 @@ VERSION = {
 }
 _HEALTH = ("/healthz", "/livez", "/readyz")
 _NO_STORE = "no-cache, private"
+_CALL = "call"
 
 
 @attrs.define(eq=False)
@@ -80,6 +82,7 @@ class App:
     reviews: Reviews
     proxy: Proxy
     metrics: Metrics
+    counts: RequestCounts = attrs.field(factory=RequestCounts)
     _verbs: Mapping[str, Callable[[Call], Answer]] = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -94,7 +97,13 @@ class App:
         }
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer one request; never raises but for cancellation."""
+        """Answer one request and count it; never raises but for cancellation."""
+        response = await self._answered(request)
+        if (call := request.get(_CALL)) is not None:
+            self.counts.add(call, response.status)
+        return response
+
+    async def _answered(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
             return await self._handle(request)
         except refusals.Refusal as refusal:
@@ -115,7 +124,7 @@ class App:
         target = target_of(request.path)
         if target is None:
             return _response(self._document(request, user))
-        call = _call(request, target, user)
+        call = request[_CALL] = _call(request, target, user)
         self.access.check(call)
         if target.subresource in CONNECTED:
             return await self.proxy.answer(request, call)
@@ -153,6 +162,8 @@ class App:
         self.access.check_path(user, verb, path)
         if path.startswith(_HEALTH) and (path in _HEALTH or path.count("/") == 2):
             return Answer(b"ok", content_type="text/plain")
+        if path == "/metrics":
+            return Answer(self.counts.text().encode(), content_type="text/plain; version=0.0.4")
         if path == "/version":
             return json_answer(VERSION)
         if path.startswith("/openapi/"):
