@@ -13,6 +13,7 @@ import logging
 import secrets
 from collections import OrderedDict
 from collections.abc import Mapping
+from datetime import datetime
 from time import monotonic
 from typing import Any
 
@@ -56,12 +57,13 @@ class _Pending:
     type: str
     reason: str
     message: str
-    name: str
     once: bool
-    first: str
-    last: str
+    first: datetime
+    last: datetime
     count: int = 1
     attempts: int = 0
+    name: str = ""
+    """Given when it is first written: most of a burst's events are folded or dropped before."""
 
 
 @attrs.define(eq=False)
@@ -187,6 +189,7 @@ class EventRecorder:
         sent = self._sent.get(event.identity)
         if sent is not None and not event.once and await self._raise_count(sent, event):
             return
+        event.name = event.name or _name(event)
         body = self._document(event)
         try:
             await self._client.create(EVENTS, body, namespace=_namespace(event.reference))
@@ -201,7 +204,7 @@ class EventRecorder:
             await self._client.patch(
                 EVENTS,
                 sent.name,
-                {"count": count, "lastTimestamp": event.last},
+                {"count": count, "lastTimestamp": format_time(event.last)},
                 namespace=_namespace(event.reference),
             )
         except ObjectNotFoundError:
@@ -222,12 +225,12 @@ class EventRecorder:
             "apiVersion": "v1",
             "kind": "Event",
             "metadata": {"name": event.name, "namespace": _namespace(event.reference)},
-            "involvedObject": dict(event.reference),
+            "involvedObject": {key: value for key, value in event.reference.items() if value},
             "type": event.type,
             "reason": event.reason,
             "message": event.message,
-            "firstTimestamp": event.first,
-            "lastTimestamp": event.last,
+            "firstTimestamp": format_time(event.first),
+            "lastTimestamp": format_time(event.last),
             "count": event.count,
             "source": {"component": self._component, "host": self._node_name},
             "reportingComponent": self._component,
@@ -248,25 +251,25 @@ def _pending(
     message = message[:_LONGEST_MESSAGE]
     reason = reason[:_LONGEST_REASON]
     identity = (*object_, type, reason, message) if id is None else (*object_, "id", id)
-    moment = format_time(now())
+    moment = now()
     return _Pending(
         identity=identity,
-        reference={key: value for key, value in reference.items() if value},
+        reference=reference,
         type=type,
         reason=reason,
         message=message,
-        name=f"{reference['name'][:200]}.{_suffix(identity, once=id is not None)}",
         once=id is not None,
         first=moment,
         last=moment,
     )
 
 
-def _suffix(identity: Identity, *, once: bool) -> str:
-    """Return what makes an event's name its own; the same for the same, where it is for once."""
-    if once:
-        return hashlib.sha256("\0".join(identity).encode()).hexdigest()[:32]
-    return secrets.token_hex(8)
+def _name(event: _Pending) -> str:
+    """Return a name of the event's own; the same for the same, where it is for once."""
+    suffix = secrets.token_hex(8)
+    if event.once:
+        suffix = hashlib.sha256("\0".join(event.identity).encode()).hexdigest()[:32]
+    return f"{event.reference['name'][:200]}.{suffix}"
 
 
 def _namespace(reference: Mapping[str, str]) -> str:

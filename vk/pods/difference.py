@@ -14,6 +14,8 @@ from vk.models.pod import Json
 
 __all__ = ["difference"]
 
+_NOTHING: tuple[Any, ...] = (None, "", {})
+
 
 def difference(
     pod: Json, desired: Mapping[str, Any], annotations: Mapping[str, str]
@@ -55,6 +57,8 @@ def _differs(old: Json | None, new: Json) -> bool:
 
 
 def _same(old: Any, new: Any) -> bool:
+    if old is None:
+        return new in _NOTHING
     return bool(old == new) or _bare(old) == _bare(new)
 
 
@@ -62,7 +66,7 @@ def _bare(value: Any) -> Any:
     """Drop what JSON writers differ in: nulls, empty objects and empty texts."""
     if isinstance(value, dict):
         bare = {name: _bare(part) for name, part in value.items()}
-        return {name: part for name, part in bare.items() if part not in (None, {}, "")}
+        return {name: part for name, part in bare.items() if part not in _NOTHING}
     if isinstance(value, list):
         return [_bare(part) for part in value]
-    return None if value in ("", {}) else value
+    return None if value in _NOTHING else value

@@ -45,11 +45,7 @@ def desired(pod: Json, facts: Facts, now: datetime) -> dict[str, Any]:
     inits = _statuses(
         spec.get("initContainers"), old.get("initContainerStatuses"), facts, spec, init=True
     )
-    status = attrs.evolve(
-        facts.status or PodStatus(_NO_KEY),
-        containers=tuple(containers),
-        init_containers=tuple(inits),
-    )
+    status = _judged(facts.status or PodStatus(_NO_KEY), tuple(containers), tuple(inits))
     phase, reason, message = _phase(spec, old, status, facts, deleting=deleting)
     result: dict[str, Any] = {"phase": phase, "reason": reason or None, "message": message or None}
     if facts.verdict is None or facts.verdict.ran:
@@ -68,6 +64,16 @@ def desired(pod: Json, facts: Facts, now: datetime) -> dict[str, Any]:
         result["observedGeneration"] = facts.observed_generation
     result["conditions"] = conditions(pod, spec, status, phase, facts, now)
     return result
+
+
+def _judged(
+    said: PodStatus,
+    containers: tuple[ContainerStatus, ...],
+    init_containers: tuple[ContainerStatus, ...],
+) -> PodStatus:
+    if containers == said.containers and init_containers == said.init_containers:
+        return said  # what was said goes as it is, nearly always
+    return attrs.evolve(said, containers=containers, init_containers=init_containers)
 
 
 def _phase(
