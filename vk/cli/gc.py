@@ -46,7 +46,7 @@ _APART = 5.0
 
 def gc(settings: Settings, *, dry_run: bool) -> int:
     """List orphans and end them; return the exit code: 1 where one stays. Raises VkError."""
-    provider_class = Plugins.load().provider_class(settings.provider)
+    provider_class = Plugins.load(files=settings.plugins).provider_class(settings.provider)
     return asyncio.run(_run(settings, provider_class, dry_run=dry_run))
 
 
