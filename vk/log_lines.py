@@ -173,10 +173,17 @@ class LineFilter:
     def _wanted(self, lines: Iterable[bytes]) -> Iterator[bytes]:
         for line in lines:
             stamp, text = split_stamp(line) if self.stamped else ("", line)
-            if stamp and not self._inside:
-                self._inside = stamp >= self._since
-            if self._inside:
+            if self.is_late(stamp):
                 yield line if self.options.timestamps else text
+
+    def is_late(self, stamp: str) -> bool:
+        """Say whether the next line is late enough for ``since``; one without time is as the last.
+
+        Once a line was, all that follow are.
+        """
+        if stamp and not self._inside:
+            self._inside = stamp >= self._since
+        return self._inside
 
     def limit(self, data: bytes) -> bytes:
         """Return as much of ``data`` as the limit of bytes leaves."""

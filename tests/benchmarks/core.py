@@ -1,13 +1,14 @@
 """How fast the core is, beside a bare client, on a real API server: one JSON line a case.
 
     KUBEBUILDER_ASSETS=... python tests/benchmarks/core.py [--pods 1000 5000] [--cases create idle]
+    python tests/benchmarks/core.py --embedded
 
 Cases: ``create`` (a burst by 20 clients until Running), ``idle`` (with the first number of pods),
 ``delete`` (until gone), ``restart``. Each line holds what ``vk`` and the yardstick `bare.py` did in
 this run, the ratio, and ``reached``: whether each figure that is aimed at was met. A burst is run
 in several rounds, vk and the yardstick in turn; the line is that of the middle round, and
 ``ratios`` has them all. Both have the same identity, the same API server, the same clients, and a
-process of their own.
+process of their own. With ``--embedded`` that is the embedded one, in another process.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import attrs
+from embedded import embedded_server
 from load import Clients, Observer, Process
 from measure import cpu_seconds, percentile, requests, resident_mb, writes
 from targets import judge
@@ -242,9 +244,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="of each burst; the middle counts")
     parser.add_argument("--idle-seconds", type=float, default=60.0)
     parser.add_argument("--profile", type=Path, help="run vk under cProfile, write it there")
+    parser.add_argument("--embedded", action="store_true", help="on the embedded API server")
     given = parser.parse_args()
-    with ControlPlane() as plane, tempfile.TemporaryDirectory(prefix="vk-bench-") as folder:
-        kubeconfig, path = plane.admin_kubeconfig, Path(folder)
+    with ExitStack() as stack:
+        path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="vk-bench-")))
+        if given.embedded:
+            kubeconfig = stack.enter_context(embedded_server(path / "cluster"))
+        else:
+            kubeconfig = stack.enter_context(ControlPlane()).admin_kubeconfig
         bench = Bench(
             kubeconfig=kubeconfig,
             folder=path,

@@ -37,6 +37,7 @@ def test_flags_are_flags(page: Path) -> None:
     }
     for flag in re.findall(r"`(--[a-z-]+)", page.read_text()):
         others = ("--kubelet-certificate-authority", "--kubelet-insecure-tls")
+        others += ("--pod-running-timeout",)
         assert flag in known or flag in others, flag
 
 

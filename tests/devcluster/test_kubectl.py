@@ -14,6 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from kubectl_process import CONTROL_PLANE, WHEEL, Kubectl, line_of, program
+from scripted_kubelet import Asked, Connection, make_node, make_pod, scripted_kubelet
 
 from vk.devcluster.cluster import DevCluster
 
@@ -172,6 +173,20 @@ async def test_apply_on_the_server_s_side_tells_conflicts(kubectl: Kubectl, api:
     assert 'Apply failed with 1 conflict: conflict with "other"' in refused
     await kubectl("apply", "-f", "-", "--server-side", "--force-conflicts", input=MANIFEST)
     assert (await kubectl.get("configmap", "applied"))["data"] == {"k": "v1"}
+
+
+async def test_a_list_is_applied_item_by_item(kubectl: Kubectl) -> None:
+    items = [config_map(name, k="v") | {"apiVersion": "v1", "kind": "ConfigMap"} for name in "ab"]
+    several = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+    assert "configmap/b created" in await kubectl("create", "-f", "-", input=several)
+    for flags in ((), ("--server-side", "--force-conflicts")):
+        applied = await kubectl("apply", *flags, "-f", "-", input=several)
+        assert "configmap/a" in applied
+        assert "configmap/b" in applied
+    await kubectl("delete", "-f", "-", input=several)
+    typo = several.replace('"data"', '"dta"')
+    refused = await kubectl("create", "-f", "-", input=typo, code=1)
+    assert 'unknown field "dta"' in refused
 
 
 async def test_a_manifest_with_mistakes_is_refused_with_their_place(kubectl: Kubectl) -> None:
@@ -367,3 +382,25 @@ async def test_raw_paths_versions_and_resources_are_shown(kubectl: Kubectl) -> N
     resources = await kubectl("api-resources", "-o", "name")
     assert {"pods", "leases.coordination.k8s.io", "events.events.k8s.io"} <= set(resources.split())
     assert "coordination.k8s.io/v1" in await kubectl("api-versions")
+
+
+@pytest.mark.parametrize(
+    "how",
+    [(), ("-f", "--pod-running-timeout=1ms"), ("-f", "--ignore-errors")],
+    ids=["at once", "followed for a moment", "followed with errors ignored"],
+)
+async def test_a_node_without_logs_says_so_once(
+    dev_cluster: DevCluster, kubectl: Kubectl, api: Api, how: tuple[str, ...]
+) -> None:
+    """With -f alone kubectl asks again each second, whatever the answer: see the docs' page."""
+
+    async def script(asked: Asked, connection: Connection) -> None:
+        await connection.answer(501, b"this provider has no logs\n")
+
+    async with scripted_kubelet(dev_cluster) as kubelet:
+        kubelet.script = script
+        await make_node(api, kubelet.port)
+        await make_pod(api)
+        ended = await kubectl.run("logs", "web", *how)
+    assert (ended.out + ended.errors).count(b"this provider has no logs") == 1
+    assert len(kubelet.asked) == 1

@@ -27,7 +27,6 @@ from vk.devcluster.storage import Change
         "/api/v1//pods",
         "/openapi/v3/apis/apps/v1",
         "/swagger.json",
-        "/openapi/v2",
     ],
 )
 async def test_an_unknown_path_is_a_404_status(api: Api, path: str) -> None:
@@ -137,3 +136,17 @@ async def test_a_failure_inside_is_a_status_and_the_server_goes_on(
     assert (reply.status, reply.body["reason"]) == (500, "InternalError")
     assert "request failed" in caplog.text
     assert (await api("GET", CONFIG_MAPS)).status == 200
+
+
+async def test_requests_are_counted_as_a_real_api_server_counts_them(api: Api) -> None:
+    await api.ok("POST", CONFIG_MAPS, config_map("a"))
+    for _ in range(2):
+        await api.ok("GET", f"{CONFIG_MAPS}/a")
+    assert (await api("GET", f"{CONFIG_MAPS}/b")).status == 404
+    await api.ok("GET", PODS)
+    lines = (await api.ok("GET", "/metrics")).splitlines()
+    rest = 'group="",resource="configmaps",subresource=""'
+    assert f'apiserver_request_total{{code="201",{rest},verb="POST",version="v1"}} 1' in lines
+    assert f'apiserver_request_total{{code="200",{rest},verb="GET",version="v1"}} 2' in lines
+    assert f'apiserver_request_total{{code="404",{rest},verb="GET",version="v1"}} 1' in lines
+    assert any('resource="pods"' in line and 'verb="LIST"' in line for line in lines)

@@ -1,11 +1,13 @@
 """Reachability of the provider, in simulated time."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 
+import vk
 from vk.node.health import UNREACHABLE, Health
 
 pytestmark = [pytest.mark.looptime, pytest.mark.asyncio]
@@ -19,6 +21,10 @@ class Backend:
     async def ping(self) -> None:
         if self.answer == "fails":
             raise OSError("no route, password=hunter2")
+        if self.answer == "is away":
+            raise vk.TemporaryError("the service\nanswers 503")
+        if self.answer == "times out":
+            raise TimeoutError
         if self.answer == "hangs":
             await asyncio.Event().wait()
 
@@ -37,6 +43,29 @@ async def watched(backend: Backend) -> AsyncIterator[Health]:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+ERRORS = {
+    "fails": ("OSError: no route, password=hunter2", "OSError"),
+    "hangs": ("no answer within 10 s", "no answer within 10 s"),
+    "is away": ("the service answers 503", "the service answers 503"),
+    "times out": ("TimeoutError", "TimeoutError"),
+}
+
+
+@pytest.mark.parametrize("how", list(ERRORS))
+async def test_why_a_ping_was_missed_is_said_in_words(
+    backend: Backend, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """On the Node too, but there only what a provider said on purpose."""
+    backend.answer = how
+    in_log, on_node = ERRORS[how]
+    with caplog.at_level(logging.WARNING, "vk.node.health"):
+        async with watched(backend) as health:
+            await asyncio.sleep(35)
+            message = health.conditions()[0].message
+    assert message == f"the provider missed 3 pings or more in a row: {on_node}"
+    assert {vars(record)["error"] for record in caplog.records} == {in_log}
 
 
 @pytest.mark.parametrize("how", ["fails", "hangs"])

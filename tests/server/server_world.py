@@ -7,7 +7,7 @@ import itertools
 import logging
 import ssl
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -171,6 +171,20 @@ def client_context(certificate: Path | None = None, key: Path | None = None) -> 
     if certificate is not None:
         context.load_cert_chain(certificate, key)
     return context
+
+
+@asynccontextmanager
+async def connected(
+    world: World, tls: ssl.SSLContext | None, **more: Any
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Open a connection, with a handshake where there is a ``tls``, and close it at the end."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", world.port, ssl=tls, **more)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        with suppress(ConnectionError, ssl.SSLError):
+            await writer.wait_closed()
 
 
 @asynccontextmanager

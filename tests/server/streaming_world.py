@@ -15,6 +15,7 @@ from aiohttp import web
 import vk
 from vk.cluster.store import Store
 from vk.models.keys import ContainerKey, PodKey
+from vk.server.connections import LARGEST_HEADERS
 from vk.server.errors import refusal_of
 from vk.server.sessions import Streams
 from vk.server.targets import Targets
@@ -195,7 +196,9 @@ class Served:
 
 
 @asynccontextmanager
-async def served(provider: vk.Provider | None = None, **limits: float) -> AsyncIterator[Served]:
+async def served(
+    provider: vk.Provider | None = None, *, host: str = "127.0.0.1", **limits: float
+) -> AsyncIterator[Served]:
     """Serve the streaming routes for pod ``default/web`` with container ``app``."""
     provider = Scripted() if provider is None else provider
     store = Store()
@@ -211,12 +214,18 @@ async def served(provider: vk.Provider | None = None, **limits: float) -> AsyncI
         app.router.add_route(method, f"/attach{pod}/{{container}}", streams.attach)
         app.router.add_route(method, f"/portForward{pod}", streams.port_forward)
         app.router.add_route(method, f"/run{pod}/{{container}}", streams.run)
-    runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=1.0)
+    runner = web.AppRunner(
+        app,
+        handler_cancellation=True,
+        access_log=None,
+        shutdown_timeout=1.0,
+        max_line_size=LARGEST_HEADERS,
+    )
     await runner.setup()
     context, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
-    _AUTHORITY.issue_cert("127.0.0.1").configure_cert(context)
+    _AUTHORITY.issue_cert(host).configure_cert(context)
     _AUTHORITY.configure_trust(client)
-    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    await web.TCPSite(runner, host, 0, ssl_context=context).start()
     try:
         yield Served(runner.addresses[0][1], streams, provider, client)  # type: ignore[arg-type] # NoStreams serves refusals only
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -257,3 +258,16 @@ async def test_metrics_label_requests_by_the_template(world: World) -> None:
     assert "elsewhere" not in text
     assert "surprise" not in text
     assert 'path="unknown"' in text
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/vk/status", "/pods", "/runningpods/"])
+async def test_many_who_ask_at_once_share_one_rendering(tmp_path: Path, path: str) -> None:
+    async with serving(tmp_path) as world:
+        numbers = itertools.count()
+        world.server.metrics.gauge("test_renderings", "Counted.", lambda: [({}, next(numbers))])
+        world.server.summary = lambda: {"rendering": next(numbers)}
+        tls = world.certificate()
+        found = await asyncio.gather(*(world.call(path, tls=tls) for _ in range(10)))
+    assert {status for status, _ in found} == {200}
+    assert len({text for _, text in found}) == 1
+    assert next(numbers) <= 1

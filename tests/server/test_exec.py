@@ -251,6 +251,12 @@ REFUSED = [
     ("/exec/default/web/other?output=1&command=x", 404, "container other not found"),
     ("/exec/default/web/u2/app?output=1&command=x", 404, "not found"),
     ("/attach/default/web/app", 400, "at least one of input=1"),
+    ("/exec/default/web/app?output=1" + "&command=x" * 1025, 400, "command of 1025 words"),
+    ("/exec/default/web/..app?output=1&command=x", 404, "container ..app not found"),
+    ("/exec/default/WEB/app?output=1&command=x", 404, "pod default/WEB not found"),
+    ("/exec/default/web/%C3%A9%E2%80%AE?output=1&command=x", 404, "not found"),
+    (f"/exec/default/{'w' * 10_000}/app?output=1&command=x", 404, "not found"),
+    (f"/exec/default/web/u{'1' * 10_000}/app?output=1&command=x", 404, "not found"),
 ]
 
 

@@ -6,12 +6,12 @@ import asyncio
 import ssl
 import warnings
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from server_world import Quiet, World, client_context, said, serving
+from server_world import Quiet, World, client_context, connected, said, serving
 
 from vk.server import connections, limits, listener
 from vk.server.limits import Place, Places
@@ -40,19 +40,6 @@ async def until_closed(reader: asyncio.StreamReader) -> bytes:
     except (ConnectionError, ssl.SSLError):
         pass
     return data
-
-
-@asynccontextmanager
-async def connected(
-    world: World, tls: ssl.SSLContext | None, **more: int
-) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", world.port, ssl=tls, **more)
-    try:
-        yield reader, writer
-    finally:
-        writer.close()
-        with suppress(ConnectionError, ssl.SSLError):
-            await writer.wait_closed()
 
 
 @pytest.mark.slow
@@ -179,6 +166,14 @@ async def test_no_cipher_with_cbc_is_spoken(world: World) -> None:
     tls.set_ciphers("ECDHE+AES+SHA256:ECDHE+AES+SHA:AES256-SHA:!AESGCM:!AESCCM")
     with pytest.raises((ssl.SSLError, ConnectionError)):
         await connected(world, tls).__aenter__()
+
+
+async def test_the_newest_tls_is_preferred_and_never_negotiated_anew(world: World) -> None:
+    async with connected(world, client_context()) as (_, writer):
+        assert writer.get_extra_info("ssl_object").version() == "TLSv1.3"
+    options = world.server.certificates.context.options
+    assert options & ssl.OP_NO_RENEGOTIATION
+    assert options & ssl.OP_NO_COMPRESSION
 
 
 async def test_sessions_are_not_resumed(world: World) -> None:

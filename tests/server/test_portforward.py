@@ -167,6 +167,8 @@ async def test_a_client_that_leaves_ends_all_calls(server: Served, how: str) -> 
         {"streamtype": "data", "port": "-1"},
         {"streamtype": "data", "port": "65536"},
         {"streamtype": "data", "port": "http"},
+        {"streamtype": "data", "port": "169.254.169.254:80"},
+        {"streamtype": "data", "port": "80@100.100.100.200"},
         {"port": "80"},
         {"streamtype": "stdin", "port": "80"},
     ],

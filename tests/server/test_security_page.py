@@ -31,6 +31,7 @@ def test_the_limits_are_those_of_the_code() -> None:
         "headers of a request": (
             f"{connections.HEADERS:g} s, {connections.LARGEST_HEADERS // 1024} KiB"
         ),
+        "the rest of a body that nobody reads": f"{connections.LINGER:g} s",
         "a write that does not move": f"{connections.STALL:g} s",
         "an exec, attach or port-forward whose streams do not come": "30 s",
         "the same, on which nothing passes": f"{idle / 3600:g} h (`--stream-idle-timeout`)",

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -94,6 +95,8 @@ def trusting(folder: Path, signer: Signer) -> Path:
         (("first", "last"), (), ("last", ("system:authenticated",))),
         (("x",), ("system:authenticated",), ("x", ("system:authenticated",))),
         ((), (MASTERS,), None),
+        (("x, O=system:masters",), (), ("x, O=system:masters", ("system:authenticated",))),
+        (("bücher\n",), ("a,b",), ("bücher\n", ("a,b", "system:authenticated"))),
     ],
 )
 def test_whom_a_certificate_names(
@@ -134,6 +137,13 @@ async def test_a_certificate_that_is_no_proof_opens_nothing(
         except (aiohttp.ClientError, ssl.SSLError):
             return  # the handshake failed
         assert status == 401
+
+
+async def test_a_certificate_without_a_purpose_is_believed_as_go_does(tmp_path: Path) -> None:
+    signer = Signer()
+    async with serving(tmp_path, client_authority=trusting(tmp_path, signer)) as world:
+        tls = signer.client(tmp_path, usage=None)
+        assert (await world.call("/pods", tls=tls))[0] == 200
 
 
 async def test_a_certificate_of_a_stranger_opens_nothing(tmp_path: Path) -> None:
@@ -239,6 +249,58 @@ async def test_unknown_tokens_are_asked_about_at_a_bounded_rate(
         again = await world.call("/pods", token=f"hunter-{statuses.index(401)}")
         assert again[0] == 401
     assert "hunter" not in caplog.text
+
+
+async def test_the_finer_right_is_asked_about_first_and_two_at_most(tmp_path: Path) -> None:
+    """An answer is remembered, a no as well as a yes."""
+    async with serving(tmp_path) as world:
+        await world.grant("fine", "get", "pods")
+        await world.grant("coarse", "get", "proxy")
+        for user, status, asked in (("fine", 200, 1), ("coarse", 200, 2), ("nobody", 403, 2)):
+            tls = world.certificate(user)
+            before = len(world.reviews)
+            assert (await world.call("/pods", tls=tls))[0] == status
+            assert len(world.reviews) - before == asked
+            assert (await world.call("/pods", tls=tls))[0] == status
+            assert len(world.reviews) - before == asked
+
+
+async def test_who_was_refused_what_is_logged_without_the_query(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Names and commands of a request are not ours to write down."""
+    path = "/exec/default/web/app?output=1&command=echo&command=hunter2"
+    async with serving(tmp_path) as world:
+        assert (await world.call(path, tls=world.certificate("nobody")))[0] == 403
+    (record,) = [one for one in caplog.records if one.getMessage() == "request forbidden"]
+    said_of = {name: vars(record)[name] for name in ("user", "verb", "resource", "path")}
+    assert said_of == {
+        "user": "nobody",
+        "verb": "create",
+        "resource": "nodes/proxy",
+        "path": "/exec/{namespace}/{pod}/{container}",
+    }
+    assert all("hunter2" not in str(vars(one)) for one in caplog.records)
+
+
+@pytest.mark.slow
+async def test_tokens_from_many_addresses_have_one_limit_together(tmp_path: Path) -> None:
+    """50 a second; each address has its own of 10 below it."""
+    async with serving(tmp_path) as world, AsyncExitStack() as stack:
+        before, calls = len(world.reviews), []
+        tls, loop = client_context(), asyncio.get_running_loop()
+        began = loop.time()
+        for number in range(20):
+            connector = aiohttp.TCPConnector(local_addr=(f"127.0.0.{number + 10}", 0))
+            session = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
+            for token in range(10):
+                headers = {"Authorization": f"Bearer hunter-{number}-{token}"}
+                calls.append(session.get(world.url("/pods"), ssl=tls, headers=headers))
+        statuses = [answer.status for answer in await asyncio.gather(*calls)]
+        asked = len(world.reviews) - before
+        assert asked == statuses.count(401)
+        assert set(statuses) == {401, 429}
+        assert 50 <= asked <= 51 + 50 * (loop.time() - began)
 
 
 @pytest.mark.parametrize(

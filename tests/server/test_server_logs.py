@@ -30,6 +30,7 @@ class Writing(Quiet):
     lines: list[bytes] = attrs.field(factory=list)
     ended: bool = False
     stamped: bool = True
+    obeys_since: bool = True
     error: Exception | None = None
     followed: int = 0
     """Calls that follow, now."""
@@ -55,6 +56,8 @@ class Writing(Quiet):
         self.asked.append((container, options))
         if not self.stamped:
             options = attrs.evolve(options, timestamps=False)
+        if not self.obeys_since:
+            options = attrs.evolve(options, since=None)
         return self._pieces(options)
 
     async def _pieces(self, options: LogOptions) -> AsyncIterator[bytes]:
@@ -273,6 +276,41 @@ async def test_many_followers_share_one_call(tmp_path: Path) -> None:
             assert provider.followed == 1
             await provider.end()
             assert (await first.rest(), await second.rest()) == ("", "")
+
+
+@pytest.mark.parametrize("others", [0, 1], ids=["alone", "beside another"])
+async def test_lines_before_the_time_asked_for_are_not_shown_however_late_they_come(
+    tmp_path: Path, others: int
+) -> None:
+    """Also where the shared call gives them, since somebody else wants them."""
+    provider = Writing(obeys_since=False)
+    since = "&sinceTime=2026-01-31T13:00:00Z"
+    async with serving(tmp_path, provider) as world, AsyncExitStack() as stack:
+        for _ in range(others):
+            await stack.enter_async_context(following(world))
+            await provider.until(1)
+        reader = await stack.enter_async_context(following(world, since))
+        await provider.until(1)
+        await provider.write("early", second=3599)
+        await provider.write("late", second=3600)
+        assert await reader.line() == "late"
+        await provider.end()
+        assert await reader.rest() == ""
+
+
+async def test_who_waits_for_a_time_to_come_keeps_no_line_from_others(tmp_path: Path) -> None:
+    """The shared call that he has begun gives them what is written now."""
+    provider = Writing()
+    second = (datetime.now(UTC) - START).total_seconds()
+    future = "&sinceTime=2099-01-01T00:00:00Z"
+    async with serving(tmp_path, provider) as world, following(world, future) as patient:
+        await provider.until(1)
+        async with following(world) as other:
+            await provider.write("now", second=second)
+            assert await other.line() == "now"
+            assert provider.followed == 1
+            await provider.end()
+            assert (await patient.rest(), await other.rest()) == ("", "")
 
 
 async def test_the_call_ends_with_its_last_follower(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import ItemsView
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -100,7 +101,15 @@ def test_no_pods_make_no_metrics_but_a_valid_answer() -> None:
 
 
 async def test_the_provider_is_asked_once_for_many_readers(tmp_path: Path) -> None:
-    """Both routes share one answer for 10 s."""
+    """Both routes share one answer for 10 s, and each writes it out once."""
+    written: list[object] = []
+
+    class Noted(dict[str, vk.Usage]):
+        def items(self) -> ItemsView[str, vk.Usage]:
+            written.append(self)
+            return super().items()
+
+    pod = attrs.evolve(POD, containers=Noted(POD.containers))
 
     @attrs.define(eq=False)
     class Counting(Quiet):
@@ -108,7 +117,7 @@ async def test_the_provider_is_asked_once_for_many_readers(tmp_path: Path) -> No
 
         async def stats(self) -> vk.NodeStats:
             self.times += 1
-            return vk.NodeStats(pods=[POD])
+            return vk.NodeStats(pods=[pod])
 
     provider = Counting()
     async with serving(tmp_path, provider) as world:
@@ -118,7 +127,7 @@ async def test_the_provider_is_asked_once_for_many_readers(tmp_path: Path) -> No
         assert [status for status, _ in found] == [200] * 6
         assert json.loads(found[0][1])["pods"][0]["podRef"]["name"] == "web"
         assert found[1][1].startswith("# HELP container_cpu_usage_seconds_total ")
-    assert provider.times == 1
+    assert (provider.times, len(written)) == (1, 2)
 
 
 @pytest.mark.parametrize(

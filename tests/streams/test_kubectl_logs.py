@@ -52,11 +52,12 @@ async def test_followed_logs_begin_where_the_flags_say(world: World) -> None:
         world.kubectl.running(*follow, "--tail=1") as tail,
         world.kubectl.running(*follow, "--since=1h") as since,
         world.kubectl.running(*follow, "--since=1h", "--tail=1") as both,
+        world.kubectl.running(*follow, "--since-time=2099-01-01T00:00:00Z") as never,
     ):
         assert [await line_of(child) for child in (tail, since, both)] == ["two", "one", "two"]
         await world.kubectl("exec", "chosen", "--", "touch", "gate")
-        ends = [(await child.communicate())[0] for child in (tail, since, both)]
-        assert ends == [b"three\n", b"two\nthree\n", b"three\n"]
+        ends = [(await child.communicate())[0] for child in (tail, since, both, never)]
+        assert ends == [b"three\n", b"two\nthree\n", b"three\n", b""]
 
 
 @everywhere

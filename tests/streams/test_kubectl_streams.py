@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import sys
 from asyncio.subprocess import Process
 from pathlib import Path
 
+import orjson
 import pytest
 from kubectl_process import line_of
 from pseudo_terminal import Terminal, on_terminal
@@ -70,6 +72,33 @@ async def test_a_command_ends_with_its_client(way: World) -> None:
 def _running(mark: str) -> bool:
     commands = (path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists())
     return any(command.startswith(f"sh\0-c\0: {mark};".encode()) for command in commands)
+
+
+@pytest.mark.parametrize("way", ["websocket", "spdy"], indirect=True)
+async def test_a_client_that_is_stopped_holds_up_its_command_and_nobody_else(way: World) -> None:
+    """All that waits on the way to it is bounded; when it dies the command ends."""
+    script = ("sh", "-c", "echo $$; exec yes")
+    async with way.kubectl.running("exec", "web", "--", *script) as child:
+        command = Path("/proc", await line_of(child))
+        child.send_signal(signal.SIGSTOP)
+        before, written = -1, 0
+        while written != before:
+            await way.kubectl("exec", "web", "--", "true")
+            before, written = written, _written(command)
+        assert 65536 < written < 64 * MEBI  # more than a pipe holds
+        child.kill()
+        async with asyncio.timeout(20):
+            while _lives(command):
+                await way.kubectl("get", "--raw", "/healthz")
+
+
+def _lives(process: Path) -> bool:
+    return process.exists()
+
+
+def _written(process: Path) -> int:
+    lines = dict(line.split(": ") for line in (process / "io").read_text().splitlines())
+    return int(lines["wchar"])
 
 
 @everywhere
@@ -179,11 +208,7 @@ async def test_twenty_connections_are_forwarded_at_a_time_and_half_closed(
     way: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "vk.server")
-    script = way.folder / "reversing.py"
-    script.write_text(REVERSING)
-    await way.run_pod("server", f"exec {sys.executable} {script}")
-    async with way.kubectl.running("logs", "-f", "server") as following:
-        port = await line_of(following)
+    port = await _run_server(way, "server")
     async with way.kubectl.running("port-forward", "server", f":{port}") as child:
         local = await _local_port(child)
         sent = [os.urandom(200_000) for _ in range(20)]
@@ -191,6 +216,26 @@ async def test_twenty_connections_are_forwarded_at_a_time_and_half_closed(
     assert [data[::-1] for data in got] == sent
     over = "websocket SPDY/3.1+" if way.way == "websocket" else "SPDY/3.1 "
     assert _spoken(caplog)[-1] == f"{over}portforward.k8s.io"
+
+
+@pytest.mark.parametrize("way", ["websocket"], indirect=True)
+async def test_a_forged_address_in_a_status_moves_no_connection(way: World) -> None:
+    """Whoever may write statuses cannot point the node at others: its provider knows the pod."""
+    port = await _run_server(way, "forged")
+    forged = {"podIP": "192.0.2.1", "podIPs": [{"ip": "192.0.2.1"}], "hostIP": "192.0.2.2"}
+    patch = orjson.dumps({"status": forged}).decode()
+    await way.kubectl("patch", "pod", "forged", "--subresource=status", "--type=merge", "-p", patch)
+    async with way.kubectl.running("port-forward", "forged", f":{port}") as child:
+        assert await _ask(await _local_port(child), b"abc") == b"cba"
+
+
+async def _run_server(way: World, name: str) -> str:
+    """Run a pod that answers with what it was sent, reversed; return its port."""
+    script = way.folder / "reversing.py"
+    script.write_text(REVERSING)
+    await way.run_pod(name, f"exec {sys.executable} {script}")
+    async with way.kubectl.running("logs", "-f", name) as following:
+        return await line_of(following)
 
 
 async def test_a_port_on_which_nothing_listens_closes_the_connection(way: World) -> None:

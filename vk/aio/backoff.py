@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from math import inf
 
 import attrs
 
@@ -25,9 +26,9 @@ class Backoff:
     def __attrs_post_init__(self) -> None:
         self.reset()
 
-    def next(self) -> float:
-        """Return the seconds to wait now; the following wait is longer, up to ``cap``."""
-        ceiling = self._ceiling
+    def next(self, within: float = inf) -> float:
+        """Return the seconds to wait now, at most ``within``; the following wait is longer."""
+        ceiling = min(self._ceiling, within)
         self._ceiling = min(self.cap, ceiling * self.factor)
         return ceiling * random.uniform(0.5, 1.0)
 

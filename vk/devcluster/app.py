@@ -41,6 +41,7 @@ from vk.devcluster.kinds import METRICS
 from vk.devcluster.proxy.metrics import Metrics
 from vk.devcluster.proxy.proxy import Proxy
 from vk.devcluster.reads import Reader
+from vk.devcluster.request_counts import RequestCounts
 from vk.devcluster.reviews import Reviews
 from vk.devcluster.subresources import Subresources
 from vk.devcluster.updates import Updater
@@ -80,6 +81,7 @@ class App:
     reviews: Reviews
     proxy: Proxy
     metrics: Metrics
+    counts: RequestCounts = attrs.field(factory=RequestCounts)
     _verbs: Mapping[str, Callable[[Call], Answer]] = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
@@ -94,9 +96,17 @@ class App:
         }
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer one request; never raises but for cancellation."""
+        """Answer one request and count it; never raises but for cancellation."""
+        calls: list[Call] = []
+        response = await self._answered(request, calls)
+        for call in calls:
+            self.counts.add(call, response.status)
+        return response
+
+    async def _answered(self, request: web.BaseRequest, calls: list[Call]) -> web.StreamResponse:
+        """Answer; ``calls`` gets what the request was understood as, if it was."""
         try:
-            return await self._handle(request)
+            return await self._handle(request, calls)
         except refusals.Refusal as refusal:
             return _refused(refusal)
         except web.HTTPRequestEntityTooLarge:
@@ -107,7 +117,7 @@ class App:
             log.exception("request failed", extra={"method": request.method, "path": request.path})
             return _refused(refusals.internal(f"{type(error).__name__}: {error}"))
 
-    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _handle(self, request: web.BaseRequest, calls: list[Call]) -> web.StreamResponse:
         transport = request.transport
         if transport is None:
             raise ConnectionResetError
@@ -116,6 +126,7 @@ class App:
         if target is None:
             return _response(self._document(request, user))
         call = _call(request, target, user)
+        calls.append(call)
         self.access.check(call)
         if target.subresource in CONNECTED:
             return await self.proxy.answer(request, call)
@@ -153,10 +164,14 @@ class App:
         self.access.check_path(user, verb, path)
         if path.startswith(_HEALTH) and (path in _HEALTH or path.count("/") == 2):
             return Answer(b"ok", content_type="text/plain")
+        if path == "/metrics":
+            return Answer(self.counts.text().encode(), content_type="text/plain; version=0.0.4")
         if path == "/version":
             return json_answer(VERSION)
         if path.startswith("/openapi/"):
             found = openapi.document(path)
+            if path == openapi.VERSION_2 and "protobuf" in request.headers.get("Accept", ""):
+                return Answer(b"", content_type=openapi.VERSION_2_PROTOBUF)  # an empty document
         else:
             aggregated = "as=APIGroupDiscoveryList" in request.headers.get("Accept", "")
             found = discovery.document(path, aggregated=aggregated, server=self.address)

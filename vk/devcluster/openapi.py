@@ -2,7 +2,8 @@
 
 kubectl only looks whether PATCH of a kind knows ``fieldValidation``; then it leaves validation to
 the server. So there are paths and parameters here, and no schemas: ``kubectl explain`` finds
-nothing.
+nothing. A manifest of kind List it validates by the schemas of version 2, where it passes over
+every kind that it does not find.
 """
 
 from __future__ import annotations
@@ -12,14 +13,19 @@ from typing import Any
 
 from vk.devcluster.kinds import KINDS, Kind
 
-__all__ = ["document"]
+__all__ = ["VERSION_2", "VERSION_2_PROTOBUF", "document"]
 
+VERSION_2 = "/openapi/v2"
+VERSION_2_PROTOBUF = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 _PREFIX = "/openapi/v3"
+_INFO = {"title": "Kubernetes", "version": "vk"}
 
 
 @cache
 def document(path: str) -> dict[str, Any] | None:
     """Return the document of a path, None when there is none. The result is shared."""
+    if path == VERSION_2:
+        return {"swagger": "2.0", "info": _INFO, "paths": {}}
     if path == _PREFIX:
         pages = {_page(kind): {"serverRelativeURL": f"{_PREFIX}/{_page(kind)}"} for kind in KINDS}
         return {"paths": pages}
@@ -31,7 +37,7 @@ def document(path: str) -> dict[str, Any] | None:
         paths |= _paths(kind)
     return {
         "openapi": "3.0.0",
-        "info": {"title": "Kubernetes", "version": "vk"},
+        "info": _INFO,
         "paths": paths,
         "components": {"schemas": {}},
     }

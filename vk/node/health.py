@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 
 import attrs
 
+from vk.errors import ProviderError
 from vk.models.node import Taint
 from vk.models.status import Condition
 
@@ -74,13 +75,20 @@ class Health:
         return (UNREACHABLE,) if self.unreachable else ()
 
     async def _ping(self) -> str:
-        """Return what went wrong, by its class: a provider's text may hold a secret."""
+        """Return what went wrong, for the Node; empty: nothing."""
+        timeout = asyncio.timeout(_TIMEOUT)
         try:
-            async with asyncio.timeout(_TIMEOUT):
+            async with timeout:
                 await self.ping()
         except Exception as error:  # noqa: BLE001 # any of them is a miss; a traceback each is noise
-            log.warning("provider missed a ping", extra={"error": repr(error)})
-            return type(error).__name__
+            name, text = type(error).__name__, " ".join(str(error).split())
+            shown = text if isinstance(error, ProviderError) else ""
+            if timeout.expired():
+                shown = text = f"no answer within {_TIMEOUT:g} s"
+            elif not shown:  # raised by nobody on purpose: only our log may have its text
+                text = f"{name}: {text}" if text else name
+            log.warning("provider missed a ping", extra={"error": text})
+            return shown or name
         return ""
 
     def _note(self, error: str, *, started: float, moment: float) -> None:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection
 from datetime import timedelta
-from math import isinf
+from math import inf, isfinite
 
 import attrs
 
@@ -78,7 +78,7 @@ class Act:
             async with self.timed("create_pod", self.provider.create_timeout):
                 status = await self.provider.create_pod(pod)
         except NotReadyError as error:
-            self._wait(record, error.reason, str(error), error.retry_after)
+            self._wait(record, error.reason, str(error), error.retry_after, error.within)
         except RefusedError as error:
             self._refuse(record, error.reason, str(error))
         except PermanentError as error:
@@ -143,7 +143,9 @@ class Act:
             if matters(changed):
                 record.last_update = refused(changed, error)
                 self.emit(record.key, "Warning", "ProviderUpdateFailed", str(error))
-        except (NotReadyError, ClusterError) as error:
+        except NotReadyError as error:
+            self._later(record, error.retry_after, error.within)
+        except ClusterError as error:
             self._later(record, error.retry_after)
         except (TemporaryError, NotFoundError) as error:
             hint = error.retry_after if isinstance(error, TemporaryError) else None
@@ -254,19 +256,25 @@ class Act:
             record.say(status)
             record.said_at = _clock()
 
-    def _wait(self, record: Record, reason: str, message: str, hint: float | None) -> None:
+    def _wait(
+        self,
+        record: Record,
+        reason: str,
+        message: str,
+        hint: float | None,
+        within: float = inf,
+    ) -> None:
         self.prepare.release(record.key)
         record.hold(Held.ABSENT, _clock())
-        self._later(record, hint)
+        self._later(record, hint, within)
         seconds = record.retry_at - _clock()
-        if isinf(seconds):
-            record.problem = (reason, message)
-            return
-        at = format_time(now() + timedelta(seconds=seconds))
-        record.problem = (reason, f"{message}; next try at {at}")
+        if isfinite(seconds) and within == inf:  # to say each of many looks would be many writes
+            at = format_time(now() + timedelta(seconds=seconds))
+            message = f"{message}; next try at {at}"
+        record.problem = (reason, message)
 
-    def _later(self, record: Record, hint: float | None) -> None:
-        record.retry_at = _clock() + record.wait(hint)
+    def _later(self, record: Record, hint: float | None, within: float = inf) -> None:
+        record.retry_at = _clock() + record.wait(hint, within)
 
     def _refuse(self, record: Record, reason: str, message: str, *, event: str = "Failed") -> None:
         wait = self.refusals.wait(record.pod or {"metadata": {}}, reason, _clock())

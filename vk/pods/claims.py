@@ -14,12 +14,10 @@ from vk.fields import FieldTable
 from vk.models.pod import Json
 from vk.models.volumes import Volume, volume
 from vk.pods.admission import term_matches
-from vk.pods.obstacles import NotReadyError
+from vk.pods.obstacles import LOOK_WITHIN, NotReadyError
 
 __all__ = ["ClaimNeed", "bound_volume", "check_volume", "claim_needs", "volumes"]
 
-RETRY = 5.0
-"""Seconds until a claim that is not bound is looked at again."""
 _EMPTY: Json = {}
 _WRITES = ("ReadWriteOnce", "ReadWriteMany", "ReadWriteOncePod")
 
@@ -131,4 +129,4 @@ def _uses(raw: Json, name: str, field: str) -> list[Json]:
 
 def _waits(need: ClaimNeed, problem: str) -> NotReadyError:
     text = f"volume {need.volume!r}: PersistentVolumeClaim {need.claim!r} {problem}"
-    return NotReadyError(text, reason="FailedMount", retry_after=RETRY)
+    return NotReadyError(text, reason="FailedMount", within=LOOK_WITHIN)

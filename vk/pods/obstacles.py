@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import attrs
 
 from vk.errors import VkError
 
-__all__ = ["MissingReference", "NotReadyError", "Notice", "RefusedError"]
+__all__ = ["LOOK_WITHIN", "MissingReference", "NotReadyError", "Notice", "RefusedError"]
+
+LOOK_WITHIN = 5.0
+"""Seconds at most between two looks for an object that is not there yet; the first come sooner,
+since who applies a pod and what it refers to in one command applies them in any order."""
 
 
 class MissingReference(VkError):
@@ -25,12 +31,18 @@ class MissingReference(VkError):
 
 
 class NotReadyError(VkError):
-    """The pod cannot start yet: something it needs is missing."""
+    """The pod cannot start yet: something it needs is missing.
 
-    def __init__(self, message: str, *, reason: str, retry_after: float | None) -> None:
+    ``retry_after`` None: the waits between tries grow, but never above ``within``.
+    """
+
+    def __init__(
+        self, message: str, *, reason: str, retry_after: float | None = None, within: float = inf
+    ) -> None:
         super().__init__(message)
         self.reason = reason
         self.retry_after = retry_after
+        self.within = within
 
 
 class RefusedError(VkError):

@@ -18,16 +18,13 @@ from vk.models.keys import PodKey
 from vk.models.pod import Json, Pod
 from vk.pods import daemonsets
 from vk.pods.admission import AdmissionNode, Rejection, Usage, admit, resize_problem
-from vk.pods.obstacles import MissingReference, NotReadyError, RefusedError
+from vk.pods.obstacles import LOOK_WITHIN, MissingReference, NotReadyError, RefusedError
 from vk.pods.resolver import Resolver
 from vk.provider import Emit
 
 __all__ = ["Preparation"]
 
 log = logging.getLogger(__name__)
-
-RETRY_MISSING = 5.0
-"""Seconds until a missing config map or secret is looked for again."""
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -78,7 +75,7 @@ class Preparation:
         except MissingReference as missing:
             self.emit(key, "Warning", missing.reason, str(missing))
             reason = missing.reason if missing.volume else "CreateContainerConfigError"
-            raise NotReadyError(str(missing), reason=reason, retry_after=RETRY_MISSING) from None
+            raise NotReadyError(str(missing), reason=reason, within=LOOK_WITHIN) from None
         except NotReadyError as error:
             self.emit(key, "Warning", error.reason, str(error))
             raise
@@ -126,7 +123,7 @@ class Preparation:
             log.error("pod cannot be read", exc_info=error, extra={"pod": str(key), "uid": key.uid})
             text = f"the pod's object cannot be read ({type(error).__name__})"
             self.emit(key, "Warning", "InvalidPod", text)
-            raise NotReadyError(text, reason="InvalidPod", retry_after=None) from None
+            raise NotReadyError(text, reason="InvalidPod") from None
 
     def _admission_node(self) -> AdmissionNode:
         resolver, settings = self.resolver, self.resolver.settings

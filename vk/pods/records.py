@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Mapping
+from math import inf
 from typing import Any
 
 import attrs
@@ -144,9 +145,9 @@ class Record:
         self.status = status
         self.annotations.update(status.annotations)
 
-    def wait(self, hint: float | None) -> float:
+    def wait(self, hint: float | None, within: float = inf) -> float:
         """Return the seconds until the next try, by the hint of who refused or the backoff."""
-        return self.backoff.next() if hint is None else max(hint, SHORTEST)
+        return self.backoff.next(within) if hint is None else max(hint, SHORTEST)
 
     def swap(self, pod: Json) -> None:
         """Hold ``pod`` instead of an equal object, which can then be freed."""

@@ -21,7 +21,8 @@ __all__ = ["Reference", "References"]
 
 KEEP = 10.0
 """Seconds for which an answer is used again."""
-KEEP_ABSENT = 2.0
+KEEP_ABSENT = (0.4, 2.0)
+"""The same where there is no such object: at first, and once that is not new."""
 UNUSED = 150.0
 """Seconds without a use after which an answer that would still hold is dropped all the same."""
 
@@ -32,6 +33,7 @@ Reference = tuple[str, str, str]
 @attrs.define
 class _Answer:
     value: Json | None
+    keep: float
     read_at: float
     used_at: float
 
@@ -82,7 +84,9 @@ class References:
                 value = await self.client.get(resource, name, namespace=namespace)
             except ObjectNotFoundError:
                 value = None
-            self._kept[key] = _Answer(value, now, now)
+            known_absent = kept is not None and kept.value is None
+            keep = KEEP if value is not None else KEEP_ABSENT[known_absent]
+            self._kept[key] = _Answer(value, keep, now, now)
             return value
 
     def drop(self, reference: Reference) -> None:
@@ -94,7 +98,7 @@ class References:
             return True
         if since is not None:
             return answer.read_at >= since or _is_immutable(answer.value)
-        return now - answer.read_at < (KEEP if answer.value is not None else KEEP_ABSENT)
+        return now - answer.read_at < answer.keep
 
     def _prune(self, now: float) -> None:
         """Secrets are kept no longer than they are of use."""

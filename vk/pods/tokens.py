@@ -83,7 +83,7 @@ class Tokens:
         here = (pod.get("spec") or {}).get("nodeName") == self.node_name
         if pod["metadata"]["uid"] != key.uid or not here:
             text = f"no service-account token: pod {key} is not one of node {self.node_name}"
-            raise NotReadyError(text, reason="FailedMount", retry_after=None)
+            raise NotReadyError(text, reason="FailedMount")
 
     async def _request(self, key: PodKey, raw: Json, need: TokenNeed) -> _Token:
         account = (raw.get("spec") or {}).get("serviceAccountName") or "default"

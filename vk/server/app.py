@@ -62,6 +62,8 @@ def _around(access: Access, observe: Observe) -> Callable[..., Awaitable[web.Str
             status = answer.status
             if isinstance(connection, Connection) and not connection.place.known:
                 answer.force_close()  # who stays unknown would keep a place of his address
+            if status == 400:
+                answer.force_close()  # what follows may be meant as a part of what was refused
             return answer
         finally:
             if isinstance(connection, Connection):

@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 FIRST_BYTE = 10.0
 HEADERS = 10.0
 STALL = 60.0
+LINGER = 10.0
+"""Seconds that are waited for the rest of a body which nobody reads any more."""
 IDLE = 75.0
 LARGEST_HEADERS = 64 * 1024
 _LARGEST_FIELD = 32 * 1024  # a token may have 16 KiB
@@ -52,6 +54,7 @@ class Connection(RequestHandler):
             loop=asyncio.get_running_loop(),
             access_log=None,  # type: ignore[arg-type] # aiohttp takes it for no access log
             keepalive_timeout=IDLE,
+            lingering_time=LINGER,
             max_line_size=LARGEST_HEADERS,
             max_field_size=_LARGEST_FIELD,
             tcp_keepalive=False,  # the listener has set it, with its times

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 
 import attrs
 
@@ -29,6 +30,8 @@ __all__ = ["IN_ALL", "Follower", "Followers", "Write"]
 IN_ALL = 128
 """Followers of one container."""
 
+_CLOCKS = timedelta(minutes=1)
+"""How far the clock of a backend may be behind ours."""
 _MOST = (1 << 63) - 1
 
 Write = Callable[[bytes], Awaitable[None]]
@@ -164,8 +167,11 @@ class Follower:
         self._reader = self._live = None
 
     def _start(self) -> None:
-        """Be the first: the shared reader begins where this client is."""
-        since = stamp_time(self._seam.stamp) or self.options.since
+        """Be the first: the shared reader begins where this client is, for all who come later."""
+        since = stamp_time(self._seam.stamp)
+        if since is None and self.options.since is not None:
+            # He may wait for a time to come; the others do not.
+            since = min(self.options.since, datetime.now(UTC) - _CLOCKS)
         options = LogOptions(follow=True, timestamps=True, since=since, stream=self.options.stream)
         self._reader = self.followers.start(self._key, options)
         self._live = self._reader.subscribe()
@@ -221,8 +227,7 @@ class Follower:
         return not behind
 
     async def _send_new(self, write: Write, batch: Batch) -> None:
-        new = batch.new(self._seam, stamped=self.options.timestamps)
-        await _send(write, self._wanted.limit(new))
+        await _send(write, batch.new(self._seam, self._wanted))
 
 
 async def _send(write: Write, data: bytes) -> None:

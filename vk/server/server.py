@@ -20,6 +20,7 @@ import attrs
 import orjson
 from aiohttp import web
 
+from vk.aio.memo import Memo
 from vk.aio.tasks import supervise, until_it_works
 from vk.cluster.client import Client
 from vk.cluster.reflector import Reflector
@@ -53,6 +54,7 @@ log = logging.getLogger(__name__)
 
 _PATIENCE = 2.0  # s that the first handshake waits for the authority of clients
 _GOODBYE = 1.0  # s that requests get at the end
+_FRESH = 1.0  # s that a rendered answer is used again: a flood of scrapers costs one rendering
 _BLIND = (
     "nobody can be told apart, so only health is served: grant the role "
     "extension-apiserver-authentication-reader, or create of tokenreviews, or name a CA file"
@@ -92,6 +94,10 @@ class Server:
     _followers: Followers = attrs.field(init=False)
     _stats: Stats = attrs.field(init=False)
     _health: Health = attrs.field(init=False)
+    _bodies: Memo[str, bytes] = attrs.field(
+        factory=lambda: Memo(lambda body: _FRESH, 2), init=False, repr=False
+    )
+    """What all who ask within a second are answered with."""
 
     def __attrs_post_init__(self) -> None:
         settings, provider = self.settings, self.provider
@@ -239,15 +245,22 @@ class Server:
         }
 
     async def _answer_metrics(self, request: web.Request) -> web.Response:
-        return web.Response(body=self.metrics.render(), headers={"Content-Type": CONTENT_TYPE})
+        body = await self._bodies.get("metrics", self._write_metrics)
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
 
     async def _answer_summary(self, request: web.Request) -> web.Response:
+        body = await self._bodies.get("summary", self._write_summary)
+        return web.Response(body=body, content_type="application/json")
+
+    async def _write_metrics(self) -> bytes:
+        return self.metrics.render()
+
+    async def _write_summary(self) -> bytes:
         certificate = {
             "source": self.certificates.source,
             "expires": f"{self.certificates.not_after:%Y-%m-%dT%H:%M:%SZ}",
         }
-        document = {**self.summary(), "certificate": certificate}
-        return web.Response(body=orjson.dumps(document), content_type="application/json")
+        return orjson.dumps({**self.summary(), "certificate": certificate})
 
 
 def _files(settings: Settings) -> tuple[Path, Path] | None:

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 import attrs
 
 from vk.errors import TemporaryError
-from vk.log_lines import Lines, Seam, split_stamp
+from vk.log_lines import LineFilter, Lines, Seam, split_stamp
 from vk.models.keys import ContainerKey
 from vk.models.logs import LogOptions
 from vk.provider import Provider
@@ -49,10 +49,15 @@ class Batch:
         cut = [(line, *split_stamp(line)) for line in lines]
         return cls([(stamp, line, text) for line, stamp, text in cut], sum(map(len, lines)))
 
-    def new(self, seam: Seam, *, stamped: bool) -> bytes:
-        """Return the lines that are new after ``seam``, with their times or without."""
-        return b"".join(
-            line if stamped else text for stamp, line, text in self.lines if seam.is_new(stamp)
+    def new(self, seam: Seam, wanted: LineFilter) -> bytes:
+        """Return what is ``wanted`` of the lines that are new after ``seam``."""
+        stamped = wanted.options.timestamps
+        return wanted.limit(
+            b"".join(
+                line if stamped else text
+                for stamp, line, text in self.lines
+                if seam.is_new(stamp) and wanted.is_late(stamp)
+            )
         )
 
 

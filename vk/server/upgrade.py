@@ -13,7 +13,6 @@ bounded, its peer must go on acknowledging, and the idle limit of the session ho
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections import deque
 from collections.abc import Mapping
 
@@ -21,8 +20,9 @@ import attrs
 from aiohttp import web
 
 from vk.server.lifetime import ClientGoneError
+from vk.server.presence import watch_peer
 
-__all__ = ["Wire", "take_over", "tolerate_stalls"]
+__all__ = ["Wire", "take_over"]
 
 _CHUNK = 1 << 16
 _AHEAD = 4
@@ -43,7 +43,7 @@ def take_over(request: web.Request, headers: Mapping[str, str]) -> Wire:
     if protocol.writing_paused:
         protocol.resume_writing()  # from now on it is not told
     protocol.keep_alive(False)
-    tolerate_stalls(transport)
+    watch_peer(transport)
     wire = Wire(transport, transport.get_protocol())
     transport.set_protocol(wire)
     transport.set_write_buffer_limits(high=_HIGH_WATER)
@@ -52,13 +52,6 @@ def take_over(request: web.Request, headers: Mapping[str, str]) -> Wire:
     lines += [f"{name}: {value}" for name, value in headers.items()]
     transport.write("\r\n".join([*lines, "", ""]).encode("ascii"))
     return wire
-
-
-def tolerate_stalls(transport: asyncio.BaseTransport) -> None:
-    """Let the kernel keep a connection whose peer acknowledges, though it reads nothing."""
-    opened, option = transport.get_extra_info("socket"), getattr(socket, "TCP_USER_TIMEOUT", None)
-    if opened is not None and option is not None and opened.family != socket.AF_UNIX:
-        opened.setsockopt(socket.IPPROTO_TCP, option, 0)
 
 
 @attrs.define(eq=False)

@@ -24,8 +24,8 @@ from vk.server.channels import ChannelClosed, ChannelError, ChannelMessage, Chan
 from vk.server.inbound import Gate, Inbox, Sink
 from vk.server.lifetime import ClientGoneError, Lifetime
 from vk.server.negotiation import Protocol
+from vk.server.presence import watch_peer
 from vk.server.spdy_transport import parts
-from vk.server.upgrade import tolerate_stalls
 
 __all__ = ["ChannelConnection", "ChannelStream", "MessagePipe", "open_websocket"]
 
@@ -53,7 +53,7 @@ async def open_websocket(request: web.Request, protocol: Protocol) -> web.WebSoc
         socket.headers[_HEADER] = protocol.name  # aiohttp looks at the first line of the request's
     await socket.prepare(request)
     if request.transport is not None:
-        tolerate_stalls(request.transport)
+        watch_peer(request.transport)
     return socket
 
 
