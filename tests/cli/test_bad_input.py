@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -11,7 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from plugin_files import write
+
+from vk.cli.main import command
+from vk.devcluster.cluster import DevCluster
 
 pytestmark = pytest.mark.slow
 
@@ -66,6 +72,32 @@ def test_an_unreachable_api_server_is_waited_for_until_the_startup_timeout(
     (said,) = [line for line in log if line["message"] == "cannot reach the cluster"]
     assert said["level"] == "WARNING"
     assert "get namespaces kube-system" in said["error"]
+
+
+COMMANDS = [("drain", "n"), ("status", "n"), ("gc", "--provider=mock", "--nodename=n")]
+"""Those that ask the API server something and end; `vk doctor` has tests of its own."""
+
+
+@pytest.mark.parametrize("arguments", COMMANDS, ids=lambda one: one[0])
+def test_no_command_waits_for_an_api_server_that_is_away(
+    arguments: tuple[str, ...], unreachable: Path
+) -> None:
+    result = CliRunner().invoke(command, [*arguments, f"--kubeconfig={unreachable}"])
+    assert (result.exit_code, len(result.output.splitlines())) == (1, 1), result.output
+    assert re.search(r"cannot connect to 127\.0\.0\.1:\d+: Connection refused; ", result.output)
+    assert "look at --kubeconfig and the network" in result.output
+
+
+@pytest.mark.parametrize("arguments", COMMANDS, ids=lambda one: one[0])
+async def test_a_command_without_the_right_names_it(
+    arguments: tuple[str, ...], dev_cluster: DevCluster
+) -> None:
+    account = dev_cluster.service_account_kubeconfig("default", "default")
+    run = (CliRunner().invoke, command, [*arguments, f"--kubeconfig={account}"])
+    result = await asyncio.to_thread(*run)
+    assert (result.exit_code, len(result.output.splitlines())) == (1, 1), result.output
+    assert re.search(r'cannot get resource "(nodes|leases)"', result.output), result.output
+    assert "whoever asks needs that right" in result.output
 
 
 def test_each_ignored_flag_is_named_once_and_a_wrong_configuration_ends_with_2(

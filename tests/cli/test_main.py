@@ -96,6 +96,7 @@ def test_a_file_brings_a_provider_to_every_command(
         ("--plugin", path, "--provider", "mine"),
         (f"--plugin={path}", "--provider=mine"),
         ("dev", "--plugin", path, "--provider", "mine"),
+        *((each, "--plugin", path, "--provider", "mine") for each in ("gc", "doctor", "rbac")),
         ("providers", "mine", "--plugin", path),
     ):
         result = invoke(*arguments)

@@ -212,10 +212,12 @@ async def test_a_silent_server_is_unavailable_at_the_timeout() -> None:
 async def test_an_unreachable_server_is_unavailable() -> None:
     with socket.socket() as taken:  # bound, not listening: nothing else gets the port
         taken.bind(("127.0.0.1", 0))
-        server = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        server = f"http://{address}"
         access = Access(Tokens(["t"], server=server), Credentials(server=server))
         async with Client(access, user_agent="x") as client:
-            with pytest.raises(errors.UnavailableError, match="list pods: Cannot connect"):
+            told = f"^list pods: cannot connect to {address}: Connection refused$"
+            with pytest.raises(errors.UnavailableError, match=told):
                 await client.list(PODS)
             assert client.local_address() == "127.0.0.1"
 

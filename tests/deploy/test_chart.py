@@ -11,6 +11,7 @@ from charts import DEPLOY, helm_program, one, refusal, render
 
 from vk.cli.options import OPTIONS
 from vk.cluster.permissions import PERMISSIONS, Permission
+from vk.settings import LIVE
 
 pytestmark = pytest.mark.slow
 Json = dict[str, Any]
@@ -151,11 +152,13 @@ def test_two_replicas_are_updated_one_after_the_other_and_one_always_stays() -> 
 
 def test_a_setting_that_a_running_node_takes_over_restarts_nothing() -> None:
     def checksum(**config: object) -> str:
-        template = one(render({"config": config}), "Deployment")["spec"]["template"]
+        values = {"config": config, "replicas": 1, "podDisruptionBudget": {"enabled": False}}
+        template = one(render(values), "Deployment")["spec"]["template"]
         return str(template["metadata"]["annotations"]["checksum/config"])
 
     live = {"log-level": "debug", "orphans": "report", "taint": "a/b", "disable-taint": True}
-    live |= {"max-creates-per-minute": 5, "not-ready-after": "1m"}
+    live |= {"max-creates-per-minute": 5, "not-ready-after": "1m", "not-ready-on-exit": True}
+    assert live.keys() >= {option.flag for option in OPTIONS if option.field in LIVE}
     assert checksum(**live) == checksum()
     assert checksum(**{"cluster-domain": "example"}) != checksum()
 

@@ -20,21 +20,24 @@ class Emulator:
 
     url: str
 
-    def flags(self, **more: str) -> tuple[str, ...]:
-        """Return the flags of a node that takes it for the service."""
+    def settings(self) -> dict[str, str]:
+        """Return what tells a node to take it for the service, all but the access key."""
         products = ("endpoint", "sts_endpoint", "vpc_endpoint", "ecs_endpoint", "metadata_endpoint")
-        settings = {
+        return {
             **dict.fromkeys(products, self.url),
             "region": "cn-hangzhou",
             "vswitches": "vsw-emulator-h,vsw-emulator-i,vsw-emulator-j",
             "security_group": "sg-emulator",
-            "access_key": "emulator",
-            "secret_key": "emulator-secret",
             "poll": "1",
             "list_lag": "2",
-            **more,
         }
-        pairs = (("--set", f"{name}={text}") for name, text in settings.items())
+
+    def flags(self, **more: str) -> tuple[str, ...]:
+        """Return the same as flags, with the access key and ``more``."""
+        key = {"access_key": "emulator", "secret_key": "emulator-secret"}
+        pairs = (
+            ("--set", f"{name}={text}") for name, text in (self.settings() | key | more).items()
+        )
         return tuple(part for pair in pairs for part in pair)
 
     def ledger(self) -> dict[str, Any]:

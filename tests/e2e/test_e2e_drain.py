@@ -1,4 +1,4 @@
-"""`vk drain` leaves nothing that runs or costs: proved by the backend's own ledger."""
+"""`vk drain` leaves nothing that runs or costs: proved by the ledger of the ECI emulator."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import attrs
 import manifests
 import pytest
-from ledger import Ledger
+from eci_emulator import Emulator
 from node_process import ROOT, StartNode
 
 from vk.testing.control_plane import ControlPlane, eventually
@@ -60,12 +60,11 @@ def test_a_drain_ends_everything_even_what_daemonsets_send(
     make_node: StartNode,
     start_drain: StartDrain,
     namespace: str,
-    tmp_path: Path,
+    eci: Emulator,
 ) -> None:
     """Deployments move on, DaemonSets send again in vain; at the end Node and lease are gone."""
-    ledger = Ledger(tmp_path)
-    flags = ("--node-lease-duration", "5s", "--daemonsets", "run", *ledger.flags())
-    node = make_node("", *flags, provider="ledger", environment=ledger.environment())
+    flags = ("--node-lease-duration", "5s", "--daemonsets", "run", *eci.flags())
+    node = make_node("", *flags, provider="alibabacloud")
     node.start()
     node.wait_ready()
     everywhere = manifests.template(node.name, tolerations=[{"operator": "Exists"}])
@@ -75,15 +74,15 @@ def test_a_drain_ends_everything_even_what_daemonsets_send(
         manifests.thing("apps/v1", "DaemonSet", "agent", spec=spec),
     ):
         control_plane.kubectl("apply", f"-n={namespace}", "-f", "-", input=manifest)
-    eventually(lambda: len(ledger.running()) == 6, "six workloads run")
+    eventually(lambda: len(eci.living()) == 6, "six groups are there")
 
     drain = start_drain(node.name, "--delete-node")
     eventually(lambda: drain.said("stop the process of node"), "it asks for the process's end")
     assert drain.said(f"nothing runs on node {node.name}")
-    assert ledger.running() == set()
+    assert eci.living() == []
     assert node.stop() == 0
     assert drain.process.wait(30) == 0
-    assert ledger.running() == set()
+    assert eci.living() == []
     for kind in (("node",), ("lease", "-n=kube-node-lease")):
         left = control_plane.kubectl("get", kind[0], node.name, *kind[1:], "--ignore-not-found")
         assert left == ""
@@ -94,11 +93,10 @@ def test_a_budget_is_respected_and_named(
     make_node: StartNode,
     start_drain: StartDrain,
     namespace: str,
-    tmp_path: Path,
+    eci: Emulator,
 ) -> None:
     """What may not be disrupted goes on, and the drain says what keeps it from ending."""
-    ledger = Ledger(tmp_path)
-    node = make_node("", *ledger.flags(), provider="ledger", environment=ledger.environment())
+    node = make_node("", *eci.flags(), provider="alibabacloud")
     node.start()
     node.wait_ready()
     budget = {"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}}
@@ -113,4 +111,4 @@ def test_a_budget_is_respected_and_named(
     drain = start_drain(node.name, "--timeout", "5s")
     assert drain.process.wait(60) == 1
     assert drain.said(f"a PodDisruptionBudget keeps {namespace}/web-0")
-    assert len(ledger.running()) == 1
+    assert len(eci.living()) == 1

@@ -6,7 +6,6 @@ import json
 import os
 import random
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import manifests
@@ -23,12 +22,6 @@ CREATE, DELETE = "CreateContainerGroup", "DeleteContainerGroup"
 CREATES = int(os.environ.get("VK_ECI_CREATES", "150"))
 KILLS = int(os.environ.get("VK_ECI_KILLS", "6"))
 """The whole run has 2000 creates and 20 kills: VK_ECI_CREATES=2000 VK_ECI_KILLS=20."""
-
-
-@pytest.fixture
-def eci() -> Iterator[Emulator]:
-    with emulator("--speed=10", "--rates=0") as running:
-        yield running
 
 
 def start(make_node: StartNode, eci: Emulator, *flags: str, **more: str) -> NodeProcess:

@@ -59,6 +59,22 @@ def test_deleted_node_comes_back(control_plane: ControlPlane, node: NodeProcess)
     eventually(back, "the node is back", timeout=10.0)
 
 
+def test_what_somebody_takes_from_the_node_is_put_back(
+    control_plane: ControlPlane, node: NodeProcess
+) -> None:
+    """A label that pods are bound by, and the taint that keeps others away."""
+    labels = control_plane.get("node", node.name)["metadata"]["labels"]
+    taints = control_plane.get("node", node.name)["spec"]["taints"]
+    control_plane.kubectl("label", "node", node.name, "kubernetes.io/hostname-", "type-")
+    control_plane.kubectl("taint", "node", node.name, "virtual-kubelet.io/provider-")
+
+    def back() -> bool:
+        found = control_plane.get("node", node.name)
+        return bool(found["metadata"]["labels"] == labels and found["spec"].get("taints") == taints)
+
+    eventually(back, "labels and taint are back", timeout=10.0)
+
+
 def test_restart_of_the_api_server_changes_no_pod(
     control_plane: ControlPlane, node: NodeProcess, namespace: str
 ) -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 from functools import partial
-from pathlib import Path
 
 import manifests
 import pytest
 from accounts import Account
-from ledger import Ledger
+from eci_emulator import Emulator
 from node_process import StartNode
 
 from vk.testing.control_plane import ControlPlane, eventually
@@ -41,36 +40,35 @@ def test_a_missing_permission_is_named_with_verb_and_resource(
 
 
 def test_no_pod_is_created_before_the_services_are_known(
-    control_plane: ControlPlane, make_node: StartNode, namespace: str, tmp_path: Path
+    control_plane: ControlPlane, make_node: StartNode, namespace: str, eci: Emulator
 ) -> None:
     """B6: else it would lack the services' variables for ever, without anybody noticing."""
-    ledger, account = Ledger(tmp_path), Account(control_plane)
-    flags = ("--node-lease-duration", "3s", *ledger.flags())
+    account = Account(control_plane)
     node = make_node(
         "",
-        *flags,
+        *("--node-lease-duration", "3s", *eci.flags(exec_exit_code="wrap")),
         kubeconfig=account.without("services", "list", "watch"),
-        provider="ledger",
-        environment=ledger.environment(),
+        provider="alibabacloud",
     )
     control_plane.kubectl("create", "service", "clusterip", "db", "--tcp=5432", f"-n={namespace}")
     node.start()
     eventually(lambda: node.said("list services: 403 Forbidden"), "the missing right is named")
     eventually(lambda: holder(control_plane, node.name), "the node's lease is held")
-    pod = json.loads(manifests.pod("one", node.name))
+    # Without a token, for which the account would need another right.
+    pod = json.loads(manifests.pod("one", node.name, automountServiceAccountToken=False))
     pod["spec"]["nodeName"] = node.name
     control_plane.kubectl("apply", f"-n={namespace}", "-f", "-", input=json.dumps(pod))
     # It tries again, so it is past its start; and still there is no node, and nothing was created.
     tries = len(node.said("list services: 403 Forbidden"))
     eventually(lambda: len(node.said("list services: 403 Forbidden")) > tries + 1, "it tries again")
-    assert ledger.lines("create") == []
+    assert eci.calls("CreateContainerGroup") == []
 
     account.grant()
     ready = ("--for=condition=Ready", "pod/one", "--timeout=90s")
     control_plane.kubectl("wait", *ready, f"-n={namespace}")
-    (created,) = ledger.lines("create")
-    assert created["env"]["DB_SERVICE_PORT"] == "5432"
-    assert created["env"]["KUBERNETES_SERVICE_HOST"]
+    shown = control_plane.kubectl("exec", "one", f"-n={namespace}", "--", "env").splitlines()
+    assert "DB_SERVICE_PORT=5432" in shown
+    assert any(line.startswith("KUBERNETES_SERVICE_HOST=") for line in shown)
 
 
 def holder(control_plane: ControlPlane, node: str) -> str:

@@ -1,7 +1,7 @@
 """From nothing to a node and back to nothing, with two commands: the chart's whole life.
 
 A real control plane with a machine that runs pods as processes; `helm install`, `kubectl run`, the
-holder is killed, `helm uninstall`. Judged by the backend's ledger and by what the cluster has left.
+holder is killed, `helm uninstall`. Judged by the ECI emulator's ledger and by what is left.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from eci_emulator import Emulator
 from host import Host
-from ledger import Ledger
 from node_process import ROOT
 
 from vk.testing.control_plane import ControlPlane, eventually
@@ -47,17 +47,15 @@ def helm(control_plane: ControlPlane, *arguments: str, values: Any = None) -> No
 
 
 def test_two_commands_bring_a_node_and_take_it_away(
-    control_plane: ControlPlane, tmp_path: Path
+    control_plane: ControlPlane, eci: Emulator, tmp_path: Path
 ) -> None:
     """The pod outlives the process that created it, and nothing outlives the release."""
-    ledger = Ledger(tmp_path)
-    plugin = ledger.environment()["PYTHONPATH"]
-    config = {"set": ledger.settings(), "node-lease-duration": "3s"}
+    key = {"ECI_ACCESS_KEY": "emulator", "ECI_SECRET_KEY": "emulator-secret"}
     values = {
-        "provider": "ledger",
+        "provider": "alibabacloud",
         "nodeName": NODE,
-        "config": config,
-        "env": [{"name": "PYTHONPATH", "value": plugin}],
+        "config": {"set": eci.settings(), "node-lease-duration": "3s"},
+        "env": [{"name": name, "value": text} for name, text in key.items()],
     }
     where = (f"--namespace={NAMESPACE}", "--wait", "--timeout=100s")
     (tmp_path / "pods").mkdir()
@@ -82,10 +80,10 @@ def test_two_commands_bring_a_node_and_take_it_away(
         after = control_plane.get("pod", "web")
         for path in (("metadata", "uid"), ("status", "phase"), ("status", "startTime")):
             assert after[path[0]][path[1]] == before[path[0]][path[1]]
-        assert len(ledger.lines("runs")) == 2
+        assert len(eci.ledger()["groups"]) == len(eci.living()) == 2
 
         helm(control_plane, "uninstall", "vk", *where)
-        assert ledger.running() == set()
+        assert eci.living() == []
         eventually(host.is_idle, "the processes have ended")
     left = control_plane.kubectl("get", KINDS, "-A", MINE, "-o=name")
     roles = control_plane.kubectl("get", "clusterroles,clusterrolebindings", "-o=name")

@@ -15,6 +15,7 @@ from pathlib import Path
 import chart
 import manifests
 import pytest
+from accounts import Account
 from node_process import NodeProcess, StartNode
 
 from vk.testing.control_plane import CommandError, ControlPlane, eventually
@@ -39,10 +40,18 @@ def state() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def process_node(make_lasting_node: StartNode, state: Path) -> NodeProcess:
+def account(control_plane: ControlPlane) -> Account:
+    """The account of a node that watches what its pods refer to; its roles name the node."""
+    flags = ("--provider=process", "--nodename=vk-watching", "--watch-references")
+    return Account(control_plane, flags, "vk-watching")
+
+
+@pytest.fixture(scope="module")
+def process_node(make_lasting_node: StartNode, account: Account, state: Path) -> NodeProcess:
     """A node of processes that watches what its pods refer to."""
     settings = ("--set", f"state={state / 'pods'}", "--set", "isolation=bubblewrap")
-    node = make_lasting_node("", *settings, "--watch-references", provider="process")
+    flags, more = (*settings, "--watch-references"), {"kubeconfig": account.grant()}
+    node = make_lasting_node("vk-watching", *flags, provider="process", **more)
     node.start()
     node.wait_ready()
     return node
@@ -72,8 +81,9 @@ def wait_ready(kubectl: Kubectl, name: str) -> None:
 
 
 def test_a_chart_like_pod_has_all_that_it_refers_to(
-    process_node: NodeProcess, kubectl: Kubectl, state: Path, namespace: str
+    process_node: NodeProcess, account: Account, kubectl: Kubectl, state: Path, namespace: str
 ) -> None:
+    account.bind_references(namespace)
     data = state / f"data-{namespace}"
     kubectl("apply", "-f", "-", input=chart.objects(data))
     kubectl("apply", "-f", "-", input=chart.pod("web", process_node.name))
@@ -104,8 +114,9 @@ def test_a_chart_like_pod_has_all_that_it_refers_to(
 
 
 def test_the_status_has_what_a_kubelet_writes(
-    process_node: NodeProcess, kubectl: Kubectl, state: Path, namespace: str
+    process_node: NodeProcess, account: Account, kubectl: Kubectl, state: Path, namespace: str
 ) -> None:
+    account.bind_references(namespace)
     kubectl("apply", "-f", "-", input=chart.objects(state / f"data-{namespace}"))
     kubectl("apply", "-f", "-", input=chart.pod("web", process_node.name))
     wait_ready(kubectl, "web")
@@ -133,11 +144,9 @@ def test_the_status_has_what_a_kubelet_writes(
 
 
 def test_a_change_reaches_a_running_process_within_ten_seconds_of_a_watch(
-    control_plane: ControlPlane, process_node: NodeProcess, kubectl: Kubectl, state: Path,
-    namespace: str,
-) -> None:  # fmt: skip
-    kubectl("create", "role", "watched", "--verb=list,watch", "--resource=configmaps,secrets")
-    kubectl("create", "rolebinding", "watched", "--role=watched", "--serviceaccount=kube-system:vk")
+    process_node: NodeProcess, account: Account, kubectl: Kubectl, state: Path, namespace: str
+) -> None:
+    account.bind_references(namespace)
     kubectl("apply", "-f", "-", input=chart.objects(state / f"data-{namespace}"))
     kubectl("apply", "-f", "-", input=chart.pod("web", process_node.name))
     wait_ready(kubectl, "web")
@@ -159,8 +168,9 @@ def test_a_change_reaches_a_running_process_within_ten_seconds_of_a_watch(
 
 
 def test_without_the_right_to_watch_a_change_comes_within_seventy_seconds(
-    process_node: NodeProcess, kubectl: Kubectl, state: Path, namespace: str
+    process_node: NodeProcess, account: Account, kubectl: Kubectl, state: Path, namespace: str
 ) -> None:
+    account.bind_references(namespace, "vk-references")
     kubectl("apply", "-f", "-", input=chart.objects(state / f"data-{namespace}"))
     kubectl("apply", "-f", "-", input=chart.pod("web", process_node.name))
     wait_ready(kubectl, "web")
@@ -200,5 +210,12 @@ def test_a_pod_waits_for_what_it_requires_and_says_what(
         lambda: "volume 'late': ConfigMap 'late' not found" in kubectl("describe", "pod", "waits"),
         "the event is there",
     )
+    events = (
+        "get",
+        "events",
+        "--field-selector=reason=FailedMount",
+        "-o=jsonpath={.items[*].count}",
+    )
+    eventually(lambda: int(kubectl(*events)) > 1, "the one event counts each try")
     kubectl("create", "configmap", "late", "--from-literal=a=b")
     kubectl("wait", "--for=condition=Ready", "pod/waits", "--timeout=30s")

@@ -153,6 +153,22 @@ async def test_a_failing_create_is_tried_for_ever_and_says_why(api: Api) -> None
         assert provider.creates == 31
 
 
+async def test_a_pod_beyond_the_cap_on_creates_waits_and_says_so(api: Api) -> None:
+    provider = Backend()
+    async with running(api, provider) as world:
+        world.controller.act.budget.per_minute = 1.0
+        api.add(raw("first", "u1"))
+        await asyncio.sleep(1)
+        api.add(raw("second", "u2"))
+        await asyncio.sleep(50)
+        waiting = api.status("second")["containerStatuses"][0]["state"]["waiting"]
+        assert (api.phase("second"), provider.creates) == ("Pending", 1)
+        assert waiting["reason"] == "CreateRateLimited"
+        assert "limit of creates a minute is reached; next try at" in waiting["message"]
+        await asyncio.sleep(15)
+        assert (api.phase("second"), provider.creates) == ("Running", 2)
+
+
 async def test_the_hint_of_a_temporary_error_is_kept(api: Api) -> None:
     class Hinting(Backend):
         async def create_pod(self, pod: Pod) -> PodStatus | None:

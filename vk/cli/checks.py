@@ -18,7 +18,7 @@ from typing import Any
 import attrs
 
 from vk.cluster.client import Client
-from vk.cluster.permissions import REFERENCES, Permission
+from vk.cluster.permissions import NODE, REFERENCES, Permission
 from vk.cluster.resources import NAMESPACES, NODES, Resource
 from vk.errors import ClusterError, ForbiddenError, ObjectNotFoundError
 from vk.models.check import Check
@@ -31,6 +31,8 @@ _REVIEW = Resource(
     "authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", False
 )
 _SELF = Resource("authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview", False)
+_PROXY = Permission("doctor", "nodes/proxy", ("get",), "whether the node is reached", name=NODE)
+"""A node's own account does not have it."""
 _TIMEOUT = 10.0
 _SKEW = 5.0
 """Seconds between clocks that are no reason to act; backends refuse from minutes on."""
@@ -101,10 +103,10 @@ class ClusterChecks:
             return Check("address", False, str(error), "apply the roles that `vk rbac` prints")
         address, port = _endpoint(found, self.settings.kubelet_port)
         where = f"{address}:{port}"
+        if not await self._allowed(_PROXY, "get"):
+            return await _connect(address, port)
         try:
             await self.client.get(NODES, node, subresource="proxy/vk/status", timeout=_TIMEOUT)
-        except ForbiddenError:
-            return await _connect(address, port)
         except ObjectNotFoundError:
             return Check("address", False, f"what answers at {where} is no vk", _ADDRESS)
         except ClusterError as error:

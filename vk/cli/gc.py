@@ -18,8 +18,14 @@ from vk._version import __version__
 from vk.cli.provider_config import load_for
 from vk.cluster.client import Client
 from vk.cluster.config import load_access
-from vk.cluster.resources import NAMESPACES, PODS
-from vk.errors import NotFoundError, ProviderError, TemporaryError, VkError
+from vk.cluster.resources import LEASES, NAMESPACES, PODS
+from vk.errors import (
+    NotFoundError,
+    ObjectNotFoundError,
+    ProviderError,
+    TemporaryError,
+    VkError,
+)
 from vk.models.keys import PodKey
 from vk.models.status import PodStatus
 from vk.models.time import now
@@ -40,7 +46,7 @@ _APART = 5.0
 
 def gc(settings: Settings, *, dry_run: bool) -> int:
     """List orphans and end them; return the exit code: 1 where one stays. Raises VkError."""
-    provider_class = Plugins.load().provider_class(settings.provider)
+    provider_class = Plugins.load(files=settings.plugins).provider_class(settings.provider)
     return asyncio.run(_run(settings, provider_class, dry_run=dry_run))
 
 
@@ -122,14 +128,18 @@ async def _acting(
         yield _refuse
         return
     name, duration = settings.node_name, settings.node_lease_duration
+    with suppress(ObjectNotFoundError):  # what is wrong is said once, before the wait begins
+        await client.get(LEASES, name, namespace="kube-node-lease")
     with StateFolder(settings.state_folder).lock(name) as identity:
         lease = Lease(client, node_name=name, identity=identity, duration=duration)
         try:
             async with asyncio.timeout(duration * 1.5):
                 await lease.acquire()
         except TimeoutError:
-            text = f"node {name} is run by {lease.holder}, which ends orphans itself"
-            raise VkError(f"{text}: stop it, or look with --dry-run") from None
+            text = f"node {name} is run by {lease.holder}, which ends orphans itself: stop it"
+            if not lease.holder:
+                text = f"the lease of node {name} cannot be written: apply what `vk rbac` prints"
+            raise VkError(f"{text}, or look with --dry-run") from None
         renewal = asyncio.ensure_future(lease.run())
         try:
             yield lease.check

@@ -17,7 +17,7 @@ import click
 from vk.cli import values
 from vk.cli.arguments import translate
 from vk.cli.options import OPTIONS, build_settings
-from vk.errors import ConfigError, PluginError, VkError
+from vk.errors import ConfigError, ForbiddenError, PluginError, UnavailableError, VkError
 
 __all__ = ["command", "main"]
 
@@ -55,6 +55,10 @@ class _Root(click.Group):
             code = _complain(error.format_message(), error.exit_code)
         except (ConfigError, PluginError) as error:
             code = _complain(str(error), 2)
+        except UnavailableError as error:
+            code = _complain(f"{error}; look at --kubeconfig and the network", 1)
+        except ForbiddenError as error:
+            code = _complain(f"{error}; whoever asks needs that right", 1)
         except VkError as error:
             code = _complain(str(error), 1)
         except click.Abort:

@@ -9,7 +9,9 @@ fresh credentials. Used by `vk.cluster.client` alone.
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from time import monotonic
@@ -212,9 +214,18 @@ class Transport:
     def _unavailable(self, text: str, error: Exception) -> UnavailableError:
         if isinstance(error, aiohttp.ClientSSLError):
             self._access.expire()  # perhaps a certificate was rotated: look before the next call
-        # Only these have a text of their own making; others may quote what the server sent.
-        known = isinstance(error, aiohttp.ClientOSError)
-        return UnavailableError(f"{text}: {error if known else type(error).__name__}")
+        return UnavailableError(f"{text}: {_why(error)}")
+
+
+def _why(error: Exception) -> str:
+    """Say what went wrong, in texts that cannot quote what a server sent."""
+    certificate = isinstance(error, aiohttp.ClientConnectorCertificateError)
+    if isinstance(error, aiohttp.ClientConnectorError) and not certificate:
+        cause = error.os_error  # its text has the address once more, or an object's
+        numbered = not isinstance(cause, ssl.SSLError) and (cause.errno or 0) > 0
+        why = os.strerror(cause.errno or 0) if numbered else cause.strerror or str(cause)
+        return f"cannot connect to {error.host}:{error.port}: {why}"
+    return str(error) if isinstance(error, aiohttp.ClientOSError) else type(error).__name__
 
 
 async def _refused(response: aiohttp.ClientResponse, text: str) -> ClusterError:

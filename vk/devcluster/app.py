@@ -64,7 +64,6 @@ VERSION = {
 }
 _HEALTH = ("/healthz", "/livez", "/readyz")
 _NO_STORE = "no-cache, private"
-_CALL = "call"
 
 
 @attrs.define(eq=False)
@@ -98,14 +97,16 @@ class App:
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request and count it; never raises but for cancellation."""
-        response = await self._answered(request)
-        if (call := request.get(_CALL)) is not None:
+        calls: list[Call] = []
+        response = await self._answered(request, calls)
+        for call in calls:
             self.counts.add(call, response.status)
         return response
 
-    async def _answered(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _answered(self, request: web.BaseRequest, calls: list[Call]) -> web.StreamResponse:
+        """Answer; ``calls`` gets what the request was understood as, if it was."""
         try:
-            return await self._handle(request)
+            return await self._handle(request, calls)
         except refusals.Refusal as refusal:
             return _refused(refusal)
         except web.HTTPRequestEntityTooLarge:
@@ -116,7 +117,7 @@ class App:
             log.exception("request failed", extra={"method": request.method, "path": request.path})
             return _refused(refusals.internal(f"{type(error).__name__}: {error}"))
 
-    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _handle(self, request: web.BaseRequest, calls: list[Call]) -> web.StreamResponse:
         transport = request.transport
         if transport is None:
             raise ConnectionResetError
@@ -124,7 +125,8 @@ class App:
         target = target_of(request.path)
         if target is None:
             return _response(self._document(request, user))
-        call = request[_CALL] = _call(request, target, user)
+        call = _call(request, target, user)
+        calls.append(call)
         self.access.check(call)
         if target.subresource in CONNECTED:
             return await self.proxy.answer(request, call)

@@ -49,7 +49,8 @@ class Cloud:
         self.random = random.Random(settings.seed)
         self.timeline = Timeline(self.clock, settings.speed)
         self.account = Account(self.random)
-        self.account.add(Credential(settings.access_key_id, settings.access_key_secret))
+        for id in settings.access_key_id.split(","):
+            self.account.add(Credential(id, settings.access_key_secret))
         self.buckets = Buckets(settings.rates)
         self.book = Book(self.timeline, self.random, settings.list_lag)
         self.region = Region(settings, self.random)

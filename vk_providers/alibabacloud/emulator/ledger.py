@@ -1,7 +1,7 @@
 """The account's book: every call, and every group with when it was billed. Tests read it.
 
-Kept in memory by the emulator's process, so that killing a client loses nothing. It holds no
-parameter but the ClientToken, hence no secret.
+Kept in memory by the emulator's process, so that killing a client loses nothing. Of a call's
+parameters it holds the ClientToken, the access key's id and the moment of the signature: no secret.
 """
 
 from __future__ import annotations
@@ -38,10 +38,12 @@ class Ledger:
     _calls: deque[dict[str, Any]] = attrs.field(factory=lambda: deque(maxlen=_CALLS), init=False)
 
     def call(self, action: str, at: float, token: str | None) -> dict[str, Any]:
-        """Write a call down; its ``code``, ``group`` and ``fault`` are filled in later."""
+        """Write a call down; all but what is given here is filled in later."""
         call = {
             "action": action,
             "at": at,
+            "key": None,
+            "signed": None,
             "token": token,
             "code": None,
             "group": None,

@@ -20,6 +20,7 @@ from vk_providers.alibabacloud.emulator.faults import Fault
 from vk_providers.alibabacloud.emulator.refusal import Refusal, invalid, missing
 from vk_providers.alibabacloud.emulator.shapes import Shape, parse
 from vk_providers.alibabacloud.emulator.spoil import spoiled
+from vk_providers.alibabacloud.emulator.states import read_moment
 
 __all__ = ["JSON", "Action", "Answer", "Rpc"]
 
@@ -109,6 +110,9 @@ class Rpc:
                 raise Refusal(404, "InvalidAction.NotFound", text)
             record = self.cloud.ledger.call(name, now, parameters.get("ClientToken"))
             identity = self._identify(action, method, parameters, now)
+            if identity is not None:
+                signed = read_moment(parameters["Timestamp"])
+                record |= {"key": identity.id, "signed": signed}
             self.cloud.buckets.take(name, now)
             fault = self.cloud.faults.pick(name)
             record["fault"] = fault.kind if fault else None

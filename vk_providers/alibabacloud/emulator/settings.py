@@ -45,8 +45,10 @@ class Settings:
 
     speed: float = _setting(1.0, "How many times faster than the service all durations pass.")
     rates: float = _setting(1.0, "Factor on the documented calls a minute; 0 throttles nothing.")
-    access_key_id: str = _setting("emulator", "The access key that signed calls use.")
-    access_key_secret: str = _setting("emulator-secret", "Its secret.", shown=False)
+    access_key_id: str = _setting(
+        "emulator", "The access key that signed calls use; several: with commas."
+    )
+    access_key_secret: str = _setting("emulator-secret", "The secret of each.", shown=False)
     account: str = _setting("1000000000000000", "The account's number.")
     role: str = _setting("emulator-role", "The RAM role of the machine, in its metadata.")
     region: str = _setting("cn-hangzhou", "The region that is emulated.")

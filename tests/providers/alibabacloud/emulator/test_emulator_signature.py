@@ -169,3 +169,21 @@ async def test_temporary_credentials_need_their_token_and_end(running: emulator.
 def _web_token(expires: float) -> str:
     claims = json.dumps({"exp": expires, "sub": "system:serviceaccount:kube-system:vk"})
     return f"e30.{base64.urlsafe_b64encode(claims.encode()).decode().rstrip('=')}.sig"
+
+
+async def test_the_ledger_tells_whose_call_it_is_and_when_it_was_signed():
+    """Several callers, each with an access key of its own; who is not known leaves no name."""
+    settings = emulator.Settings(access_key_id="one,two")
+    async with emulator.serve(settings) as running, aiohttp.ClientSession() as session:
+        for id, known in (("one", True), ("two", True), ("three", False)):
+            client = Client(running.url, session, id)
+            call = client.signed("ListUsage", {}, Timestamp=at(-5))
+            if known:
+                await client.send(call)
+            else:
+                with pytest.raises(Refused, match=r"InvalidAccessKeyId\.NotFound"):
+                    await client.send(call)
+        calls = (await running.ledger())["calls"]
+    assert [call["key"] for call in calls] == ["one", "two", None]
+    assert calls[2]["signed"] is None
+    assert all(5 <= call["at"] - call["signed"] < 7 for call in calls[:2])
