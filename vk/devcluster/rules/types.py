@@ -62,9 +62,11 @@ class Field:
     always: bool
     """Written even when it was not given."""
 
-    @property
-    def keeps_empty(self) -> bool:
-        """Whether a given value that is empty is kept."""
+    keeps_empty: bool = attrs.field(init=False)
+    """Whether a given value that is empty is kept."""
+
+    @keeps_empty.default
+    def _keeps_empty(self) -> bool:
         return self.always or self.shape.pointer or self.shape.always_written
 
 
@@ -77,6 +79,7 @@ class Struct:
     always: tuple[Field, ...]
 
 
+@cache
 def struct_of(name: str, group: str = "") -> Struct:
     """Return the struct of that name; ``group`` decides between the two Events."""
     return _structs()[_GROUPED.get((group, name), name)]
