@@ -88,7 +88,7 @@ def test_workloads_of_every_kind_run(
         json.dumps({**config, "data": {"key": "from-config"}}),
         json.dumps({**secret, "stringData": {"key": "from-secret"}}),
         manifests.pod("files", node.name, volumes=files, containers=[container]),
-        manifests.workload("Deployment", "web", node.name, 100),
+        manifests.workload("Deployment", "web", node.name, 200),
         manifests.workload("StatefulSet", "db", node.name, 2),
         job("good", node.name, "true"),
         job("bad", node.name, "false"),

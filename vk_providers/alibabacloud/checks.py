@@ -28,7 +28,10 @@ _NO_GROUP: Mapping[str, Mapping[str, Any]] = {
     "ExecContainerCommand": {"ContainerName": "none", "Command": '["true"]', "TTY": False},
 }
 """Actions that are tried on a group that does not exist, with the rest of their parameters."""
+_NO_RESOURCE = {"ResourceType": "ContainerGroup", "ResourceId": [_NOBODY]}
 _PLAIN: Mapping[str, Mapping[str, Any]] = {
+    "TagResources": {**_NO_RESOURCE, "Tag": [{"Key": "vk-doctor", "Value": ""}]},
+    "UntagResources": {**_NO_RESOURCE, "TagKey": ["vk-doctor"]},
     "DescribeContainerGroupStatus": {"Limit": 1},
     "DescribeContainerGroupEvents": {"SinceSecond": 1},
     "DescribeMultiContainerGroupMetric": {"ContainerGroupIds": f'["{_NOBODY}"]'},
