@@ -132,7 +132,8 @@ async def listening(settings: Settings, port: int = 0) -> AsyncIterator[Server]:
     epoch = time.time() - loop.time()
     server = Server.of(Cloud(settings, lambda: epoch + loop.time()))
     runner = web.ServerRunner(
-        web.Server(server.handle, request_factory=_request), shutdown_timeout=_GOODBYE
+        web.Server(server.handle, request_factory=_request, access_log=None),
+        shutdown_timeout=_GOODBYE,
     )
     await runner.setup()
     try:
