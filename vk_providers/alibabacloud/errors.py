@@ -20,6 +20,7 @@ import vk
 
 __all__ = [
     "AccessError",
+    "ClockError",
     "ConflictingTokenError",
     "DryRunError",
     "Fault",
@@ -70,6 +71,10 @@ class QuotaError(vk.TemporaryError):
 
 class AccessError(vk.TemporaryError):
     """Credentials, permissions or the clock are wrong: no pod's fault."""
+
+
+class ClockError(AccessError):
+    """The time of signing is too far from the service's; nothing was done."""
 
 
 class StateError(vk.TemporaryError):
@@ -142,7 +147,7 @@ _CODES: Mapping[str, tuple[type[vk.ProviderError], float | None]] = {
     "SignatureDoesNotMatch": _ACCESS,
     "IncompleteSignature": _ACCESS,
     "SignatureNonceUsed": (AccessError, 1.0),
-    "InvalidTimeStamp.Expired": _ACCESS,
+    "InvalidTimeStamp.Expired": (ClockError, 30.0),
     "Forbidden.RAM": _ACCESS,
     "Forbidden.SubUser": _ACCESS,
     "NoPermission": _ACCESS,
