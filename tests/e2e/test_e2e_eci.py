@@ -141,6 +141,9 @@ def test_ambiguity(control_plane: ControlPlane, make_node: StartNode, namespace:
             timeout=120.0,
         )
         node.stop()  # its last events must not meet a namespace that is going
+        creates = [call for call in eci.ledger()["calls"] if call["action"] == CREATE]
+        lost = sum(call["fault"] == "lost_reply" for call in creates)
+        print(f"{CREATES} pods, {KILLS} kills: {len(creates)} creates, {lost} answers lost")
 
 
 @pytest.mark.parametrize("name", ["role.yaml", "access-key.yaml", "virtual-nodes-2018.yaml"])

@@ -24,6 +24,7 @@ from vk.cluster.config import load_access
 from vk.cluster.permissions import features_of, wanted_permissions
 from vk.errors import ClusterError, ConfigError, ProviderError, TemporaryError
 from vk.models.check import Check
+from vk.models.pod import Json
 from vk.plugins import Plugins
 from vk.pods.references import References
 from vk.provider import Provider, ProviderContext
@@ -133,7 +134,7 @@ def _context(
     async def refuse_later(*_: object) -> NoReturn:
         refuse()
 
-    async def unread(*_: object) -> NoReturn:
+    async def unread(namespace: str, name: str) -> Json | None:
         raise TemporaryError("there is no cluster to read it from")
 
     return ProviderContext(
