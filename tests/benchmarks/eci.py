@@ -7,7 +7,8 @@ from the first request to the API server to the last create that reached ECI; ``
 what the token bucket for creates takes at least. ``running_*`` is from the start of a group's
 container in ECI to the pod seen Running; ECI tells whole seconds, cut, so the true figure is up to
 1 s less. ``steady``: what the node asks ECI while nothing happens, which includes a full list every
-2 minutes. ``reached`` says whether each figure that is aimed at was met.
+2 minutes. ``reached`` says whether each figure that is aimed at was met; where one was not the
+exit code is 1.
 
 The emulator, the API server and the node share this machine: where it is busy, the figures are its.
 """
@@ -163,9 +164,13 @@ async def _run(kubeconfig: Path, folder: Path, pods: int, steady: float) -> Asyn
         yield {"case": "steady", "pods": pods, **idle, "reached": _steady(idle)}
 
 
-async def _print(kubeconfig: Path, folder: Path, pods: int, steady: float) -> None:
+async def _print(kubeconfig: Path, folder: Path, pods: int, steady: float) -> bool:
+    """Print the lines and return whether every aim was met."""
+    reached = True
     async for line in _run(kubeconfig, folder, pods, steady):
         print(json.dumps(line), flush=True)
+        reached = reached and all(line["reached"].values())
+    return reached
 
 
 def main() -> None:
@@ -175,7 +180,9 @@ def main() -> None:
     parser.add_argument("--steady", type=float, default=130.0, help="seconds of steadiness")
     given = parser.parse_args()
     with ControlPlane() as plane, tempfile.TemporaryDirectory(prefix="vk-bench-") as folder:
-        asyncio.run(_print(plane.admin_kubeconfig, Path(folder), given.pods, given.steady))
+        work = _print(plane.admin_kubeconfig, Path(folder), given.pods, given.steady)
+        reached = asyncio.run(work)
+    sys.exit(0 if reached else 1)
 
 
 if __name__ == "__main__":
