@@ -207,8 +207,9 @@ class Provider(ABC):
     async def get_pods(self, keys: Sequence[PodKey]) -> Sequence[PodStatus]:
         """Return the statuses of ``keys``; a key missing in the answer is known to be absent.
 
-        Raises where absent and not-permitted look alike. The default raises UnsupportedError: the
-        core then relies on several complete lists.
+        Raises where absent and not-permitted look alike; the ``retry_after`` of a TemporaryError
+        says when to ask again. The default raises UnsupportedError: the core then relies on several
+        complete lists.
         """
         raise UnsupportedError("this provider has no direct look-up")
 

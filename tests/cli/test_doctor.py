@@ -123,6 +123,17 @@ def test_a_kubeconfig_that_is_not_there_is_a_line_with_advice(tmp_path: Path) ->
     assert "FAIL  kubeconfig: " in result.output and "does not exist" in result.output
 
 
+def test_what_the_provider_checks_is_shown_without_a_cluster_too(
+    tmp_path: Path, plugin: None
+) -> None:
+    """An account can be set up before there is a kubeconfig."""
+    flags = ["doctor", "--provider", "checking", "--kubeconfig", str(tmp_path / "none")]
+    result = CliRunner().invoke(command, flags)
+    assert "FAIL  kubeconfig: " in result.output
+    assert "ok    quota: 8 of 20 vCPU are free" in result.output
+    assert result.exit_code == 1
+
+
 def test_flags_may_stand_before_the_command_as_those_of_the_node_do(tmp_path: Path) -> None:
     flags = ["--provider", "mock", "--kubeconfig", str(tmp_path / "none"), "doctor"]
     assert "FAIL  kubeconfig: " in CliRunner().invoke(command, flags).output

@@ -81,7 +81,7 @@ def test_workloads_of_every_kind_run(
         json.dumps({**config, "data": {"key": "from-config"}}),
         json.dumps({**secret, "stringData": {"key": "from-secret"}}),
         manifests.pod("files", node.name, volumes=files, containers=[container]),
-        manifests.workload("Deployment", "web", node.name, 100),
+        manifests.workload("Deployment", "web", node.name, 200),
         manifests.workload("StatefulSet", "db", node.name, 2),
         job("good", node.name, "true"),
         job("bad", node.name, "false"),
@@ -134,6 +134,9 @@ def test_ambiguity(control_plane: ControlPlane, make_node: StartNode, namespace:
             timeout=120.0,
         )
         node.stop()  # its last events must not meet a namespace that is going
+        creates = [call for call in eci.ledger()["calls"] if call["action"] == CREATE]
+        lost = sum(call["fault"] == "lost_reply" for call in creates)
+        print(f"{CREATES} pods, {KILLS} kills: {len(creates)} creates, {lost} answers lost")
 
 
 @pytest.mark.parametrize("name", ["role.yaml", "access-key.yaml", "virtual-nodes-2018.yaml"])

@@ -262,6 +262,30 @@ async def test_a_failed_lookup_never_means_absent(api: Api) -> None:
         assert (provider.creates, api.phase()) == (1, "Running")
 
 
+async def test_a_lookup_comes_again_when_the_provider_says_that_it_will_know(api: Api) -> None:
+    class Lagging(LossyDirect):
+        asked: list[float]
+
+        async def get_pods(self, keys: Any) -> Any:
+            self.asked.append(asyncio.get_running_loop().time())
+            if len(self.asked) == 1:
+                raise TemporaryError("not listed yet", retry_after=30.0)
+            return await super().get_pods(keys)
+
+        async def list_pods(self) -> Any:
+            if self.creates:
+                raise TemporaryError("no list finds it")
+            return await super().list_pods()
+
+    provider = Lagging()
+    provider.asked = []
+    async with running(api, provider):
+        api.add(raw())
+        await asyncio.sleep(60)
+        assert api.phase() == "Running"
+    assert provider.asked[1] - provider.asked[0] == pytest.approx(30.0, abs=1.0)
+
+
 async def test_a_pod_deleted_while_its_create_is_uncertain_is_deleted_at_the_provider(
     api: Api,
 ) -> None:

@@ -24,6 +24,7 @@ from vk.cluster.config import load_access
 from vk.cluster.permissions import features_of, wanted_permissions
 from vk.errors import ClusterError, ConfigError, ProviderError, TemporaryError
 from vk.models.check import Check
+from vk.models.pod import Json
 from vk.plugins import Plugins
 from vk.pods.references import References
 from vk.provider import Provider, ProviderContext
@@ -69,6 +70,8 @@ async def _every(settings: Settings, provider_class: type[Provider]) -> AsyncIte
         access = await load_access(settings.kubeconfig)
     except ConfigError as error:
         yield Check("kubeconfig", False, str(error), "name one with --kubeconfig or KUBECONFIG")
+        async for check in _provider(None, settings, provider_class, ""):
+            yield check
         return
     async with Client(access, user_agent=f"vk-doctor/{__version__}", connections=4) as client:
         cluster = ClusterChecks(client, settings)
@@ -95,7 +98,7 @@ async def _cluster(
 
 
 async def _provider(
-    client: Client, settings: Settings, provider_class: type[Provider], cluster_uid: str
+    client: Client | None, settings: Settings, provider_class: type[Provider], cluster_uid: str
 ) -> AsyncIterator[Check]:
     try:
         config = load_for(settings, provider_class)
@@ -119,9 +122,11 @@ async def _provider(
         yield Check("provider", False, f"its checks failed: {type(error).__name__}", _REPORT)
 
 
-def _context(client: Client, settings: Settings, config: Any, cluster_uid: str) -> ProviderContext:
-    """Return a context through which nothing can be changed."""
-    references = References(client)
+def _context(
+    client: Client | None, settings: Settings, config: Any, cluster_uid: str
+) -> ProviderContext:
+    """Return a context through which nothing can be changed; without ``client`` nothing is read."""
+    references = References(client) if client is not None else None
 
     def refuse(*_: object) -> NoReturn:
         raise TemporaryError("vk doctor holds no lease and changes nothing")
@@ -129,13 +134,16 @@ def _context(client: Client, settings: Settings, config: Any, cluster_uid: str) 
     async def refuse_later(*_: object) -> NoReturn:
         refuse()
 
+    async def unread(namespace: str, name: str) -> Json | None:
+        raise TemporaryError("there is no cluster to read it from")
+
     return ProviderContext(
         node_name=settings.node_name,
         cluster_uid=cluster_uid,
         config=config,
         pods={},
-        secret=references.secret,
-        config_map=references.config_map,
+        secret=references.secret if references else unread,
+        config_map=references.config_map if references else unread,
         annotate=refuse_later,
         check_lease=refuse,
         emit=lambda *_, **__: None,

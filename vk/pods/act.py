@@ -237,7 +237,8 @@ class Act:
                 record.retry_at = _clock() + LIST_WAIT
         except Exception as error:  # noqa: BLE001 # a failed look means unknown, never absent
             log.info("look-up failed", extra={"pod": str(record.key), "error": repr(error)})
-            self._later(record, None)
+            hint = error.retry_after if isinstance(error, TemporaryError) else None
+            self._later(record, hint)
         else:
             if statuses:
                 record.hold(Held.PRESENT, _clock())

@@ -162,9 +162,13 @@ def tags(text: str) -> dict[str, Any]:
     if not 0 < len(pairs) <= 3 or not all(sign for _, sign, _ in pairs):
         raise ValueError("1 to 3 tags key:value with commas between them")
     for key, _, value in pairs:
-        banned = key.startswith(("aliyun", "acs:", "vk-")) or value.startswith(("aliyun", "acs:"))
+        banned = key.startswith(("aliyun", "acs:", "vk-", "label/")) or value.startswith(
+            ("aliyun", "acs:")
+        )
         if banned or not 0 < len(key) <= 64 or len(value) > 128:
-            raise ValueError("keys up to 64 and values up to 128 characters, none of vk or aliyun")
+            raise ValueError(
+                "keys up to 64 and values up to 128 characters, none of vk, label or aliyun"
+            )
     return {"Tag": [{"Key": key, "Value": value} for key, _, value in pairs]}
 
 

@@ -28,7 +28,10 @@ _NO_GROUP: Mapping[str, Mapping[str, Any]] = {
     "ExecContainerCommand": {"ContainerName": "none", "Command": '["true"]', "TTY": False},
 }
 """Actions that are tried on a group that does not exist, with the rest of their parameters."""
+_NO_RESOURCE = {"ResourceType": "ContainerGroup", "ResourceId": [_NOBODY]}
 _PLAIN: Mapping[str, Mapping[str, Any]] = {
+    "TagResources": {**_NO_RESOURCE, "Tag": [{"Key": "vk-doctor", "Value": ""}]},
+    "UntagResources": {**_NO_RESOURCE, "TagKey": ["vk-doctor"]},
     "DescribeContainerGroupStatus": {"Limit": 1},
     "DescribeContainerGroupEvents": {"SinceSecond": 1},
     "DescribeMultiContainerGroupMetric": {"ContainerGroupIds": f'["{_NOBODY}"]'},
@@ -102,7 +105,8 @@ def _clock(client: Client) -> vk.Check:
         return vk.Check("clock", True, "the service does not tell its time")
     text = f"{abs(client.skew):.0f} s from the service's"
     fits = abs(client.skew) <= _MOST_SKEW
-    return vk.Check("clock", fits, text, "" if fits else "set it by NTP: at 15 min all is refused")
+    advice = "" if fits else "set it by NTP: certificates go by it too"
+    return vk.Check("clock", fits, text, advice)
 
 
 async def _quota(client: Client) -> vk.Check:

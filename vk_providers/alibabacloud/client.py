@@ -6,16 +6,20 @@ of a POST, so that no URL ever holds a secret; what the URL holds is the signatu
 
 A mutation is sent once; what comes of a lost answer is for the caller, who knows its token. Reads
 are sent once more.
+
+Where this machine's clock is so wrong that signatures are refused, the service's own counts.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import aiohttp
 import attrs
@@ -25,6 +29,7 @@ import orjson
 from vk_providers.alibabacloud.credentials import CredentialChain, Credentials
 from vk_providers.alibabacloud.errors import (
     AccessError,
+    ClockError,
     OutcomeUnknownError,
     ThrottledError,
     error_of,
@@ -34,7 +39,10 @@ from vk_providers.alibabacloud.throttle import Throttle
 
 __all__ = ["Answer", "Client", "lowered", "sign"]
 
+log = logging.getLogger(__name__)
+
 Answer = Mapping[str, Any]
+_TIMESTAMP = re.compile(r"Timestamp=[^&]*")
 _AGAIN = 0.5
 _HEADERS = {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
 
@@ -51,6 +59,8 @@ class Client:
     check_lease: Callable[[], None]
     skew: float | None = attrs.field(default=None, init=False)
     """Seconds by which the service's clock was ahead of ours at the last answer."""
+    _correction: float = attrs.field(default=0.0, init=False)
+    """Seconds that are added to this machine's time in signatures."""
 
     async def call(self, action: str, parameters: Mapping[str, Any]) -> Answer:
         """Return the answer to ``action``.
@@ -72,6 +82,12 @@ class Client:
         credentials = await self.credentials.get()
         try:
             return await self._send(request, credentials)
+        except ClockError:
+            if renewed or self.skew is None:
+                raise
+            self._correction = self.skew  # refused, so nothing was done: once more
+            text = "this machine's clock is wrong: signing by the service's; set it by NTP"
+            log.warning(text, extra={"seconds": round(self.skew)})
         except AccessError:
             if renewed or credentials.expires is None:
                 raise
@@ -81,7 +97,7 @@ class Client:
     async def _send(self, request: Any, credentials: Credentials) -> Answer:
         action = request.get_action_name()
         async with self.throttle.turn(action):
-            path, body = sign(request, credentials, region=self.region)
+            path, body = sign(request, credentials, region=self.region, correction=self._correction)
             if action in MUTATIONS:
                 self.check_lease()
             try:
@@ -106,8 +122,13 @@ class Client:
         self.skew = (there - datetime.now(UTC)).total_seconds()
 
 
-def sign(request: Any, credentials: Credentials, *, region: str) -> tuple[str, bytes]:
-    """Return path and query, and the body, of a request that is signed now and valid once."""
+def sign(
+    request: Any, credentials: Credentials, *, region: str, correction: float = 0.0
+) -> tuple[str, bytes]:
+    """Return path and query, and the body, of a request that is signed now and valid once.
+
+    ``correction``: the seconds by which the service's clock is ahead of this machine's.
+    """
     from aliyunsdkcore.auth.composer import rpc_signature_composer as composer
 
     business = dict(request.get_query_params())
@@ -118,9 +139,15 @@ def sign(request: Any, credentials: Credentials, *, region: str) -> tuple[str, b
     }
     if credentials.token:
         business["SecurityToken"] = credentials.token  # a secret, so not in the URL
+    signed = business
+    if correction:
+        now = datetime.now(UTC) + timedelta(seconds=correction)
+        signed = {**business, "Timestamp": now.strftime("%Y-%m-%dT%H:%M:%SZ")}
     path, _ = composer.get_signed_url(
-        common, credentials.access_key, credentials.secret_key, "JSON", "POST", business
+        common, credentials.access_key, credentials.secret_key, "JSON", "POST", signed
     )
+    if correction:  # the signature is over ours already; the path has what the composer put there
+        path = _TIMESTAMP.sub(f"Timestamp={quote(signed['Timestamp'], safe='')}", path)
     return path, urlencode(business).encode()
 
 

@@ -25,6 +25,7 @@ from vk_providers.alibabacloud.errors import (
 )
 from vk_providers.alibabacloud.groups import UNPLACED, Group, best, just_created
 from vk_providers.alibabacloud.inventory import Inventory
+from vk_providers.alibabacloud.labels import LABEL, label_tags
 from vk_providers.alibabacloud.lookup import Lookup
 from vk_providers.alibabacloud.plan import Plan, plan
 from vk_providers.alibabacloud.profiles import ProfileFile, profile_for
@@ -40,7 +41,7 @@ _UPDATED = ("Container", "InitContainer", "ImageRegistryCredential")
 
 @attrs.define(eq=False, kw_only=True)
 class Creation:
-    """Creates and updates groups."""
+    """Creates and changes groups."""
 
     config: EciConfig
     context: vk.ProviderContext
@@ -78,14 +79,31 @@ class Creation:
 
     async def update(self, pod: vk.Pod) -> None:
         """Replace the images of a running group."""
-        group = self.inventory.best(pod.key.uid)
-        if group is None or not group.alive:
-            raise vk.NotFoundError(f"pod {pod.key} has no container group")
+        group = self._living(pod)
         parameters = self._plan(pod, group.attempt).parameters
         question = {name: parameters.get(name) for name in _UPDATED}
         await self.inventory.client.call(
             "UpdateContainerGroup", {"ContainerGroupId": group.id, **question}
         )
+
+    async def tag(self, pod: vk.Pod) -> None:
+        """Make the tags of a living group those of the pod's labels; its containers run on."""
+        id = self._living(pod).id
+        group = (await self.inventory.look([id])).found.get(id)
+        if group is None:
+            raise vk.TemporaryError(f"the group {id} is not listed yet, so its tags are not known")
+        present = {name: value for name, value in group.tags.items() if name.startswith(LABEL)}
+        wanted = label_tags(pod.labels, others=len(group.tags) - len(present))
+        resource = {"ResourceType": "ContainerGroup", "ResourceId": [id]}
+        call = self.inventory.client.call
+        if outdated := sorted(present.keys() - wanted.keys()):  # first, to make room
+            await call("UntagResources", {**resource, "TagKey": outdated})
+        if missing := [
+            {"Key": name, "Value": value}
+            for name, value in wanted.items()
+            if present.get(name) != value
+        ]:
+            await call("TagResources", {**resource, "Tag": missing})
 
     def fails_fast(self, pod: vk.Pod) -> bool:
         """Whether the pod fails at once where it finds no place, and is not tried again."""
@@ -103,6 +121,12 @@ class Creation:
         """Drop what is remembered of a pod's attempts."""
         self._attempts.forget(uid)
         self._conflicts.pop(uid, None)
+
+    def _living(self, pod: vk.Pod) -> Group:
+        group = self.inventory.best(pod.key.uid)
+        if group is None or not group.alive:
+            raise vk.NotFoundError(f"pod {pod.key} has no container group")
+        return group
 
     def _profile(self, pod: vk.Pod) -> Profile:
         return profile_for(pod, (*self._profiles.read(), *self.config.profiles))

@@ -20,6 +20,7 @@ import vk
 
 __all__ = [
     "AccessError",
+    "ClockError",
     "ConflictingTokenError",
     "DryRunError",
     "Fault",
@@ -70,6 +71,10 @@ class QuotaError(vk.TemporaryError):
 
 class AccessError(vk.TemporaryError):
     """Credentials, permissions or the clock are wrong: no pod's fault."""
+
+
+class ClockError(AccessError):
+    """The time of signing is too far from the service's; nothing was done."""
 
 
 class StateError(vk.TemporaryError):
@@ -135,16 +140,18 @@ _CODES: Mapping[str, tuple[type[vk.ProviderError], float | None]] = {
     "DiskVolume.NotInSameZone": _REFUSED,
     "FeatureAccessRestricted": _REFUSED,
     "NoNeedUpdate": _REFUSED,
+    "NumberExceed.Tags": _REFUSED,
     "Forbidden.Unauthorized": _ACCESS,
     "InvalidAccessKeyId.NotFound": _ACCESS,
     "InvalidAccessKeyId.Inactive": _ACCESS,
     "SignatureDoesNotMatch": _ACCESS,
     "IncompleteSignature": _ACCESS,
     "SignatureNonceUsed": (AccessError, 1.0),
-    "InvalidTimeStamp.Expired": _ACCESS,
+    "InvalidTimeStamp.Expired": (ClockError, 30.0),
     "Forbidden.RAM": _ACCESS,
     "Forbidden.SubUser": _ACCESS,
     "NoPermission": _ACCESS,
+    "NoPermission.Tag": _ACCESS,
     "InvalidUser.PassRoleForbidden": _ACCESS,
     "CreateServiceLinkedRole.Denied": _ACCESS,
     "DryRunOperation": (DryRunError, None),
@@ -171,6 +178,8 @@ _HINTS = {
     "ImageSnapshot.NotFound": "the image cache of the annotation does not exist",
     "Forbidden.RAM": "add the action to the RAM policy of the credentials",
     "NoPermission": "add the action to the RAM policy of the credentials",
+    "NoPermission.Tag": "allow eci:TagResources and eci:UntagResources in the RAM policy",
+    "NumberExceed.Tags": "a group has 20 tags at most; take some away",
     "InvalidUser.PassRoleForbidden": "allow ram:PassRole for the pod's RAM role",
     "CreateServiceLinkedRole.Denied": "create the service-linked role of ECI once, as the owner",
     "InvalidAccessKeyId.NotFound": "the access key does not exist",

@@ -42,6 +42,11 @@ class Group:
         return self.status not in FINAL and self.status != UNPLACED
 
     @property
+    def tags(self) -> dict[str, str]:
+        """Its tags, as far as they are known."""
+        return _tags(self.raw)
+
+    @property
     def containers(self) -> list[str]:
         """Names of its containers."""
         return [str(one.get("name")) for one in self.raw.get("containers") or ()]
@@ -49,7 +54,7 @@ class Group:
 
 def read_group(raw: Mapping[str, Any], identity: Identity) -> Group | None:
     """Return a row as a group; None for one that is not whole or not this node's."""
-    tags = {str(tag.get("key")): str(tag.get("value")) for tag in raw.get("tags") or ()}
+    tags = _tags(raw)
     key, id = key_of(tags), raw.get("containergroupid")
     if key is None or not isinstance(id, str) or not identity.owns(tags):
         return None
@@ -62,6 +67,10 @@ def read_group(raw: Mapping[str, Any], identity: Identity) -> Group | None:
         created=parse_time(raw.get("creationtime")),
         raw=raw,
     )
+
+
+def _tags(raw: Mapping[str, Any]) -> dict[str, str]:
+    return {str(tag.get("key")): str(tag.get("value") or "") for tag in raw.get("tags") or ()}
 
 
 def just_created(id: str, key: vk.PodKey, attempt: int) -> Group:

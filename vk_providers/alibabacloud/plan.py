@@ -26,6 +26,7 @@ from vk_providers.alibabacloud.containers import (
     init_parameters,
 )
 from vk_providers.alibabacloud.identity import Identity, group_name
+from vk_providers.alibabacloud.labels import LABEL, MOST_TAGS, label_tags
 from vk_providers.alibabacloud.network import hosts, resolver, sysctls
 from vk_providers.alibabacloud.notes import notes_on
 from vk_providers.alibabacloud.problems import Problems
@@ -38,7 +39,6 @@ __all__ = ["Plan", "plan"]
 _T = TypeVar("_T")
 _MOST_CONTAINERS = 20
 _MOST_VOLUMES = 20
-_MOST_TAGS = 20
 _LONGEST_HOSTNAME = 63
 _BASE_STORAGE = 30
 _GIB = 1 << 30
@@ -63,10 +63,9 @@ def plan(
     allowed = _allowed(config, pod.key.namespace, profile)
     wished = wishes(annotations, allowed, problems)
     asked = dict(wished.parameters)
-    tags = identity.tags(pod.key, attempt)
-    all_tags = [{"Key": name, "Value": value} for name, value in tags.items()]
-    all_tags += asked.pop("Tag", [])
-    problems.at_most("metadata.annotations", len(all_tags), _MOST_TAGS, "tags")
+    tags = _tags(identity.tags(pod.key, attempt)) + asked.pop("Tag", [])
+    problems.at_most("metadata.annotations", len(tags), MOST_TAGS, "tags")
+    labels = label_tags(pod.labels, others=len(tags))
     parameters: dict[str, Any] = {
         "ContainerGroupName": group_name(pod.key, stable=bool(asked.get("FixedIp"))),
         "ClientToken": identity.token(pod.key.uid, attempt),
@@ -91,9 +90,14 @@ def plan(
     parameters["AcrRegistryInfo"] = acr_registries(parameters)
     parameters.pop("AcrArns", None)
     parameters["InstanceType"] = _types(wished, attempt)
-    parameters["Tag"] = all_tags
+    parameters["Tag"] = tags + _tags(labels)
     problems.finish()
-    return Plan(parameters, size, notes_on(pod))
+    untagged = [f"the label {name}" for name in pod.labels if f"{LABEL}{name}" not in labels]
+    return Plan(parameters, size, (*notes_on(pod), *untagged))
+
+
+def _tags(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"Key": name, "Value": value} for name, value in tags.items()]
 
 
 def _allowed(config: EciConfig, namespace: str, profile: Profile) -> frozenset[str]:

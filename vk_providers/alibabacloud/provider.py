@@ -41,10 +41,9 @@ __all__ = ["AlibabaCloudProvider"]
 
 log = logging.getLogger(__name__)
 
-_UNNOTICED = frozenset(
-    {"metadata.annotations", "metadata.labels", "spec.activeDeadlineSeconds", "spec.tolerations"}
-)
+_UNNOTICED = frozenset({"metadata.annotations", "spec.activeDeadlineSeconds", "spec.tolerations"})
 """What may change without the group noticing."""
+_LABELS = "metadata.labels"
 _IMAGES = frozenset(
     {
         "spec.containers",
@@ -154,12 +153,17 @@ class AlibabaCloudProvider(vk.Provider):
         return self._status(await self._creation.create(pod))
 
     async def update_pod(self, pod: vk.Pod, changed: Collection[str]) -> vk.PodStatus | None:
-        """Change images in place; the group keeps its address, its containers start again."""
+        """Change images in place; the group keeps its address, its containers start again.
+
+        Changed labels become tags, and nothing starts again.
+        """
         noticed = set(changed) - _UNNOTICED
-        if others := noticed - _IMAGES:
+        if others := noticed - _IMAGES - {_LABELS}:
             names = ", ".join(sorted(others))
             raise vk.UnsupportedError(f"ECI changes nothing but images of a running pod: {names}")
-        if noticed:
+        if _LABELS in noticed:
+            await self._creation.tag(pod)
+        if noticed & _IMAGES:
             await self._creation.update(pod)
         return None
 

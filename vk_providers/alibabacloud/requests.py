@@ -22,15 +22,19 @@ MUTATIONS = frozenset(
         "CreateContainerGroup",
         "DeleteContainerGroup",
         "UpdateContainerGroup",
+        "TagResources",
+        "UntagResources",
         "ExecContainerCommand",
     }
 )
 """Actions that change something: never sent twice by themselves."""
 _OTHERS = {
+    "TagResources": ("Eci", "2018-08-08", "eci"),
+    "UntagResources": ("Eci", "2018-08-08", "eci"),
     "DescribeVSwitches": ("Vpc", "2016-04-28", "vpc"),
     "DescribeInstances": ("Ecs", "2014-05-26", "ecs"),
 }
-"""Actions of other products than ECI, for which the SDK of ECI has no class."""
+"""Actions for which the SDK of ECI has no class, with product, version and code."""
 
 
 def flatten(parameters: Mapping[str, Any]) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
@@ -54,6 +55,19 @@ def test_the_signature_is_that_of_the_specification(more: dict[str, str]) -> Non
     assert parameters["Signature"] == recomputed(parameters)
     assert parameters["Action"] == "CreateContainerGroup"
     assert parameters["Version"] == "2018-08-08"
+
+
+def test_a_corrected_time_is_signed_and_stands_there_once() -> None:
+    credentials = Credentials(access_key="ak", secret_key=SECRET)
+    request = build("CreateContainerGroup", {"ContainerGroupName": "x&Timestamp=y"})
+    path, body = sign(request, credentials, region="cn-hangzhou", correction=86_400.0)
+    pairs = parse_qsl(urlsplit(path).query, keep_blank_values=True)
+    pairs += parse_qsl(body.decode(), keep_blank_values=True)
+    parameters = dict(pairs)
+    assert len(parameters) == len(pairs)
+    assert parameters["Signature"] == recomputed(parameters)
+    there = datetime.fromisoformat(parameters["Timestamp"])
+    assert (there - datetime.now(UTC)).total_seconds() == pytest.approx(86_400.0, abs=30.0)
 
 
 def test_no_secret_is_in_the_url() -> None:

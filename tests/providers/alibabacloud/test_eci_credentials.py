@@ -123,6 +123,25 @@ async def test_a_pods_token_is_exchanged_for_credentials(emulator: Running, tmp_
         assert "OIDC" in service.credentials.found
 
 
+@pytest.mark.parametrize("skew", [3600.0, -3600.0])
+async def test_a_wrong_clock_of_this_machine_is_made_good_and_said(
+    skew: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Signed by the service's own time from the first refusal on; `vk doctor` says it too."""
+    place = {"region": "cn-hangzhou", "vswitches": "vsw-emulator-h", "security_group": "sg-a"}
+    async with serve(Settings(skew=skew)) as emulator:
+        keys = {"access_key": "emulator", "secret_key": "emulator-secret"}
+        async with opened(at(emulator, **place, **keys)) as service:
+            for _ in range(3):
+                await service.client.call("DescribeRegions", {})
+            assert service.client.skew == pytest.approx(skew, abs=5.0)
+        codes = [call["code"] for call in (await emulator.ledger())["calls"]]
+    assert codes == ["InvalidTimeStamp.Expired", None, None, None]
+    assert [one.levelname for one in caplog.records if "clock is wrong" in one.message] == [
+        "WARNING"
+    ]
+
+
 async def test_credentials_that_end_are_fetched_again(emulator: Running) -> None:
     async with opened(at(emulator)) as service:
         await service.client.call("DescribeRegions", {})

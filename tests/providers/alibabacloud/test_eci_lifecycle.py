@@ -262,6 +262,35 @@ async def test_the_image_is_changed_in_place(world: World) -> None:
             await provider.update_pod(newer, {"spec.containers[].resources"})
 
 
+async def test_changed_labels_are_changed_tags_and_nothing_starts_again(world: World) -> None:
+    """Also where one goes; tags that somebody else has put there stay."""
+    pod = world.add(metadata={"labels": {"app": "web", "team": "a"}})
+    async with world.provider() as provider:
+        await provider.create_pod(pod)
+        before = await until(provider, is_running)
+        resource = {"ResourceType": "ContainerGroup", "ResourceId": [before.backend_id]}
+        foreign = [{"Key": "cost-centre", "Value": "7"}]
+        await provider._service.client.call("TagResources", {**resource, "Tag": foreign})
+        newer = world.change(pod, labels={"team": "b", "tier": "1"})
+        await provider.update_pod(newer, {"metadata.labels"})
+        (group,) = await provider._inventory.list_all()
+        tags = {key: value for key, value in group.tags.items() if not key.startswith("vk-")}
+        assert tags == {"cost-centre": "7", "label/team": "b", "label/tier": "1"}
+        assert group.key == pod.key
+        (after,) = await provider.get_pods([pod.key])
+        assert (after.containers, after.phase) == (before.containers, before.phase)
+
+
+async def test_labels_that_find_no_tag_are_named_once(world: World) -> None:
+    pod = world.add(metadata={"labels": {"app": "web", "b" * 60: "x"}})
+    async with world.provider() as provider:
+        await provider.create_pod(pod)
+        ((_, _, reason, text, _),) = [one for one in world.events if "the label" in one[3]]
+    assert reason == "FieldsIgnored"
+    assert "b" * 60 in text
+    assert "app" not in text
+
+
 async def test_events_of_the_service_have_one_id_each_in_every_process(world: World) -> None:
     for _ in range(2):  # the core writes an id once, also after a restart
         world.events.clear()

@@ -9,7 +9,7 @@ from vk_providers.alibabacloud.emulator.cloud import Call
 from vk_providers.alibabacloud.emulator.container_shapes import GROUP_ID, TAGS, TOKEN
 from vk_providers.alibabacloud.emulator.creation import check
 from vk_providers.alibabacloud.emulator.group import Group
-from vk_providers.alibabacloud.emulator.refusal import Refusal, invalid, missing, wrong_state
+from vk_providers.alibabacloud.emulator.refusal import Refusal, missing, wrong_state
 from vk_providers.alibabacloud.emulator.shapes import Many, Shape, choice, flag, text, whole
 
 __all__ = [
@@ -149,7 +149,8 @@ def _changeable(call: Call) -> Group:
 
 def _put_tags(group: Group, tags: dict[str, str], now: float) -> None:
     if len(group.tags | tags) > _TAGS:
-        raise invalid("Tag", f"expected at most {_TAGS} tags", "ValueExceeded")
+        text = f"The length of tags exceeded limit: {_TAGS}."
+        raise Refusal(400, "NumberExceed.Tags", text)
     group.tags |= tags
     if tags:
         group.changed_at = now

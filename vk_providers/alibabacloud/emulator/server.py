@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from email.utils import formatdate
 from urllib.parse import parse_qsl
 
 import attrs
@@ -62,7 +63,9 @@ class Server:
         if request.path == "/exec/":
             return await self._exec(request)
         if request.path == "/":
-            return await self._call(request)
+            response = await self._call(request)
+            response.headers["Date"] = formatdate(self.cloud.timeline.now(), usegmt=True)
+            return response
         return web.Response(status=404, text="the emulator has no such path\n")
 
     async def _call(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -129,10 +132,11 @@ async def listening(settings: Settings, port: int = 0) -> AsyncIterator[Server]:
     simulates the emulator's too.
     """
     loop = asyncio.get_running_loop()
-    epoch = time.time() - loop.time()
+    epoch = time.time() - loop.time() + settings.skew
     server = Server.of(Cloud(settings, lambda: epoch + loop.time()))
     runner = web.ServerRunner(
-        web.Server(server.handle, request_factory=_request), shutdown_timeout=_GOODBYE
+        web.Server(server.handle, request_factory=_request, access_log=None),
+        shutdown_timeout=_GOODBYE,
     )
     await runner.setup()
     try:

@@ -68,6 +68,7 @@ class Settings:
         False, "Send the exit code of an exec on channel 3, as Kubernetes does."
     )
     hardened_metadata: bool = _setting(True, "The metadata service wants a token.")
+    skew: float = _setting(0.0, "Seconds by which its clock is ahead of this machine's.")
     seed: int | None = _setting(None, "Of all that is random.")
 
     def __attrs_post_init__(self) -> None:

@@ -44,6 +44,15 @@ async def test_a_signal_ends_it_at_once_and_well(number: signal.Signals):
     assert time.monotonic() - began < 2
 
 
+async def test_its_calls_are_in_the_ledger_and_not_in_the_log(caplog: pytest.LogCaptureFixture):
+    """A person reads the log of `vk dev`, which runs it inside."""
+    caplog.set_level("INFO")
+    async with emulator.serve() as running, aiohttp.ClientSession() as session:
+        await client_of(running, session).call("DescribeRegions")
+        assert [call["action"] for call in (await running.ledger())["calls"]] == ["DescribeRegions"]
+    assert caplog.records == []
+
+
 @pytest.mark.slow
 async def test_it_runs_in_a_process_of_its_own_with_its_settings_and_keeps_the_ledger():
     settings = emulator.Settings(
@@ -99,6 +108,7 @@ def test_every_setting_is_an_option():
         pascal_status=True,
         exec_status=True,
         hardened_metadata=False,
+        skew=-10,
         seed=9,
         vswitches=(
             emulator.VSwitch(id="vsw-1", zone="x-a", cidr="10.0.0.0/24"),
