@@ -162,7 +162,7 @@ class Transport:
             response = await session.request(
                 method,
                 URL(self._access.server + path, encoded=True),
-                data=data,
+                data=None if data is None else aiohttp.BytesPayload(data),  # else it is looked up
                 headers=headers,
                 ssl=self._access.ssl_context or True,
                 server_hostname=self._access.server_name,

@@ -51,11 +51,13 @@ def ceil_divide(value: Decimal, divisor: Decimal) -> int:
     return int(quotient.to_integral_value(rounding=ROUND_CEILING, context=_CONTEXT))
 
 
+@lru_cache(maxsize=4096)
 def to_integer(text: str) -> int:
     """Return the quantity as a whole number, rounded up: bytes, pods, devices."""
     return ceil_divide(parse_quantity(text), Decimal(1))
 
 
+@lru_cache(maxsize=4096)
 def to_milli(text: str) -> int:
     """Return the quantity in thousandths, rounded up: the unit of CPU."""
     return ceil_divide(parse_quantity(text), _DECIMAL["m"])

@@ -6,6 +6,7 @@ In: the PodSpec and what cluster and host offer. Out: a `DNS` value. Pure.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from vk.models.pod import DNS, Json
 
@@ -38,15 +39,16 @@ def resolve_dns(
     )
     base = DNS()
     if in_cluster and cluster_dns:
-        searches = _cluster_searches(namespace, cluster_domain)
-        base = DNS(tuple(cluster_dns), searches, _CLUSTER_OPTIONS)
-    return _with_config(base, raw_spec.get("dnsConfig") or {})
+        base = _cluster(namespace, tuple(cluster_dns), cluster_domain)
+    config = raw_spec.get("dnsConfig")
+    return _with_config(base, config) if config else base
 
 
-def _cluster_searches(namespace: str, domain: str) -> tuple[str, ...]:
-    if not domain:
-        return ()
-    return (f"{namespace}.svc.{domain}", f"svc.{domain}", domain)
+@lru_cache(maxsize=1024)
+def _cluster(namespace: str, servers: tuple[str, ...], domain: str) -> DNS:
+    """Return what nearly every pod of the namespace has."""
+    searches = (f"{namespace}.svc.{domain}", f"svc.{domain}", domain) if domain else ()
+    return _with_config(DNS(servers, searches, _CLUSTER_OPTIONS), {})
 
 
 def _with_config(base: DNS, config: Json) -> DNS:

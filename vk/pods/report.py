@@ -76,10 +76,10 @@ class Report:
             return
         self.written += 1
         pod["metadata"].pop("managedFields", None)
-        newest = record.pod
-        if newest is before:  # else the watch was faster, and has the newer object
+        if record.pod is before:  # else the watch was faster, and has this object or a newer one
             record.pod = pod
-            record.judged = ((pod, *said), None)
+        if record.pod is not None and _version(record.pod) == _version(pod):
+            record.judged = ((record.pod, *said), None)
         self._tell(record, before, patch["status"])
         old = (before.get("status") or {}).get("phase")
         if patch["status"].get("phase") == "Running" and old != "Running":
@@ -146,6 +146,10 @@ class Report:
             if reason == "CrashLoopBackOff" and reason != (old.get("waiting") or {}).get("reason"):
                 text = f"Back-off restarting failed container {name}"
                 self.emit(record.key, "Warning", "BackOff", text)
+
+
+def _version(pod: Json) -> object:
+    return pod["metadata"].get("resourceVersion")
 
 
 def _has_news(record: Record, pod: Json) -> bool:
