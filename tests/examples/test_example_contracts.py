@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 import pytest
 from aiohttp import web
-from console import ROOT
+from doc_blocks import ROOT
 
 import vk
 from vk.devcluster.cluster import DevCluster
