@@ -32,7 +32,8 @@ async def test_a_pod_is_a_process(tmp_path: Path) -> None:
     starting = block("README.md", "$ vk dev --provider process")
     page = block("vk_providers/process/README.md", "$ vk dev --provider process")
     assert starting.commands() == page.commands()[:1]
-    steps = [*starting.steps(), *block("README.md", "$ kubectl logs -f hello").steps()]
+    wait = Step("kubectl wait --for=condition=Ready pod/hello --timeout=20s", ())
+    steps = [*starting.steps(), wait, *block("README.md", "$ kubectl logs -f hello").steps()]
     async with Console(tmp_path) as console:
         for step in steps:
             await console.run(Step(here(step.command), tuple(map(here, step.printed))))
