@@ -141,3 +141,15 @@ def test_the_events_page_has_every_event() -> None:
     assert reasons() <= rows
     source = "".join(path.read_text() for path in (ROOT / "vk").glob("*/*.py"))
     assert [reason for _, reason in rows if f'"{reason}"' not in source] == []
+
+
+def test_the_metrics_page_has_every_metric() -> None:
+    """By the names in the source; those of the provider's calls are put together there."""
+    page = (DOCS / "reference" / "metrics.md").read_text()
+    rows = set(re.findall(r"^\| `(\w+)` \| (?:counter|gauge|histogram) \|", page, re.MULTILINE))
+    files = ("metrics.py", "parts.py", "server/server.py", "pods/gauges.py")
+    source = "".join((ROOT / "vk" / file).read_text() for file in files)
+    named = set(re.findall(r'"((?:kubelet|vk|workqueue|rest_client)_\w+)"', source))
+    calls = "kubelet_runtime_operations"
+    ends = re.findall(r'f"\{base\}(_\w+)"', source)
+    assert rows == named - {calls} | {f"{calls}{end}" for end in ends}
