@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
 from typing import Any
 
 import pytest
+from doc_blocks import ROOT, block
 
 import vk
 from vk.models.pod import Json
-
-README = (Path(__file__).parent.parent / "README.md").read_text()
 
 
 def _context() -> vk.ProviderContext:
@@ -35,9 +32,8 @@ def _context() -> vk.ProviderContext:
 
 
 async def test_the_provider_of_the_readme_runs_a_pod() -> None:
-    (source,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     names: dict[str, Any] = {}
-    exec(source, names)
+    exec(block("README.md", "import attrs").text, names)
     raw: Json = {
         "metadata": {"namespace": "default", "name": "one", "uid": "u"},
         "spec": {"containers": [{"name": "c", "image": "i"}]},
@@ -54,12 +50,11 @@ async def test_the_provider_of_the_readme_runs_a_pod() -> None:
 
 def test_the_first_block_is_the_whole_set_up() -> None:
     """Two lines: tests/cli/test_dev.py runs the first's command, CI runs the second's."""
-    blocks = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
-    first, second = blocks[0].splitlines()
+    first, second = block("README.md", "$ python3 -m pip install").commands()
     assert first.endswith("pip install -e '.[dev]' && vk dev --apply examples/nginx.yaml")
     assert second.endswith(
         "pip install -e '.[test]' && python3 -m pytest -q -n auto --dist loadfile"
     )
-    ci = (Path(__file__).parent.parent / ".ci" / "run").read_text()
+    ci = (ROOT / ".ci" / "run").read_text()
     assert "pip install --quiet --disable-pip-version-check -e '.[test,docs]'" in ci
     assert "python -m pytest -q -n auto --dist loadfile" in ci

@@ -15,6 +15,7 @@ from threading import Timer
 import attrs
 import pytest
 from click.testing import CliRunner, Result
+from doc_blocks import block
 from plugin_files import write
 
 from vk.cli.main import command
@@ -140,9 +141,13 @@ def invoke(*arguments: str) -> Result:
 
 @pytest.mark.slow
 def test_an_example_runs_and_ctrl_c_ends_everything(start: Start) -> None:
-    dev = start("--apply", str(NGINX))
+    """The command is README's, and so is what it prints."""
+    (install, _) = block("README.md", "$ python3 -m pip install").commands()
+    dev = start(*install.partition(" && vk dev ")[2].split())
     assert re.search(r"export KUBECONFIG=(\S+)", dev.until("KUBECONFIG"))
     dev.until(r"pod default/nginx .*Running \(10\.200\.0\.1 on vk-dev\)")
+    shown = block("README.md", "A Kubernetes cluster").text
+    assert [_undated(line) for line in dev.seen] == [_undated(line) for line in shown.splitlines()]
     code, rest = dev.stop()
     assert code == 0
     assert any("pod default/nginx deleted" in line for line in rest)
@@ -151,6 +156,11 @@ def test_an_example_runs_and_ctrl_c_ends_everything(start: Start) -> None:
     assert ordered.index("kubectl get nodes") < ordered.index("node vk-dev Ready")
     assert ordered.index("node vk-dev Ready") < ordered.index("pod default/nginx Pending")
     assert dev.errors == ""
+
+
+def _undated(line: str) -> str:
+    """A line without what differs from run to run: the moment, and the state folder."""
+    return re.sub(r"^\d\d:\d\d:\d\d|KUBECONFIG=\S+/", "...", line)
 
 
 @pytest.mark.slow
@@ -207,7 +217,8 @@ def test_a_configuration_of_the_users_own_needs_no_development(
 
 @pytest.mark.slow
 def test_a_second_one_on_the_same_folder_is_refused_and_the_first_goes_on(start: Start) -> None:
-    first = start()
+    (command,) = block("docs/index.md", "$ vk dev").commands()
+    first = start(*command.split()[2:])
     first.until("node vk-dev Ready")
     second = start()
     _, told = second.process.communicate(timeout=60)

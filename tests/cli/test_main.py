@@ -91,10 +91,14 @@ def test_a_file_brings_a_provider_to_every_command(
     monkeypatch.setattr(sys, "path", [*sys.path])
     write(tmp_path, "mine", providers={"mine": "nothing_of_that_name:Mine"})
     path = str(tmp_path / "mine.py")
+    config = tmp_path / "vk.yaml"
+    config.write_text(f"provider: mine\nplugin: {path}\n")
     assert f"mine\t{path}\n" in invoke("providers", "--plugin", path).stdout
     for arguments in (
         ("--plugin", path, "--provider", "mine"),
         (f"--plugin={path}", "--provider=mine"),
+        ("--config", str(config)),
+        ("doctor", "--config", str(config)),
         ("dev", "--plugin", path, "--provider", "mine"),
         *((each, "--plugin", path, "--provider", "mine") for each in ("gc", "doctor", "rbac")),
         ("providers", "mine", "--plugin", path),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import attrs
@@ -45,6 +46,15 @@ def test_what_has_only_a_variable_can_stand_in_the_file_too(tmp_path: Path) -> N
     settings = build_settings({"config": str(file)}, {"KUBELET_PORT": "10252"})
     assert (settings.kubelet_port, settings.internal_ip) == (10252, "192.0.2.1")
     assert settings.taints == (Taint("virtual-kubelet.io/provider", "v", "NoExecute"),)
+
+
+@pytest.mark.parametrize("written", ["mine.py", ["mine.py"]])
+def test_a_file_may_name_plugins_and_flags_come_before_it(tmp_path: Path, written: object) -> None:
+    file = tmp_path / "vk.json"
+    file.write_text(json.dumps({"provider": "mine", "plugin": written}))
+    assert build_settings({"config": str(file)}, {}).plugins == (Path("mine.py"),)
+    given = build_settings({"config": str(file), "plugin": ("a.py", "b.py")}, {})
+    assert given.plugins == (Path("a.py"), Path("b.py"))
 
 
 def test_set_adds_key_by_key(tmp_path: Path) -> None:
@@ -111,6 +121,7 @@ def test_a_wrong_setting_names_its_place(
         ("yaml", "- a", "expected a mapping"),
         ("yaml", "pod-sync-workers: many", "pod-sync-workers: expected a whole number"),
         ("yaml", "nodename: null", "nodename: expected a DNS name"),
+        ("yaml", "plugin: [mine.py, 3]", "plugin: expected a path, or a list of paths"),
         ("json", "{", "not JSON: "),
     ],
 )

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from click.testing import CliRunner
+from doc_blocks import block
 
 from vk.cli.main import command
 from vk.cluster.permissions import PERMISSIONS
@@ -42,7 +43,12 @@ def test_the_roles_of_the_example_are_what_the_command_prints() -> None:
 
 
 def test_a_node_s_roles_name_the_node_wherever_the_api_can_tell() -> None:
-    named = rules(printed("--nodename", "n1"))
+    (shown,) = block("docs/operations/permissions.md", "$ vk rbac").commands(
+        PROVIDER="mock", NODE="n1"
+    )
+    result = CliRunner().invoke(command, shown.split()[1:])
+    assert result.output == printed("--nodename", "n1")
+    named = rules(result.output)
     kinds = ("nodes", "nodes/status", "leases")
     open_rules = [rule for rule in named if rule["resources"][0] in kinds]
     for rule in open_rules:

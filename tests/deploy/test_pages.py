@@ -7,10 +7,12 @@ import re
 from pathlib import Path
 
 import pytest
+from doc_blocks import block
 
 from vk.cli.main import command
 from vk.cli.options import OPTIONS
 from vk.settings import LIVE
+from vk.testing.kubectl import Kubectl
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs/operations").glob("*.md"))
@@ -65,6 +67,16 @@ def test_reasons_and_conditions_are_the_source_s() -> None:
     for reason in named:
         parts = re.fullmatch(r"Provider(Create|Delete)Failed", reason)
         assert parts or f'"{reason}"' in SOURCE, reason
+
+
+@pytest.mark.slow
+async def test_a_namespace_is_opened_by_one_command(kubectl: Kubectl) -> None:
+    await kubectl("create", "namespace", "team")
+    (typed,) = block("docs/operations/permissions.md", "$ kubectl apply").commands(NAMESPACE="team")
+    *words, file = typed.split()[1:]
+    await kubectl(*words, str(ROOT / file))
+    (binding,) = (await kubectl.get("rolebindings", "--namespace=team"))["items"]
+    assert binding["roleRef"]["name"] == "vk-references"
 
 
 def test_the_live_settings_are_documented() -> None:

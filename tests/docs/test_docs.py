@@ -5,48 +5,31 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType
 
-import attrs
+import pytest
+from doc_blocks import ROOT, blocks
 
 import vk
 from vk.testing import ProviderContract
 from vk.testing.contract.rule import PAGE
 
-ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
-_FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
-
-RUN_BY = {
-    "alibabacloud.md": "tests/providers/alibabacloud/test_eci_page.py",
-    "eci-emulator.md": "tests/providers/alibabacloud/emulator/test_emulator_process.py",
-    "index.md": "tests/cli/test_dev.py",  # `vk dev`
-    "tutorial.md": "tests/examples/test_tutorial.py",
+PAGES = [
+    "README.md",
+    *(path.relative_to(ROOT).as_posix() for path in sorted(DOCS.rglob("*.md"))),
+    *(path.relative_to(ROOT).as_posix() for path in sorted(ROOT.glob("vk_providers/*/*.md"))),
+]
+"""The examples' READMEs are run by tests/examples, whole."""
+BLOCKS = [block for page in PAGES for block in blocks(page)]
+NOT_RUN = {
+    (
+        "docs/operations/install.md",
+        "$ podman build",
+    ): "takes its base image from a registry; tests/deploy/test_image.py checks what it installs",
 }
-"""Pages with commands, and the test that runs them; examples' pages are their READMEs."""
-
-
-@attrs.frozen
-class Block:
-    """One fenced block."""
-
-    page: str
-    language: str
-    title: str
-    text: str
-
-
-def blocks() -> Iterator[Block]:
-    for page in PAGES:
-        for info, text in _FENCE.findall(page.read_text()):
-            language, _, rest = info.partition(" ")
-            yield Block(page.relative_to(DOCS).as_posix(), language, rest, text)
-
-
-BLOCKS = list(blocks())
+"""Blocks that no test can run, and why."""
 
 
 def generated() -> ModuleType:
@@ -58,16 +41,35 @@ def generated() -> ModuleType:
     return generated
 
 
-def test_blocks_are_of_a_kind_that_something_runs() -> None:
-    others = [block for block in BLOCKS if block.language not in ("console", "python", "text")]
-    assert [block for block in others if block.page not in RUN_BY] == []
+def asked_for() -> set[tuple[str, str]]:
+    """Page and beginning of what the tests ask `block` for; of `blocks`, which is all: empty."""
+    found = set()
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                words = [one.value for one in node.args if isinstance(one, ast.Constant)]
+                if node.func.id in ("block", "blocks") and words:
+                    found.add((str(words[0]), str(words[1]) if len(words) > 1 else ""))
+    return found
 
 
-def test_console_blocks_have_a_test_that_runs_them() -> None:
-    pages = {block.page for block in BLOCKS if block.language == "console"}
-    assert pages <= set(RUN_BY)
-    for test in RUN_BY.values():
-        assert (ROOT / test).exists()
+def test_every_block_has_a_test_that_runs_it() -> None:
+    """Text is what something prints, or a picture; Python without a title is run below."""
+    asked = asked_for() | set(NOT_RUN)
+    assert [
+        (one.page, one.text)
+        for one in BLOCKS
+        if one.language != "text" and (one.language != "python" or one.title)
+        if not any(one.page == page and one.text.startswith(begins) for page, begins in asked)
+    ] == []
+    assert [one for one in BLOCKS if one.language == "text" and "$ " in one.text] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_block_is_fenced_at_the_margin(page: str) -> None:
+    """Other forms of code would not be seen here."""
+    prose = re.sub(r"^```.*?^```$", "", (ROOT / page).read_text(), flags=re.DOTALL | re.MULTILINE)
+    assert re.findall(r"```|~~~|<pre|<code|(?<=\n)\n(?: {4}|\t).*", prose) == []
 
 
 async def test_blocks_of_python_that_stand_alone_run() -> None:
@@ -139,3 +141,15 @@ def test_the_events_page_has_every_event() -> None:
     assert reasons() <= rows
     source = "".join(path.read_text() for path in (ROOT / "vk").glob("*/*.py"))
     assert [reason for _, reason in rows if f'"{reason}"' not in source] == []
+
+
+def test_the_metrics_page_has_every_metric() -> None:
+    """By the names in the source; those of the provider's calls are put together there."""
+    page = (DOCS / "reference" / "metrics.md").read_text()
+    rows = set(re.findall(r"^\| `(\w+)` \| (?:counter|gauge|histogram) \|", page, re.MULTILINE))
+    files = ("metrics.py", "parts.py", "server/server.py", "pods/gauges.py")
+    source = "".join((ROOT / "vk" / file).read_text() for file in files)
+    named = set(re.findall(r'"((?:kubelet|vk|workqueue|rest_client)_\w+)"', source))
+    calls = "kubelet_runtime_operations"
+    ends = re.findall(r'f"\{base\}(_\w+)"', source)
+    assert rows == named - {calls} | {f"{calls}{end}" for end in ends}

@@ -24,6 +24,17 @@ def kubeconfig(control_plane: ControlPlane) -> Path:
     return control_plane.kubeconfig_for_service_account("kube-system", "vk")
 
 
+@pytest.fixture
+def restored_roles(control_plane: ControlPlane, kubeconfig: Path) -> Iterator[None]:
+    """For tests that change or delete what examples/deploy names: at the end it is there again.
+
+    The account's kubeconfig gets a new token.
+    """
+    yield
+    control_plane.kubectl("apply", "-f", str(DEPLOY / "rbac.yaml"))
+    assert control_plane.kubeconfig_for_service_account("kube-system", "vk") == kubeconfig
+
+
 @contextmanager
 def nodes(control_plane: ControlPlane, kubeconfig: Path, folder: Path) -> Iterator[StartNode]:
     """Give a function that makes a NodeProcess; at the end all end, their Nodes go too."""

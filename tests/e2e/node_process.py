@@ -25,6 +25,14 @@ def free_port() -> int:
         return port
 
 
+def own_address() -> str:
+    """Return an address of this machine that others could use; nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect(("192.0.2.254", 9))
+        address: str = probe.getsockname()[0]
+        return address
+
+
 @attrs.define(eq=False)
 class NodeProcess:
     """One replica of a node. ``replica`` is its POD_UID: who it says it is to the lease.

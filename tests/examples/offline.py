@@ -10,7 +10,7 @@ import venv
 from pathlib import Path
 
 import attrs
-from console import ROOT
+from doc_blocks import ROOT
 
 _INSTALL = "install --no-deps --no-build-isolation --quiet"
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
+import runpy
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import cache
@@ -12,7 +15,7 @@ from typing import Any
 import attrs
 import pytest
 from aiohttp import web
-from console import ROOT
+from doc_blocks import ROOT
 
 import vk
 from vk.devcluster.cluster import DevCluster
@@ -56,6 +59,20 @@ class TestMoody(Simulated):
     provider_class = example("04-errors-and-retries", "moody")
 
 
+@pytest.mark.looptime
+class TestCounting(Simulated):
+    """The program registers no plugin: it gives its provider's class to `vk.VirtualKubelet`."""
+
+    provider_class = runpy.run_path(str(ROOT / "examples/06-embedding/program.py"))[
+        "CountingProvider"
+    ]
+
+    @pytest.fixture
+    def provider_config(self) -> asyncio.Event:
+        """What the program hears through."""
+        return asyncio.Event()
+
+
 @attrs.define(eq=False)
 class Backend:
     """The server of the example, which may be away for a while."""
@@ -85,10 +102,7 @@ class TestRest(Simulated):
     @pytest.fixture
     async def provider_config(self, unused_tcp_port: int) -> AsyncIterator[Any]:
         """The configuration, and beside it the backend that it leads to."""
-        module: dict[str, Any] = {"__name__": "server"}
-        source = (ROOT / "examples/07-rest-backend/server.py").read_text()
-        exec(compile(source, "server.py", "exec"), module)
-        app = module["application"]()
+        app = runpy.run_path(str(ROOT / "examples/07-rest-backend/server.py"))["application"]()
         backend = Backend(unused_tcp_port, app, web.AppRunner(app))
         await backend.listen()
         url = f"http://127.0.0.1:{unused_tcp_port}"
@@ -116,3 +130,15 @@ class TestRemote(Simulated):
         """Another cluster, with a node of the mock."""
         async with DevCluster(tmp_path / "far") as cluster, running_node(cluster, MockProvider):
             yield SimpleNamespace(kubeconfig=str(cluster.kubeconfig), namespace="default")
+
+
+def test_every_provider_of_the_examples_is_held_to_the_contract() -> None:
+    sources = [path.read_text() for path in (ROOT / "examples").glob("[0-9]*/*.py")]
+    written = {name for text in sources for name in re.findall(r"class (\w+)\(vk.Provider\)", text)}
+    here = {one.provider_class.__name__ for one in globals().values() if _is_suite(one)}
+    there = {name for text in sources for name in re.findall(r"provider_class = (\w+)", text)}
+    assert written == here | there
+
+
+def _is_suite(one: object) -> bool:
+    return isinstance(one, type) and issubclass(one, ProviderContract) and "Test" in one.__name__

@@ -8,10 +8,18 @@ import sys
 from pathlib import Path
 
 import pytest
-from console import ROOT, Console, fits, steps
+from console import Console
+from doc_blocks import ROOT, Step, blocks, fits
 
 EXAMPLES = sorted(path for path in (ROOT / "examples").glob("[0-9][0-9]-*") if path.is_dir())
 CONSOLES = [path for path in EXAMPLES if path.name != "05-testing"]
+
+
+def steps(folder: Path) -> list[Step]:
+    """Return all steps of an example's README, which has blocks of no other kind."""
+    page = blocks(f"examples/{folder.name}/README.md")
+    assert {one.language for one in page} == {"console"}
+    return [step for one in page for step in one.steps()]
 
 
 def test_there_are_nine() -> None:
@@ -21,7 +29,7 @@ def test_there_are_nine() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("folder", CONSOLES, ids=lambda path: path.name)
 async def test_an_example_does_what_its_readme_shows(folder: Path, tmp_path: Path) -> None:
-    page = list(steps((folder / "README.md").read_text()))
+    page = steps(folder)
     assert len(page) > 2
     async with Console(tmp_path) as console:
         for step in page:
@@ -31,7 +39,7 @@ async def test_an_example_does_what_its_readme_shows(folder: Path, tmp_path: Pat
 @pytest.mark.slow
 def test_the_tests_of_the_testing_example_pass() -> None:
     folder = ROOT / "examples" / "05-testing"
-    commands = [step.command for step in steps((folder / "README.md").read_text())]
+    commands = [step.command for step in steps(folder)]
     assert commands[1] == "pytest examples/05-testing"
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder)],

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from console import ROOT
+from doc_blocks import ROOT
 from offline import Environment, clean
 
 

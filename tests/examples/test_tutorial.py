@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import re
 from asyncio.subprocess import PIPE, Process
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import attrs
 import pytest
-from console import ROOT, fits
+from doc_blocks import Block, blocks, fits
 from offline import Environment, clean
 
 from vk.testing.kubectl import Kubectl, find_kubectl
 
-TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text()
-_FENCE = re.compile(r"^```(console|python) ?([^\n]*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 _MINUTES = 10
 
 
@@ -30,17 +29,17 @@ class Reader:
     kubectl: Kubectl | None = None
     typed: list[str] = attrs.field(factory=list)
 
-    async def reads(self, kind: str, title: str, text: str) -> None:
-        if kind == "python":
-            path = re.fullmatch(r'title="(.*)"', title)
+    async def reads(self, block: Block) -> None:
+        if block.language == "python":
+            path = re.fullmatch(r'title="(.*)"', block.title)
             assert path is not None
-            (self.folder / path[1]).write_text(text)
+            (self.folder / path[1]).write_text(block.text)
             return
-        for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
-            command, _, printed = part.partition("\n")
-            await self.types(command, printed)
+        assert block.language == "console"
+        for step in block.steps():
+            await self.types(step.command, step.printed)
 
-    async def types(self, command: str, printed: str) -> None:
+    async def types(self, command: str, printed: Sequence[str]) -> None:
         self.typed.append(command)
         words = command.split()
         if words[0] == "cd":
@@ -86,11 +85,11 @@ class Reader:
             assert self.node.returncode == 0
             self.node = None
 
-    async def asks(self, words: list[str], printed: str) -> None:
+    async def asks(self, words: list[str], printed: Sequence[str]) -> None:
         assert self.kubectl is not None
         ended = await self.kubectl.run(*words)
         text = ended.out.decode() + ended.errors.decode()
-        assert fits(printed.splitlines(), text), f"$ kubectl {words}\n{text}"
+        assert fits(printed, text), f"$ kubectl {words}\n{text}"
 
 
 @pytest.mark.slow
@@ -101,8 +100,8 @@ async def test_the_tutorial_leads_to_a_log_in_ten_minutes(tmp_path: Path) -> Non
     folder.mkdir()
     reader = Reader(folder, Environment.make(tmp_path / "venv"))
     try:
-        for kind, title, text in _FENCE.findall(TUTORIAL):
-            await reader.reads(kind, title, text)
+        for block in blocks("docs/tutorial.md"):
+            await reader.reads(block)
         await reader.stops()
     finally:
         if reader.node is not None and reader.node.returncode is None:

@@ -39,7 +39,7 @@ _KLOG_VALUES = frozenset(
         "vmodule",
     )
 )
-_VALUED = frozenset(option.flag for option in OPTIONS if not option.switch) | {"config", "plugin"}
+_VALUED = frozenset(option.flag for option in OPTIONS if not option.switch) | {"config"}
 _SWITCHES = frozenset(option.flag for option in OPTIONS if option.switch)
 
 

@@ -87,7 +87,7 @@ def _with_options(function: Callable[..., Any]) -> Callable[..., Any]:
         kind: dict[str, Any] = {"default": None} if option.switch else {"multiple": option.many}
         function = click.option(form, _parameter(option.flag), help=text, **kind)(function)
     text = "File with these settings by the same names: TOML or YAML. [VK_CONFIG]"
-    return click.option("--config", envvar="VK_CONFIG", help=text)(_plugin_option(function))
+    return click.option("--config", envvar="VK_CONFIG", help=text)(function)
 
 
 def _parameter(flag: str) -> str:
@@ -120,7 +120,7 @@ def command(context: click.Context, /, **parameters: Any) -> int:
 def _flags(parameters: dict[str, Any]) -> dict[str, Any]:
     """Return what the command line gave, by flag."""
     given = {option.flag: parameters[_parameter(option.flag)] for option in OPTIONS if option.flag}
-    given |= {name: parameters[name] for name in ("config", "plugin")}
+    given["config"] = parameters["config"]
     return {flag: value for flag, value in given.items() if value not in (None, ())}
 
 

@@ -54,6 +54,13 @@ class Option:
 OPTIONS = (
     Option("provider", "provider", values.text, "Provider that runs the pods."),
     Option(
+        "plugin",
+        "plugins",
+        values.paths,
+        "Python file that registers a provider; may be repeated.",
+        many=True,
+    ),
+    Option(
         "provider-config", "provider_config", values.path, "The provider's file: TOML, YAML, JSON."
     ),
     Option(
@@ -223,12 +230,11 @@ def build_settings(flags: Mapping[str, Any], environment: Mapping[str, str]) -> 
     for option in OPTIONS:
         for place, value in reversed(_places(option, flags, environment, content, file)):
             parsed = _parse(option, place, value)
-            if option.many:  # key by key: one more place adds to the others
+            if isinstance(parsed, dict):  # key by key: one more place adds to the others
                 parsed = {**found.get(option.field, {}), **parsed}
             found[option.field] = parsed
     if "provider" not in found:
         raise ConfigError("--provider: expected the name of a provider; `vk providers` lists them")
-    found["plugins"] = tuple(flags.get("plugin") or ())
     return Settings(**_with_taints(found))
 
 

@@ -26,6 +26,7 @@ __all__ = [
     "name",
     "number",
     "path",
+    "paths",
     "port",
     "positive_duration",
     "signer",
@@ -76,6 +77,15 @@ def path(value: Any) -> Path:
     if not isinstance(value, str) or not value:
         raise ValueError("a path")
     return Path(value)
+
+
+def paths(value: Any) -> tuple[Path, ...]:
+    """Paths: a sequence, or one alone."""
+    items = value if isinstance(value, list | tuple) else (value,)
+    try:
+        return tuple(path(item) for item in items)
+    except ValueError as error:
+        raise ValueError("a path, or a list of paths") from error
 
 
 def boolean(value: Any) -> bool:

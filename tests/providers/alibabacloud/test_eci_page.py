@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import attrs
 import yaml
+from doc_blocks import blocks
 
 from vk.cli.provider_config import load
 from vk_providers.alibabacloud import errors
@@ -24,10 +24,10 @@ def row(name: str) -> str:
 
 def test_what_it_shows_of_files_is_taken(tmp_path: Path) -> None:
     """A pod's part is refused by nothing, the others are read as the provider's file."""
-    pod, *parts = re.findall(r"^```yaml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
-    assert FIELDS.refusals(yaml.safe_load(pod)["spec"]) == []
+    pod, *parts = blocks("docs/alibabacloud.md")
+    assert FIELDS.refusals(yaml.safe_load(pod.text)["spec"]) == []
     file = tmp_path / "eci.yaml"
-    file.write_text("".join(parts))
+    file.write_text("".join(part.text for part in parts))
     config = load(EciConfig, provider="alibabacloud", file=file, overrides={}, environment={})
     assert [one.name for one in config.profiles] == ["batch"]
     assert set(config.allow) == {"team-a", "*", "batch"}
