@@ -196,6 +196,35 @@ async def test_a_new_ca_file_makes_a_new_context(tmp_path: Path) -> None:
     assert access.ssl_context is last
 
 
+async def test_a_renewed_client_certificate_is_shown_to_the_server(tmp_path: Path) -> None:
+    authority, context = _ca(tmp_path)
+    authority.configure_trust(context)
+    context.verify_mode = ssl.CERT_REQUIRED
+    shown: list[str] = []
+
+    async def handle(request: web.Request) -> web.Response:
+        assert request.transport is not None
+        certificate = request.transport.get_extra_info("peercert")
+        shown.extend(name for _, name in certificate["subjectAltName"])
+        return answer(pod("a", 1))
+
+    def issue(name: str) -> None:
+        made = authority.issue_cert(name)
+        made.private_key_and_cert_chain_pem.write_to_path(tmp_path / "client.pem")
+
+    issue("first.example")
+    async with serve(handle, ssl=context) as server:
+        user = {"client-certificate": "client.pem", "client-key": "client.pem"}
+        path = kubeconfig(tmp_path, user, **{"server": server, "certificate-authority": "ca.pem"})
+        access = await load_access(path)
+        async with Client(access, user_agent="x") as client:
+            await client.get(PODS, "a", namespace="x")
+            issue("second.example")
+            await access.refresh()
+            await client.get(PODS, "a", namespace="x")
+    assert shown == ["first.example", "second.example"]
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the library is behind aiohttp
 async def test_oidc_refreshes_without_writing_the_file(tmp_path: Path) -> None:
     """An issuer that gives no new refresh token is one of the library's crashes."""

@@ -142,6 +142,18 @@ async def test_a_full_queue_drops_normal_events_first_and_counts() -> None:
     assert [event["message"] for event in found][:3] == ["matters", "1", "2"]
 
 
+@pytest.mark.slow  # the pace is of real time
+async def test_a_hundred_events_go_at_once_and_then_fifty_a_second() -> None:
+    server = Events()
+    clock = asyncio.get_running_loop().time
+    async with recorder(server) as made:
+        began = clock()
+        for number in range(115):
+            made.emit(POD, "Normal", "R", str(number))
+        await server.until(115)
+        assert clock() - began >= 15 / 50 - 0.01
+
+
 @pytest.mark.slow
 async def test_an_outage_delays_events() -> None:
     server = Events([answer(status(503), 503)])

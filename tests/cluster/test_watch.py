@@ -39,6 +39,14 @@ def test_a_line_over_the_cap_is_told_and_the_next_is_whole(size: int) -> None:
     assert found[2] == b"next"
 
 
+def test_a_line_of_sixteen_mebibytes_passes_and_one_byte_more_is_told() -> None:
+    lines = Lines()
+    assert [len(line) for line in lines.feed(b"x" * 2**24 + b"\n")] == [2**24]  # type: ignore[arg-type] # whole lines
+    found = list(lines.feed(b"x" * (2**24 + 1) + b"\nnext\n"))
+    assert isinstance(found[0], Long)
+    assert found[1:] == [b"next"]
+
+
 async def collect(handler: object) -> tuple[list[Event], errors.ClusterError | None]:
     found: list[Event] = []
     async with client_of(handler) as client:  # type: ignore[arg-type] # each test's own function

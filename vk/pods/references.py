@@ -33,8 +33,10 @@ Reference = tuple[str, str, str]
 @attrs.define
 class _Answer:
     value: Json | None
-    keep: float
     read_at: float
+    """When its request began: no change after that is surely in it."""
+    until: float
+    """When it is no longer used again; counted from the request's end, however long that took."""
     used_at: float
 
 
@@ -73,7 +75,8 @@ class References:
         key = (resource.plural, namespace, name)
         lock = self._locks.setdefault(key, asyncio.Lock())
         async with lock:
-            now = asyncio.get_running_loop().time()
+            clock = asyncio.get_running_loop().time
+            now = clock()
             kept = self._kept.get(key)
             if kept is not None and self._holds(key, kept, now, since):
                 kept.used_at = now
@@ -86,7 +89,8 @@ class References:
                 value = None
             known_absent = kept is not None and kept.value is None
             keep = KEEP if value is not None else KEEP_ABSENT[known_absent]
-            self._kept[key] = _Answer(value, keep, now, now)
+            ended = clock()
+            self._kept[key] = _Answer(value, read_at=now, until=ended + keep, used_at=ended)
             return value
 
     def drop(self, reference: Reference) -> None:
@@ -98,7 +102,7 @@ class References:
             return True
         if since is not None:
             return answer.read_at >= since or _is_immutable(answer.value)
-        return now - answer.read_at < answer.keep
+        return now < answer.until
 
     def _prune(self, now: float) -> None:
         """Secrets are kept no longer than they are of use."""

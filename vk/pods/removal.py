@@ -15,13 +15,13 @@ import attrs
 
 from vk.aio.backoff import Backoff
 from vk.cluster.client import Client
-from vk.cluster.resources import PODS
-from vk.errors import ClusterError, NotFoundError, ObjectNotFoundError
+from vk.errors import ClusterError, NotFoundError
 from vk.metrics import Sample
 from vk.models.keys import PodKey
 from vk.models.status import PodStatus
 from vk.models.time import now
 from vk.pods.records import Records
+from vk.pods.report import is_gone
 from vk.provider import Provider
 
 __all__ = ["OLD", "Orphans"]
@@ -114,12 +114,9 @@ class Orphans:
 
     async def _is_orphan(self, key: PodKey) -> bool:
         try:
-            pod = await self.client.get(PODS, key.name, namespace=key.namespace)
-        except ObjectNotFoundError:
-            return True
+            return await is_gone(self.client, key)
         except ClusterError:
             return False
-        return bool(pod["metadata"]["uid"] != key.uid)
 
     async def _remove(self, seen: _Sighting) -> None:
         key = seen.key

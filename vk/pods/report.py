@@ -31,7 +31,7 @@ from vk.pods.records import Held, Record
 from vk.pods.status import desired
 from vk.provider import Emit
 
-__all__ = ["Report"]
+__all__ = ["Report", "is_gone"]
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class Report:
                 PODS, key.name, patch, namespace=key.namespace, subresource="status"
             )
         except (ConflictError, InvalidObjectError, ObjectNotFoundError):
-            if not await self._is_gone(key):
+            if not await is_gone(self.client, key):
                 raise
             record.pod = None
             return
@@ -107,14 +107,6 @@ class Report:
             return
         record.removed = True
         log.info("pod removed", extra={"pod": str(key), "uid": key.uid})
-
-    async def _is_gone(self, key: PodKey) -> bool:
-        """Say whether the pod is no more, which a refused write alone does not prove."""
-        try:
-            found = await self.client.get(PODS, key.name, namespace=key.namespace)
-        except ObjectNotFoundError:
-            return True
-        return bool(found["metadata"]["uid"] != key.uid)
 
     def _facts(self, record: Record, pod: Json) -> Facts:
         deleting = bool(pod["metadata"].get("deletionTimestamp"))
@@ -168,6 +160,18 @@ def _last_update(record: Record, pod: Json) -> Condition | None:
     if last is None or last.reason != DEFERRED or accepted is None:
         return last
     return ACCEPTED if accepted.spec == (pod.get("spec") or {}) else last
+
+
+async def is_gone(client: Client, key: PodKey) -> bool:
+    """Say whether the pod is no more, by a read of this moment: a refused write proves nothing.
+
+    Raises ClusterError where the API server cannot tell.
+    """
+    try:
+        found = await client.get(PODS, key.name, namespace=key.namespace)
+    except ObjectNotFoundError:
+        return True
+    return bool(found["metadata"]["uid"] != key.uid)
 
 
 def _said(record: Record) -> tuple[object, ...]:
