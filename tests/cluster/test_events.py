@@ -13,6 +13,7 @@ from aiohttp import web
 from scripted import answer, client_of, status
 
 from vk.cluster.events import EventRecorder
+from vk.cluster.resources import PODS
 
 POD = {"kind": "Pod", "namespace": "ns", "name": "web", "uid": "u1", "apiVersion": "v1"}
 NODE = {"kind": "Node", "name": "n", "uid": "n"}
@@ -140,6 +141,29 @@ async def test_a_full_queue_drops_normal_events_first_and_counts() -> None:
             found = await server.until(3)
             task.cancel()
     assert [event["message"] for event in found][:3] == ["matters", "1", "2"]
+
+
+async def test_no_event_is_written_while_a_status_write_is_under_way() -> None:
+    server, order, began = Events(), list[str](), asyncio.Event()
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        if "/pods/" in request.path:
+            began.set()
+            await asyncio.sleep(0.1)  # an event that does not wait is here before that
+            order.append("status")
+            return answer({"kind": "Pod"})
+        order.append("event")
+        return await server.handle(request)
+
+    async with client_of(handle) as client, asyncio.TaskGroup() as tasks:
+        made = EventRecorder(client, "vk", "node-1")
+        task = tasks.create_task(made.run())
+        tasks.create_task(client.patch(PODS, "web", {}, namespace="ns", subresource="status"))
+        await began.wait()
+        made.emit(POD, "Warning", "Failed", "no stock")
+        await server.until(1)
+        task.cancel()
+    assert order == ["status", "event"]
 
 
 @pytest.mark.slow  # the pace is of real time
