@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,10 @@ def test_restart_of_the_api_server_changes_no_pod(
 def test_killed_process_recreates_nothing(
     control_plane: ControlPlane, make_node: StartNode, namespace: str, tmp_path: Path
 ) -> None:
-    """After SIGKILL and a restart all 50 pods are the same ones, with no restart counted."""
+    """After SIGKILL and a restart all 50 pods are the same ones, with no restart counted.
+
+    The new process does not wait for the old one's lease of 30 s to run out.
+    """
     node = make_node("", "--set", f"state={tmp_path / 'mock-state'}")
     node.start()
     node.wait_ready()
@@ -101,10 +105,12 @@ def test_killed_process_recreates_nothing(
     control_plane.kubectl(*status, f"--namespace={namespace}")
     earlier = identities(control_plane, namespace)
     node.kill()
+    began = time.monotonic()
     node.start()
     # A pod of after the restart runs only once the new process works; and it is one of its queue.
     apply(control_plane, namespace, manifests.pod("after", node.name))
     wait_for_pod(control_plane, namespace, "after")
+    assert time.monotonic() - began < 25.0
     later = identities(control_plane, namespace)
     assert len(earlier) == 50
     assert all(counts == [0] for _, _, _, counts, _ in later.values())
