@@ -138,3 +138,11 @@ async def test_a_stopped_node_is_not_ready_where_that_is_asked_for(
         node = await client.get(NODES, "vk")
     (ready,) = [one for one in node["status"]["conditions"] if one["type"] == "Ready"]
     assert (ready["status"], ready["reason"]) == ("False", "KubeletStopped")
+
+
+async def test_requests_keep_to_the_limit_that_is_asked_for(dev_cluster: DevCluster) -> None:
+    """Joining takes five requests or more, of which the burst lets one go at once."""
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    async with running_node(dev_cluster, Shown, **settings(kube_api_qps="5", kube_api_burst="1")):
+        assert clock() - began >= 4 / 5
