@@ -14,6 +14,7 @@ from aiohttp import web
 from scripted import Tokens, answer, pod, serve
 
 from vk import errors
+from vk.cluster import config
 from vk.cluster.client import Client
 from vk.cluster.config import Access, load_access
 from vk.cluster.resources import PODS
@@ -71,6 +72,19 @@ async def test_a_plugin_that_fails_leaves_the_former_token(
     await access.refresh()
     assert await access.token() == "two"
     assert any(record.message == "credentials not refreshed" for record in caplog.records)
+
+
+@pytest.mark.parametrize(("expires", "then"), [("2020-01-01", "two"), ("2999-01-01", "one")])
+async def test_a_plugin_is_asked_again_once_its_token_has_expired(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, expires: str, then: str
+) -> None:
+    """At the next look at the credentials, which here each request makes."""
+    monkeypatch.setattr(config, "_INTERVAL", 0.0)
+    until = f"{expires}T00:00:00Z"
+    user = plugin(tmp_path, token="one", expirationTimestamp=until)
+    access = await load_access(kubeconfig(tmp_path, user))
+    plugin(tmp_path, token="two", expirationTimestamp="2999-01-01T00:00:00Z")
+    assert await access.token() == then
 
 
 async def test_the_server_never_changes_under_a_running_node(tmp_path: Path) -> None:
@@ -238,13 +252,13 @@ async def test_oidc_refreshes_without_writing_the_file(tmp_path: Path) -> None:
         return answer({"id_token": _jwt(len(asked))})
 
     async with serve(handle) as issuer:
-        config = {
+        settings = {
             "client-id": "c",
             "client-secret": "s",
             "idp-issuer-url": issuer,
             "refresh-token": "r",
         }
-        path = kubeconfig(tmp_path, {"auth-provider": {"name": "oidc", "config": config}})
+        path = kubeconfig(tmp_path, {"auth-provider": {"name": "oidc", "config": settings}})
         before = _content(path)
         access = await load_access(path)
         assert await access.token() == _jwt(1)
