@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -58,3 +59,14 @@ def test_the_first_block_is_the_whole_set_up() -> None:
     ci = (ROOT / ".ci" / "run").read_text()
     assert "pip install --quiet --disable-pip-version-check -e '.[test,docs]'" in ci
     assert "python -m pytest -q -n auto --dist loadfile" in ci
+
+
+def test_the_printed_summary_is_of_about_as_many_tests_as_there_are(
+    request: pytest.FixtureRequest,
+) -> None:
+    """It can only be seen in a run of all tests, such as CI's; a part of them is fewer."""
+    printed = block("README.md", "== short test summary").text.splitlines()[-1]
+    found = re.fullmatch(r"(\d+) passed, (\d+) skipped in .*", printed)
+    assert found is not None, printed
+    total = int(found[1]) + int(found[2])
+    assert len(request.session.items) <= 1.03 * total

@@ -8,7 +8,6 @@ its Node object and the status of its pod are written here.
 from __future__ import annotations
 
 import asyncio
-import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -22,8 +21,9 @@ from load import Process
 from workload import log
 
 from vk.devcluster.certificates import Authority
+from vk.testing.programs import free_port
 
-__all__ = ["Node", "Setting", "free_port", "raw_node", "vk_node"]
+__all__ = ["Node", "Setting", "raw_node", "vk_node"]
 
 _HERE = Path(__file__).parent
 _START = 60.0
@@ -52,14 +52,6 @@ class Node:
     process: Process
     framed: bool
     """Whether bytes come in messages."""
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on now."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
 
 
 @asynccontextmanager

@@ -29,12 +29,13 @@ import attrs
 from access import PODS, open_session
 from load import Clients
 from measure import percentile
-from nodes import Node, Setting, free_port, raw_node, vk_node
+from nodes import Node, Setting, raw_node, vk_node
 from stalled import EXEC, FORWARD
 from stalls import measure_stalled
 from upgraded import PIECE, Bare, Messages, Server
 
 from vk.testing.control_plane import ControlPlane
+from vk.testing.programs import free_port
 
 _CASES = ("logs", "follow", "echo", "forward", "followers", "exec", "stalled")
 _CONTESTS = ("logs", "follow", "echo", "forward")

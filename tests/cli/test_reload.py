@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -25,6 +24,7 @@ from vk.cluster.resources import NODES
 from vk.devcluster.cluster import DevCluster
 from vk.errors import ObjectNotFoundError
 from vk.settings import LIVE, Settings
+from vk.testing.programs import free_port
 
 
 @attrs.define
@@ -121,14 +121,6 @@ async def process(*arguments: str, folder: Path) -> AsyncIterator[tuple[int, Pat
     finally:
         child.kill()
         await child.wait()
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on now."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
 
 
 async def until(probe: Callable[[], Any]) -> None:

@@ -12,17 +12,10 @@ from pathlib import Path
 import attrs
 
 from vk.testing.control_plane import ControlPlane, eventually
+from vk.testing.programs import free_port
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "examples" / "deploy" / "base"
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on now."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
 
 
 def own_address() -> str:

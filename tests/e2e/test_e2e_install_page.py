@@ -17,10 +17,11 @@ import pytest
 import yaml
 from doc_blocks import Block, block
 from host import Host
-from node_process import ROOT, free_port, own_address
+from node_process import ROOT, own_address
 from shell import Shell
 
 from vk.testing.control_plane import ControlPlane, eventually
+from vk.testing.programs import free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(240)]
 pytestmark += [pytest.mark.usefixtures("restored_roles")]

@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 from doc_blocks import ROOT, Step, block, fits
 from eci_emulator import emulator
-from node_process import free_port, own_address
+from node_process import own_address
 from shell import Shell
 
 from vk.testing.control_plane import ControlPlane, eventually
+from vk.testing.programs import free_port
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 

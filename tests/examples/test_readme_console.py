@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import re
-import socket
 from pathlib import Path
 
 import pytest
 from console import Console
 from doc_blocks import ROOT, Step, block
 
+from vk.testing.programs import free_port
+
 pytestmark = pytest.mark.slow
-
-
-def free_port() -> str:
-    """Return a port that nobody listens on now."""
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return str(one.getsockname()[1])
 
 
 async def test_a_pod_is_a_process(tmp_path: Path) -> None:
     """Its log is followed, a command runs in it, its port is forwarded; the ports are free ones."""
-    names = {"18080": free_port(), "18081": free_port()}
+    names = {port: str(free_port()) for port in ("18080", "18081")}
 
     def here(text: str) -> str:
         return re.sub("|".join(names), lambda found: names[found[0]], text)

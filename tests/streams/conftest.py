@@ -17,6 +17,7 @@ from streams_world import NODE, SERVERS, World, a_world
 
 from vk.devcluster.cluster import DevCluster
 from vk.testing.control_plane import ControlPlane
+from vk.testing.programs import free_port
 
 DEPLOY = Path(__file__).parents[2] / "examples" / "deploy" / "base"
 WAYS = ("websocket", "translated", "spdy")
@@ -66,7 +67,7 @@ async def topped(
         pytest.skip(f"{PROGRAM} does not name the metrics-server")
     plane: ControlPlane = request.getfixturevalue("control_plane")
     address = _own_address()
-    server = metrics_server(plane, address=address, port=_free_port(address), folder=tmp_path)
+    server = metrics_server(plane, address=address, port=free_port(address), folder=tmp_path)
     await asyncio.to_thread(server.__enter__)
     try:
         yield world
@@ -100,9 +101,3 @@ def _own_address() -> str:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect(("192.0.2.254", 9))
         return str(probe.getsockname()[0])
-
-
-def _free_port(address: str) -> int:
-    with socket.socket() as one:
-        one.bind((address, 0))
-        return int(one.getsockname()[1])

@@ -16,7 +16,6 @@ import contextlib
 import json
 import os
 import shutil
-import socket
 import ssl
 import subprocess
 import tempfile
@@ -29,7 +28,7 @@ import attrs
 
 from vk.devcluster.certificates import Authority, KeyPair
 from vk.testing.audit import audit_flags
-from vk.testing.programs import CommandError, Program, eventually
+from vk.testing.programs import CommandError, Program, eventually, free_port
 
 __all__ = ["ASSETS", "CommandError", "ControlPlane", "eventually"]
 
@@ -244,8 +243,9 @@ _HEALTH = ("kube-controller-manager", "kube-scheduler")
 
 
 def _free_ports(*names: str) -> dict[str, int]:
-    with contextlib.ExitStack() as stack:  # all open at once, so that all differ
-        sockets = [stack.enter_context(socket.socket()) for _ in names]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return {name: one.getsockname()[1] for name, one in zip(names, sockets, strict=True)}
+    found: dict[int, str] = {}
+    for name in names:
+        while (port := free_port()) in found:
+            continue
+        found[port] = name
+    return {name: port for port, name in found.items()}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -10,7 +12,11 @@ from typing import TypeVar
 
 import attrs
 
-__all__ = ["CommandError", "Program", "eventually"]
+__all__ = ["CommandError", "Program", "eventually", "free_port"]
+
+_PORTS = range(20_000, 32_000)
+"""Below what Linux gives to outgoing connections (32 768 and above), which could take a port
+between the moment that it is found free and that in which a program listens."""
 
 T = TypeVar("T")
 
@@ -38,6 +44,18 @@ def eventually(probe: Callable[[], T], what: str, *, timeout: float = 60.0) -> T
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {timeout:g} s: {what}; last: {last}")
         time.sleep(0.1)
+
+
+def free_port(address: str = "127.0.0.1") -> int:
+    """Return a port on which nobody listens now, for a program that a test is about to start."""
+    while True:
+        port = random.choice(_PORTS)
+        with socket.socket() as one:
+            try:
+                one.bind((address, port))
+            except OSError:
+                continue
+            return port
 
 
 @attrs.define

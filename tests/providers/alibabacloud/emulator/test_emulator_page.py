@@ -3,7 +3,6 @@
 import asyncio
 import json
 import shlex
-import socket
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 from doc_blocks import block, fits
 from eci_client import Client
 
+from vk.testing.programs import free_port
 from vk_providers.alibabacloud.emulator.actions import ACTIONS
 from vk_providers.alibabacloud.emulator.faults import KINDS, Fault
 from vk_providers.alibabacloud.emulator.shell.programs import PROGRAMS
@@ -38,12 +38,6 @@ def test_every_member_of_a_fault_is_on_the_page(name: str):
 @pytest.mark.parametrize("name", [name for name in PROGRAMS if name not in (":", "[")])
 def test_every_simulated_program_is_on_the_page(name: str):
     assert f"`{name}" in PAGE
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        port: int = one.getsockname()[1]
-        return port
 
 
 def shape(value: Any) -> Any:
