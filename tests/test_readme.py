@@ -65,7 +65,7 @@ def test_the_printed_summary_is_of_about_as_many_tests_as_there_are(
     request: pytest.FixtureRequest,
 ) -> None:
     """It can only be seen in a run of all tests, such as CI's; a part of them is fewer."""
-    printed = block("README.md", "== short test summary").text.splitlines()[-1]
+    printed = block("README.md", "===========================").text.splitlines()[-1]
     found = re.fullmatch(r"(\d+) passed, (\d+) skipped in .*", printed)
     assert found is not None, printed
     total = int(found[1]) + int(found[2])
