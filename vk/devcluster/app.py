@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 
 import attrs
@@ -96,28 +96,10 @@ class App:
         }
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer one request and count it; never raises but for cancellation."""
-        calls: list[Call] = []
-        response = await self._answered(request, calls)
-        for call in calls:
-            self.counts.add(call, response.status)
-        return response
+        """Answer one request; never raises but for cancellation."""
+        return await _answered(request, self._handle(request))
 
-    async def _answered(self, request: web.BaseRequest, calls: list[Call]) -> web.StreamResponse:
-        """Answer; ``calls`` gets what the request was understood as, if it was."""
-        try:
-            return await self._handle(request, calls)
-        except refusals.Refusal as refusal:
-            return _refused(refusal)
-        except web.HTTPRequestEntityTooLarge:
-            return _refused(refusals.too_large())
-        except ConnectionError:
-            return web.Response(status=499)  # the client has gone
-        except Exception as error:  # one faulty request must not end the server
-            log.exception("request failed", extra={"method": request.method, "path": request.path})
-            return _refused(refusals.internal(f"{type(error).__name__}: {error}"))
-
-    async def _handle(self, request: web.BaseRequest, calls: list[Call]) -> web.StreamResponse:
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         transport = request.transport
         if transport is None:
             raise ConnectionResetError
@@ -126,11 +108,15 @@ class App:
         if target is None:
             return _response(self._document(request, user))
         call = _call(request, target, user)
-        calls.append(call)
+        response = await _answered(request, self._perform(request, call))
+        self.counts.add(call, response.status)
+        return response
+
+    async def _perform(self, request: web.BaseRequest, call: Call) -> web.StreamResponse:
         self.access.check(call)
-        if target.subresource in CONNECTED:
+        if call.target.subresource in CONNECTED:
             return await self.proxy.answer(request, call)
-        if target.kind in METRICS:
+        if call.target.kind in METRICS:
             return _response(await self.metrics.answer(call))
         if call.verb == "watch":
             return await self._watch(request, call)
@@ -182,6 +168,23 @@ class App:
         if verb != "get":
             raise refusals.method_not_allowed()
         return json_answer(found)
+
+
+async def _answered(
+    request: web.BaseRequest, answering: Awaitable[web.StreamResponse]
+) -> web.StreamResponse:
+    """Return the answer, or the Status object that says why there is none."""
+    try:
+        return await answering
+    except refusals.Refusal as refusal:
+        return _refused(refusal)
+    except web.HTTPRequestEntityTooLarge:
+        return _refused(refusals.too_large())
+    except ConnectionError:
+        return web.Response(status=499)  # the client has gone
+    except Exception as error:  # one faulty request must not end the server
+        log.exception("request failed", extra={"method": request.method, "path": request.path})
+        return _refused(refusals.internal(f"{type(error).__name__}: {error}"))
 
 
 def _call(request: web.BaseRequest, target: Target, user: User) -> Call:

@@ -45,7 +45,7 @@ def desired(pod: Json, facts: Facts, now: datetime) -> dict[str, Any]:
     inits = _statuses(
         spec.get("initContainers"), old.get("initContainerStatuses"), facts, spec, init=True
     )
-    status = _judged(facts.status or PodStatus(_NO_KEY), tuple(containers), tuple(inits))
+    status = _with_containers(facts.status or PodStatus(_NO_KEY), tuple(containers), tuple(inits))
     phase, reason, message = _phase(spec, old, status, facts, deleting=deleting)
     result: dict[str, Any] = {"phase": phase, "reason": reason or None, "message": message or None}
     if facts.verdict is None or facts.verdict.ran:
@@ -66,7 +66,7 @@ def desired(pod: Json, facts: Facts, now: datetime) -> dict[str, Any]:
     return result
 
 
-def _judged(
+def _with_containers(
     said: PodStatus,
     containers: tuple[ContainerStatus, ...],
     init_containers: tuple[ContainerStatus, ...],
