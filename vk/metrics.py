@@ -72,8 +72,9 @@ class Metrics:
         known = self._requests.get((method, status))
         if known is None:
             known = self._requests[method, status] = self._request_metrics(method, status)
-        known[0]()
-        known[1](seconds)
+        count, observe = known
+        count()
+        observe(seconds)
 
     def served_request(self, method: str, path: str, status: int, seconds: float) -> None:
         """Note one request to this node's API; ``path`` is the template."""

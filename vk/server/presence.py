@@ -22,9 +22,11 @@ __all__ = ["is_vanished", "watch_peer"]
 log = logging.getLogger(__name__)
 
 LOOK = 15.0
+"""Seconds between two looks at what the kernel knows."""
 SILENCE = 60.0
+"""Seconds without a sign of the peer after which unanswered probes mean that it has vanished."""
 _UNANSWERED = 3
-_INFO_SIZE = 60
+_INFO_SIZE = 60  # of Linux's tcp_info: up to tcpi_last_ack_recv, its last four bytes
 
 
 def watch_peer(transport: asyncio.Transport) -> None:

@@ -71,7 +71,7 @@ class Site:
         for uid in self._folders.uids():
             workload = self.load(uid)
             if workload is None:
-                await _whole(self._folders.remove, uid)
+                await _to_its_end(self._folders.remove, uid)
                 continue
             found.append(workload)
             if workload.identity.own_network and not workload.over:
@@ -116,7 +116,7 @@ class Site:
         )
         wrap = self._network.wrap(uid) if self._network and identity.own_network else ()
         folder = self._folders.pod(uid)
-        plan = await _whole(launch.plan)  # it writes files
+        plan = await _to_its_end(launch.plan)  # it writes files
         link = await start_supervisor(folder, plan, wrap=wrap)
         return Workload(identity, folder, self.host_ip, link)
 
@@ -126,7 +126,7 @@ class Site:
         if not folder.is_dir():
             raise vk.NotFoundError(f"volume {volume!r} of pod {uid} is not there")
         try:
-            await _whole(vk.write_files, folder, files)
+            await _to_its_end(vk.write_files, folder, files)
         except OSError as error:
             raise vk.TemporaryError(f"volume {volume!r}: {error}") from error
 
@@ -134,12 +134,12 @@ class Site:
         """Give back network and volumes of a pod that has ended."""
         if self._network is not None:
             await self._network.remove(uid)
-        await _whole(self._folders.remove_files, uid)
+        await _to_its_end(self._folders.remove_files, uid)
 
     async def remove(self, uid: str) -> None:
         """Remove all that is left of a pod that has ended."""
         await self.release(uid)
-        await _whole(self._folders.remove, uid)
+        await _to_its_end(self._folders.remove, uid)
 
     async def connect(self, identity: Identity, port: int) -> Streams:
         """Connect to a port of the pod's loopback; raises TemporaryError where nothing listens."""
@@ -164,7 +164,7 @@ class Site:
         return socket.socket(family, socket.SOCK_STREAM)
 
 
-async def _whole(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+async def _to_its_end(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run what changes files in a thread; whoever is cancelled here waits for its end.
 
     A thread cannot be stopped: left alone it would go on in folders that others own by then.
