@@ -12,6 +12,7 @@ have a rule for the same path or are ignored or refused as a whole.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Literal
 
 import attrs
@@ -182,7 +183,8 @@ def _parents_of(rules: Mapping[str, _Rule]) -> frozenset[str]:
     return frozenset(above for path in rules for above in _lineage(path) if above != path)
 
 
-def _lineage(path: str) -> list[str]:
+@lru_cache(maxsize=1024)  # a table's paths; each pod asks for the same dozens of them
+def _lineage(path: str) -> tuple[str, ...]:
     """Return ``path`` and all paths above it, the shortest first."""
     field, equals, _ = path.partition("=")
     result: list[str] = []
@@ -190,7 +192,7 @@ def _lineage(path: str) -> list[str]:
     for part in field.split("."):
         above = f"{above}.{part}" if above else part
         result += _list_levels(above)
-    return [*result, path] if equals else result
+    return (*result, path) if equals else tuple(result)
 
 
 def _list_levels(path: str) -> list[str]:

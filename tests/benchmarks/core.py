@@ -45,6 +45,8 @@ class Bench:
     """What all cases of a run share."""
 
     kubeconfig: Path
+    identity: Path
+    """Kubeconfig of the contestants; `kubeconfig` is that of all the others."""
     folder: Path
     cases: Sequence[str]
     idle_seconds: float
@@ -54,9 +56,9 @@ class Bench:
     def command(self, who: str, node: str, *settings: str) -> list[str]:
         """Return the command of a contestant."""
         if who == "bare":
-            return [sys.executable, str(_HERE / "bare.py"), str(self.kubeconfig), node]
+            return [sys.executable, str(_HERE / "bare.py"), str(self.identity), node]
         profile = ["-m", "cProfile", "-o", str(self.profile)] if self.profile else []
-        arguments = ["--provider=mock", f"--nodename={node}", f"--kubeconfig={self.kubeconfig}"]
+        arguments = ["--provider=mock", f"--nodename={node}", f"--kubeconfig={self.identity}"]
         arguments.append(f"--state-folder={self.folder / 'replica'}")
         for setting in ("pods=20000", "cpu=20000", "memory=20000Gi", *settings):
             arguments += ["--set", setting]
@@ -254,6 +256,7 @@ def main() -> None:
             kubeconfig = stack.enter_context(ControlPlane()).admin_kubeconfig
         bench = Bench(
             kubeconfig=kubeconfig,
+            identity=kubeconfig,
             folder=path,
             cases=given.cases,
             idle_seconds=given.idle_seconds,
