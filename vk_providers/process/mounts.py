@@ -3,7 +3,9 @@
 In: a root folder, and what is mounted in it; out: arguments that show the folder read-only and the
 mounts at their places. The difficulty is a place that the folder does not have, since bubblewrap
 cannot make it in a read-only folder: such a place's nearest folder is rebuilt, entry by entry, on a
-file system in memory. `isolation` calls it.
+file system in memory. The root itself always is: as a whole it would bring along what is mounted in
+the folders that the container has for itself, as the network namespaces of other pods below /run,
+and bubblewrap fails when one of these goes while it makes it read-only. `isolation` calls it.
 """
 
 from __future__ import annotations
@@ -48,19 +50,17 @@ def tree(root: Path, mounts: Sequence[Mount]) -> list[str]:
     for mount in mounts:
         above = [each.target for each in placed]
         placed.append(attrs.evolve(mount, target=_resolved(root, mount.target, above)))
-    rebuilt = _rebuilt(root, placed)
     covered = {mount.target for mount in placed}
-    whole = ["--ro-bind", str(root), "/"]
-    arguments = list(_folder(root, "/", rebuilt, covered)) if rebuilt else whole
+    arguments = list(_folder(root, "/", _rebuilt(root, placed), covered))
     for mount in placed:
         arguments += mount.arguments()
     return [*arguments, "--remount-ro", "/"]
 
 
 def _rebuilt(root: Path, mounts: Sequence[Mount]) -> set[str]:
-    """Return the folders that cannot be shown as they are, with all above them."""
+    """Return the root and the folders that cannot be shown as they are, with all above them."""
     fresh: list[str] = []
-    found: set[str] = set()
+    found = {"/"}
     for mount in mounts:
         inside = any(_is_below(mount.target, folder) for folder in fresh)
         if not inside and not os.path.lexists(_on_machine(root, mount.target)):

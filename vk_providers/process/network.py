@@ -26,13 +26,14 @@ from pathlib import Path
 import attrs
 
 import vk
+from vk_providers.process.unbroken import unbroken
 
 __all__ = ["Network", "socket_in"]
 
 _NAMESPACES = Path("/run/netns")
 _LINKS = Path("/sys/class/net")
 _CLONE_NEWNET = 0x40000000
-_MISSING = ("Cannot find device", "No such file or directory")
+_MISSING = ("Cannot find device", "No such device", "No such file or directory")
 """What iproute2 says of a link and of a namespace that is not there."""
 
 
@@ -179,18 +180,23 @@ async def _batch(*commands: str, namespace: str = "") -> None:
 
 
 async def _ip(*arguments: str, lines: Sequence[str] = (), missing_ok: bool = False) -> str:
-    """Run iproute2 and return what it says; raises TemporaryError."""
+    """Run iproute2, to its end, and return what it says; raises TemporaryError."""
+    code, said, wrong = await unbroken(_run(arguments, "".join(f"{line}\n" for line in lines)))
+    text = wrong.decode(errors="replace").strip()
+    if code and not (missing_ok and any(each in text for each in _MISSING)):
+        raise vk.TemporaryError(f"ip {' '.join(arguments)}: {text or code}")
+    return said.decode()
+
+
+async def _run(arguments: Sequence[str], lines: str) -> tuple[int | None, bytes, bytes]:
     process = await asyncio.create_subprocess_exec(
         *("ip", *arguments),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    said, wrong = await process.communicate("".join(f"{line}\n" for line in lines).encode())
-    text = wrong.decode(errors="replace").strip()
-    if process.returncode and not (missing_ok and any(each in text for each in _MISSING)):
-        raise vk.TemporaryError(f"ip {' '.join(arguments)}: {text or process.returncode}")
-    return said.decode()
+    said, wrong = await process.communicate(lines.encode())
+    return process.returncode, said, wrong
 
 
 def _link_exists(name: str) -> bool:

@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Callable
 from ipaddress import IPv4Network
-from typing import ParamSpec, Self, TypeVar
+from typing import Self
 
 import attrs
 
@@ -23,15 +22,13 @@ from vk_providers.process.isolation import Bubblewrap, find
 from vk_providers.process.launch import VOLUMES, Launch
 from vk_providers.process.link import start_supervisor
 from vk_providers.process.network import Network, socket_in
+from vk_providers.process.unbroken import unbroken
 from vk_providers.process.wire import is_running, last_report
 from vk_providers.process.workload import Workload
 
 __all__ = ["Site"]
 
 log = logging.getLogger(__name__)
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -71,7 +68,7 @@ class Site:
         for uid in self._folders.uids():
             workload = self.load(uid)
             if workload is None:
-                await _to_its_end(self._folders.remove, uid)
+                await unbroken(asyncio.to_thread(self._folders.remove, uid))
                 continue
             found.append(workload)
             if workload.identity.own_network and not workload.over:
@@ -116,7 +113,7 @@ class Site:
         )
         wrap = self._network.wrap(uid) if self._network and identity.own_network else ()
         folder = self._folders.pod(uid)
-        plan = await _to_its_end(launch.plan)  # it writes files
+        plan = await unbroken(asyncio.to_thread(launch.plan))  # it writes files
         link = await start_supervisor(folder, plan, wrap=wrap)
         return Workload(identity, folder, self.host_ip, link)
 
@@ -126,7 +123,7 @@ class Site:
         if not folder.is_dir():
             raise vk.NotFoundError(f"volume {volume!r} of pod {uid} is not there")
         try:
-            await _to_its_end(vk.write_files, folder, files)
+            await unbroken(asyncio.to_thread(vk.write_files, folder, files))
         except OSError as error:
             raise vk.TemporaryError(f"volume {volume!r}: {error}") from error
 
@@ -134,12 +131,12 @@ class Site:
         """Give back network and volumes of a pod that has ended."""
         if self._network is not None:
             await self._network.remove(uid)
-        await _to_its_end(self._folders.remove_files, uid)
+        await unbroken(asyncio.to_thread(self._folders.remove_files, uid))
 
     async def remove(self, uid: str) -> None:
         """Remove all that is left of a pod that has ended."""
         await self.release(uid)
-        await _to_its_end(self._folders.remove, uid)
+        await unbroken(asyncio.to_thread(self._folders.remove, uid))
 
     async def connect(self, identity: Identity, port: int) -> Streams:
         """Connect to a port of the pod's loopback; raises TemporaryError where nothing listens."""
@@ -162,17 +159,3 @@ class Site:
         if identity.own_network and self._network is not None:
             return await socket_in(self._network.namespace(identity.key.uid), family)
         return socket.socket(family, socket.SOCK_STREAM)
-
-
-async def _to_its_end(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run what changes files in a thread; whoever is cancelled here waits for its end.
-
-    A thread cannot be stopped: left alone it would go on in folders that others own by then.
-    """
-    running = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        await asyncio.wait([running])
-        running.exception()  # nobody is left to hear of it
-        raise

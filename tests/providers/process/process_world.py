@@ -25,7 +25,8 @@ from vk_providers.process.provider import ProcessProvider
 
 LIMIT = 20.0
 """Seconds after which a test has failed; nothing waits for them to pass."""
-CLUSTER, NODE = "cluster", "node"
+CLUSTER, NODE = "cluster", f"node-{os.getpid()}"
+"""Namespaces and links of the machine are named after them: two runs at once must differ."""
 
 _uids = itertools.count(1)
 
@@ -51,7 +52,11 @@ def sh(script: str, *, name: str = "c", **fields: Any) -> dict[str, Any]:
 def pod(*containers: dict[str, Any], uid: str = "", **spec: Any) -> vk.Pod:
     """A pod of these containers."""
     number = next(_uids)
-    metadata = {"namespace": "default", "name": f"p{number}", "uid": uid or f"uid-{number}"}
+    metadata = {
+        "namespace": "default",
+        "name": f"p{number}",
+        "uid": uid or f"uid-{os.getpid()}-{number}",
+    }
     policy = {"restartPolicy": "Never"}
     return vk.Pod({"metadata": metadata, "spec": {"containers": containers, **policy, **spec}})
 

@@ -244,7 +244,7 @@ async def test_a_uid_that_is_no_name_is_refused(state: Path) -> None:
 
 
 async def test_remains_of_a_start_that_vk_did_not_survive_are_removed(state: Path) -> None:
-    half = state / "cluster/node/pods/uid-x"
+    half = state / CLUSTER / NODE / "pods" / "uid-x"
     half.mkdir(parents=True)
     (half / "plan.json").write_text("{}")
     async with node(state) as here:

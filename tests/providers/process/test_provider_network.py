@@ -10,15 +10,17 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
-from isolation_here import NO_BUBBLEWRAP, needs_namespaces
-from process_world import LIMIT, Node, container, ended, is_up, node, pod, sh
+from isolation_here import NO_BUBBLEWRAP, needs_bubblewrap, needs_namespaces
+from process_world import CLUSTER, LIMIT, NODE, Node, container, ended, is_up, node, pod, sh
 
 import vk
+from vk_providers.process.network import Network
 
 pytestmark = [pytest.mark.slow, *needs_namespaces]
 
@@ -64,7 +66,7 @@ class _Caller:
 @pytest.fixture
 def own() -> Iterator[dict[str, Any]]:
     """Settings with a bridge and a range that no other test has; the bridge is removed."""
-    number = os.getpid() % 200
+    number = os.getpid() % 200  # two runs at once have neighbouring ids, if anything
     bridge = f"vkt{os.getpid()}"[:15]
     yield {
         "network": "namespace",
@@ -83,7 +85,7 @@ def _ip(*arguments: str) -> str:
 
 
 def _namespaces() -> set[str]:
-    return {path.name for path in Path("/run/netns").glob("vk-*-uid-*")}
+    return {path.name for path in Path("/run/netns").glob(f"vk-*-uid-{os.getpid()}-*")}
 
 
 async def _ask(here: Node, wanted: vk.Pod) -> bytes:
@@ -137,6 +139,20 @@ async def test_a_port_that_only_the_pods_loopback_has_is_forwarded_as_well(
                 await here.provider.port_forward(wanted.key, 9999, _Caller())
 
 
+@needs_bubblewrap
+async def test_the_namespaces_of_others_are_no_mounts_of_a_container(
+    state: Path, own: dict[str, Any]
+) -> None:
+    """They come and go: bubblewrap fails where one goes while it makes a copy of it read-only."""
+    async with node(state, **own) as here:
+        other, wanted = pod(sh("sleep 1000")), pod(sh("cat /proc/self/mountinfo; echo end"))
+        await here.create(other)
+        await here.create(wanted)
+        await here.until(wanted, ended)
+        mounts = await here.log(wanted)
+        assert mounts.endswith("end\n") and "netns" not in mounts
+
+
 async def test_probes_look_into_the_namespace(state: Path, own: dict[str, Any]) -> None:
     async with node(state, **own) as here:
         check = {"httpGet": {"port": "web"}, "periodSeconds": 1}
@@ -144,6 +160,35 @@ async def test_probes_look_into_the_namespace(state: Path, own: dict[str, Any]) 
         wanted = pod(_server("ok", readinessProbe=check, ports=ports))
         await here.create(wanted)
         await here.until(wanted, lambda status: container(status).ready)
+
+
+async def test_a_cancelled_start_leaves_no_namespace_behind(own: dict[str, Any]) -> None:
+    network = Network(own["bridge"], IPv4Network(own["pod_cidr"]), f"{CLUSTER}/{NODE}")
+    await network.open({})
+    uid = f"uid-{os.getpid()}-cancelled"
+    for steps in range(60):  # of the event loop, until it is cancelled
+        start = asyncio.create_task(network.add(uid))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        start.cancel()
+        await asyncio.wait([start])
+        if not start.cancelled():
+            await network.remove(uid)
+        assert not _namespaces()
+
+
+async def test_removals_at_once_all_succeed(own: dict[str, Any]) -> None:
+    """A link goes some time after its namespace: also between a look at it and its removal."""
+    network = Network(own["bridge"], IPv4Network(own["pod_cidr"]), f"{CLUSTER}/{NODE}")
+    await network.open({})
+    uids = [f"uid-{os.getpid()}-{number}" for number in range(20)]
+    for _ in range(5):
+        for uid in uids:
+            await network.add(uid)
+        async with asyncio.TaskGroup() as group:
+            for uid in uids * 2:
+                group.create_task(network.remove(uid))
+        assert not _namespaces()
 
 
 async def test_a_pod_of_the_hosts_network_has_no_namespace(
@@ -164,7 +209,7 @@ async def test_a_restarted_vk_keeps_addresses_and_removes_what_nobody_uses(
         status = await first.create(wanted)
         await first.first_line(wanted)
         (name,) = _namespaces()
-        stale = name.replace(wanted.key.uid, "uid-of-nobody")
+        stale = name.replace(wanted.key.uid, f"uid-{os.getpid()}-of-nobody")
         _ip("netns", "add", stale)
     async with node(state, objects=first.pods, **own) as second:
         assert _namespaces() == {name}
@@ -206,7 +251,7 @@ async def test_a_bridge_that_another_nodes_pods_hang_on_is_refused(
                 raise AssertionError("it opened")
     async with node(tmp_path, **own):  # nobody's pods hang on it any more
         (bridge,) = json.loads(_ip("-json", "link", "show", own["bridge"]))
-        assert bridge["ifalias"] == "cluster/node"
+        assert bridge["ifalias"] == f"{CLUSTER}/{NODE}"
 
 
 async def test_what_a_pod_sends_and_receives_is_measured(state: Path, own: dict[str, Any]) -> None:
