@@ -16,7 +16,7 @@ from vk.models.status import Condition, ContainerStatus, PodStatus, Running, Ter
 from vk.models.time import format_time
 from vk.pods.daemonsets import REASON as DAEMON_SET_REFUSED
 from vk.pods.facts import Facts
-from vk.pods.phase import FINAL, initialized
+from vk.pods.phase import FINAL, is_ready, is_sidecar
 
 __all__ = ["ACCEPTED", "RESIZE_PENDING", "UPDATE_REFUSED", "conditions"]
 
@@ -52,18 +52,18 @@ def conditions(
 def _standard(
     pod: Json, spec: Json, status: PodStatus, phase: str, facts: Facts
 ) -> dict[str, Condition]:
-    placed = facts.accepted and phase != "Pending"
-    reason, message = _unready(status, phase, facts)
-    initial = phase == "Succeeded" or initialized(spec, status.init_containers)
-    todo = "" if initial else _incomplete(spec, status.init_containers)
+    placed = facts.accepted and phase not in FINAL and _has_network(status, phase)
+    reason, message = _unready(spec, status, phase, facts)
+    todo = _incomplete(spec, status, phase)
+    initial = "PodCompleted" if phase == "Succeeded" else ""
     gates = "" if reason else _closed_gates(pod, spec)
     found = (
         Condition(type="PodScheduled", status="True"),
-        Condition(type="PodReadyToStartContainers", status=str(placed and phase not in FINAL)),
+        Condition(type="PodReadyToStartContainers", status=str(placed)),
         Condition(
             type="Initialized",
-            status=str(initial),
-            reason="" if initial else "ContainersNotInitialized",
+            status=str(not todo),
+            reason="ContainersNotInitialized" if todo else initial,
             message=todo,
         ),
         Condition(type="ContainersReady", status=str(not reason), reason=reason, message=message),
@@ -77,30 +77,47 @@ def _standard(
     return {one.type: one for one in found}
 
 
-def _unready(status: PodStatus, phase: str, facts: Facts) -> tuple[str, str]:
-    """Return why the containers are not ready; an empty reason: they are."""
-    waits = [one.name for one in status.containers if not _is_ready(one)]
+def _has_network(status: PodStatus, phase: str) -> bool:
+    """Say whether containers can start, which the backend tells by an address or by doing it."""
+    known = (*status.init_containers, *status.containers)
+    ran = any(isinstance(one.state, Running | Terminated) for one in known)
+    return phase != "Pending" or bool(status.pod_ips) or ran
+
+
+def _unready(spec: Json, status: PodStatus, phase: str, facts: Facts) -> tuple[str, str]:
+    """Return why the containers, sidecars among them, are not ready; an empty reason: they are."""
     if phase == "Succeeded":
         return "PodCompleted", ""
     if phase == "Failed":
         return "PodFailed", ""
     if facts.problem is not None:
         return facts.problem
+    sidecars = {raw["name"] for raw in spec.get("initContainers") or () if is_sidecar(raw)}
+    known = (*(one for one in status.init_containers if one.name in sidecars), *status.containers)
+    waits = [one.name for one in known if not is_ready(one)]
     return ("ContainersNotReady", _listed("unready", waits)) if waits else ("", "")
 
 
-def _is_ready(status: ContainerStatus) -> bool:
-    return isinstance(status.state, Running) and status.ready is not False
+def _incomplete(spec: Json, status: PodStatus, phase: str) -> str:
+    """Return which init containers keep the others waiting; empty: none."""
+    started = any(isinstance(one.state, Running | Terminated) for one in status.containers)
+    if phase == "Succeeded" or started:
+        return ""  # also while a sidecar restarts
+    known = {one.name: one for one in status.init_containers}
+    names = [
+        raw["name"]
+        for raw in spec.get("initContainers") or ()
+        if not _is_complete(raw, known.get(raw["name"]))
+    ]
+    return _listed("incomplete", names) if names else ""
 
 
-def _incomplete(spec: Json, statuses: Sequence[ContainerStatus]) -> str:
-    done = {
-        one.name
-        for one in statuses
-        if isinstance(one.state, Terminated) and one.state.exit_code == 0
-    }
-    names = [raw["name"] for raw in spec.get("initContainers") or () if raw["name"] not in done]
-    return _listed("incomplete", names)
+def _is_complete(raw: Json, status: ContainerStatus | None) -> bool:
+    if status is None:
+        return False
+    if is_sidecar(raw):
+        return isinstance(status.state, Running) and status.started is not False
+    return isinstance(status.state, Terminated) and status.state.exit_code == 0
 
 
 def _listed(what: str, names: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from vk.models.pod import Json
 from vk.models.status import ContainerStatus, PodStatus, Running, Terminated, Waiting
 
-__all__ = ["FINAL", "RANK", "initialized", "is_final", "phase_of"]
+__all__ = ["FINAL", "RANK", "initialized", "is_final", "is_ready", "is_sidecar", "phase_of"]
 
 FINAL = frozenset({"Succeeded", "Failed"})
 RANK = {"Pending": 0, "Unknown": 0, "Running": 1, "Succeeded": 2, "Failed": 2}
@@ -27,8 +27,19 @@ def initialized(spec: Json, statuses: Sequence[ContainerStatus]) -> bool:
     )
 
 
+def is_sidecar(raw: Json) -> bool:
+    """Say whether an init container goes on running beside the others."""
+    return raw.get("restartPolicy") == "Always"
+
+
+def is_ready(status: ContainerStatus) -> bool:
+    """Say whether a container is ready: without a probe that says no, from its start on."""
+    runs = isinstance(status.state, Running)
+    return runs and status.ready is not False and status.started is not False
+
+
 def _init_done(raw: Json, state: object) -> bool:
-    if raw.get("restartPolicy") == "Always":
+    if is_sidecar(raw):
         return isinstance(state, (Running, Terminated))
     return isinstance(state, Terminated) and state.exit_code == 0
 

@@ -25,7 +25,7 @@ from vk.models.status import (
 from vk.models.time import format_time
 from vk.pods.conditions import conditions
 from vk.pods.facts import Facts
-from vk.pods.phase import FINAL, RANK, phase_of
+from vk.pods.phase import FINAL, RANK, is_ready, is_sidecar, phase_of
 
 __all__ = ["LOST", "desired"]
 
@@ -56,6 +56,7 @@ def desired(pod: Json, facts: Facts, now: datetime) -> dict[str, Any]:
         ):
             if found or group == "containers":
                 result[field] = _render_all(found, spec.get(group), phase, facts)
+        _mark_completed(result.get("initContainerStatuses"), spec)
     if facts.accepted and not old.get("startTime"):
         result["startTime"] = format_time(now)
     _addresses(result, "podIP", status.pod_ips)
@@ -171,6 +172,14 @@ def _render_all(
     ]
 
 
+def _mark_completed(rendered: Sequence[dict[str, Any]] | None, spec: Json) -> None:
+    """Call an init container ready for good that has done its work."""
+    for raw, one in zip(spec.get("initContainers") or (), rendered or (), strict=True):
+        ended = one["state"].get("terminated")
+        if ended is not None and not is_sidecar(raw):
+            one["ready"] = ended["exitCode"] == 0
+
+
 def _resources(found: Json) -> dict[str, Any]:
     """Say what the container has; nothing where it asked for nothing."""
     given = {name: dict(found[name]) for name in ("limits", "requests") if found.get(name)}
@@ -181,14 +190,11 @@ def _resources(found: Json) -> dict[str, Any]:
 
 def _render(status: ContainerStatus, image: str, phase: str) -> dict[str, Any]:
     running = isinstance(status.state, Running)
-    ready = running and status.ready is not False and phase not in FINAL
-    if isinstance(status.state, Terminated):
-        ready = bool(status.ready) and status.state.exit_code == 0 and phase not in FINAL
     result: dict[str, Any] = {
         "name": status.name,
         "state": _render_state(status.state),
         "lastState": _render_state(status.last_state) if status.last_state else {},
-        "ready": ready,
+        "ready": is_ready(status) and phase not in FINAL,
         "started": running and status.started is not False,
         "restartCount": status.restart_count or 0,
         "image": image if status.image is None else status.image,
