@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from base64 import b64encode
+from typing import Any
 
 import pytest
 from pod_world import running
 from reference_api import Files, ReferenceApi, Static, config_map, secret, token, using
 
 from vk.errors import PermanentError, TemporaryError, UnsupportedError
+from vk.models.pod import Pod
+from vk.models.status import PodStatus
 
 pytestmark = [pytest.mark.looptime, pytest.mark.asyncio]
 
@@ -20,6 +23,26 @@ def api() -> ReferenceApi:
     api.put("configmaps", "settings", data={"colour": "green"})
     api.put("secrets", "hush", data={"password": b64encode(b"old").decode()})
     return api
+
+
+class LateApi(ReferenceApi):
+    """Its answers are a second on their way."""
+
+    async def get(self, resource: Any, name: str, **more: Any) -> dict[str, Any]:
+        found = await super().get(resource, name, **more)
+        if resource.plural != "pods":
+            await asyncio.sleep(1)
+        return found
+
+
+class Unlucky(Files):
+    """What its pods refer to goes while they are created."""
+
+    api: ReferenceApi
+
+    async def create_pod(self, pod: Pod) -> PodStatus | None:
+        self.api.take("configmaps", "settings")
+        return await super().create_pod(pod)
 
 
 async def test_a_changed_object_reaches_a_running_pod_within_70_seconds(api: ReferenceApi) -> None:
@@ -251,3 +274,25 @@ class TestWatches:
             api.put("configmaps", "settings", data={"colour": "blue"})
             await asyncio.sleep(2)
             assert provider.seen("settings") == {"colour": "blue"}
+
+    async def test_a_change_while_the_object_is_read_is_not_lost(self) -> None:
+        """The answer on its way is of before, and no other event will say so."""
+        api, provider = LateApi(), Files()
+        api.put("configmaps", "settings", data={"colour": "green"})
+        async with running(api, provider, watched=True):
+            api.add(using(config_map("settings")))
+            await asyncio.sleep(20)
+            api.put("configmaps", "settings", data={"colour": "yellow"})
+            await asyncio.sleep(0.5)  # the read that this wakes takes a second
+            api.put("configmaps", "settings", data={"colour": "red"})
+            await asyncio.sleep(10)
+            assert provider.seen("settings") == {"colour": "red"}
+
+    async def test_an_object_that_goes_before_the_watch_begins_is_noticed(self) -> None:
+        api, provider = LateApi(), Unlucky()
+        provider.api = api
+        api.put("configmaps", "settings", data={"colour": "green"})
+        async with running(api, provider, watched=True):
+            api.add(using(config_map("settings", optional=True)))
+            await asyncio.sleep(70)
+            assert provider.seen("settings") == {}
