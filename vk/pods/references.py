@@ -38,6 +38,8 @@ class _Answer:
     until: float
     """When it is no longer used again; counted from the request's end, however long that took."""
     used_at: float
+    covered: bool
+    """Whether a watch told of all changes from before its request on."""
 
 
 @attrs.define(eq=False)
@@ -49,6 +51,8 @@ class References:
     """Whether changes of a kind of object in a namespace are told to `drop`."""
     _kept: dict[Reference, _Answer] = attrs.field(factory=dict, init=False)
     _locks: dict[Reference, asyncio.Lock] = attrs.field(factory=dict, init=False)
+    _outdated: set[Reference] = attrs.field(factory=set, init=False)
+    """What changed while it was being read: the answer may be of before."""
 
     async def config_map(self, namespace: str, name: str) -> Json | None:
         """Return the config map, None where there is none."""
@@ -82,23 +86,36 @@ class References:
                 kept.used_at = now
                 return kept.value
             self._prune(now)
-            value: Json | None
-            try:
-                value = await self.client.get(resource, name, namespace=namespace)
-            except ObjectNotFoundError:
-                value = None
+            covered = self.watched(resource.plural, namespace)
+            self._outdated.discard(key)
+            value = await self._get(resource, namespace, name)
+            if key in self._outdated:
+                self._outdated.discard(key)
+                self._kept.pop(key, None)
+                return value
             known_absent = kept is not None and kept.value is None
             keep = KEEP if value is not None else KEEP_ABSENT[known_absent]
             ended = clock()
-            self._kept[key] = _Answer(value, read_at=now, until=ended + keep, used_at=ended)
+            self._kept[key] = _Answer(
+                value, read_at=now, until=ended + keep, used_at=ended, covered=covered
+            )
             return value
 
     def drop(self, reference: Reference) -> None:
         """Forget an answer: the object has changed."""
         self._kept.pop(reference, None)
+        lock = self._locks.get(reference)
+        if lock is not None and lock.locked():
+            self._outdated.add(reference)
+
+    async def _get(self, resource: Resource, namespace: str, name: str) -> Json | None:
+        try:
+            return await self.client.get(resource, name, namespace=namespace)
+        except ObjectNotFoundError:
+            return None
 
     def _holds(self, key: Reference, answer: _Answer, now: float, since: float | None) -> bool:
-        if self.watched(key[0], key[1]):
+        if answer.covered and self.watched(key[0], key[1]):
             return True
         if since is not None:
             return answer.read_at >= since or _is_immutable(answer.value)
