@@ -41,13 +41,14 @@ def test_the_path_is_cleaned_and_only_an_expression_is_expanded(
         ({"subPathExpr": "$(UP)/x"}, "subPathExpr: must not contain '..'"),
         ({"subPathExpr": "$(ROOT)"}, "subPathExpr: must be a relative path"),
         ({"subPathExpr": "a/$(NONE)"}, "subPathExpr: no value for NONE"),
+        ({"subPathExpr": "$(EMPTY)"}, "subPathExpr: no value for EMPTY"),
     ],
 )
 def test_a_path_that_leaves_the_volume_or_is_not_known_is_refused_by_name(
     mount: dict[str, Any], told: str
 ) -> None:
     with pytest.raises(vk.InvalidInputError) as caught:
-        vk.sub_path({"mountPath": "/m", **mount}, container(UP="..", ROOT="/etc"))
+        vk.sub_path({"mountPath": "/m", **mount}, container(UP="..", ROOT="/etc", EMPTY=""))
     assert "volumeMounts '/m' of container 'main'" in str(caught.value)
     assert told in str(caught.value)
 

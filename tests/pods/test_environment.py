@@ -190,6 +190,19 @@ def test_resources_are_rounded_up_to_the_divisor(reference: dict[str, Any], valu
     assert env(raw) == {"A": value}
 
 
+def test_a_limit_of_zero_is_the_nodes_like_none_at_all() -> None:
+    """As in the kubelet's MergeContainerResourceLimits; a pod's own limit of zero is none too."""
+    reference = {"resource": "limits.memory", "divisor": "1Gi"}
+    asks = {"name": "A", "valueFrom": {"resourceFieldRef": reference}}
+    zero = {"limits": {"memory": "0"}}
+    raw = pod(asks, resources=zero)
+    assert env(raw) == {"A": "8"}
+    raw["spec"]["resources"] = zero
+    assert env(raw) == {"A": "8"}
+    raw["spec"]["resources"] = {"limits": {"memory": "3Gi"}}
+    assert env(raw) == {"A": "3"}
+
+
 def test_variables_with_addresses_stay_open_until_these_are_known() -> None:
     raw = pod(
         field("IP", "status.podIP"),
