@@ -22,13 +22,13 @@ def sub_path(mount: Mapping[str, Any], container: Container) -> str:
     """Return the path below the volume that ``mount`` shows; empty: the whole volume.
 
     ``subPathExpr`` is expanded with the container's variables. Raises InvalidInputError for a
-    variable that the container does not have (or not yet, see `Pod.with_ips`), and for a path that
-    leaves the volume.
+    variable that is empty or that the container does not have (or not yet, see `Pod.with_ips`), and
+    for a path that leaves the volume.
     """
     path, expression = mount.get("subPath") or "", mount.get("subPathExpr") or ""
     field = f"volumeMounts {mount.get('mountPath')!r} of container {container.name!r}"
     if expression:
-        missing = [name for name in referenced_names(expression) if name not in container.env]
+        missing = [name for name in referenced_names(expression) if not container.env.get(name)]
         if missing:
             text = f"{field}: subPathExpr: no value for {', '.join(dict.fromkeys(missing))}"
             raise InvalidInputError(text, reason="InvalidVolume")

@@ -66,8 +66,8 @@ def resource_value(
 ) -> str:
     """Return the amount that a resourceFieldRef stands for, in its divisor's units, rounded up.
 
-    ``container`` is the one that asks, for references without containerName; a limit that is not
-    set is ``allocatable``'s. Raises InvalidInputError for an unknown container or resource.
+    ``container`` is the one that asks, for references without containerName; a limit that is zero
+    or not set is ``allocatable``'s. Raises InvalidInputError for an unknown container or resource.
     """
     section, _, resource = (reference.get("resource") or "").partition(".")
     if section not in ("limits", "requests") or not resource:
@@ -76,9 +76,10 @@ def resource_value(
         )
     named = _container(pod, reference.get("containerName") or container)
     amount = _section(named, section).get(resource)
-    if amount is None and section == "limits" and resource in _LIMITED_BY_NODE:
-        amount = _section(pod["spec"], section).get(resource, allocatable.get(resource))
     try:
+        if section == "limits" and resource in _LIMITED_BY_NODE and not _is_set(amount):
+            whole = _section(pod["spec"], section).get(resource)
+            amount = whole if _is_set(whole) else allocatable.get(resource)
         # A divisor of 0, which Kubernetes writes for "not given", counts as 1.
         divisor = parse_quantity(str(reference.get("divisor") or "1")) or parse_quantity("1")
         return str(ceil_divide(parse_quantity(str(amount or "0")), divisor))
@@ -109,6 +110,10 @@ def _container(pod: Json, name: str) -> Json:
             if container["name"] == name:
                 return container  # type: ignore[no-any-return] # raw JSON is untyped
     raise InvalidInputError(f"resourceFieldRef to container {name!r}, which the pod does not have")
+
+
+def _is_set(amount: object) -> bool:
+    return amount is not None and parse_quantity(str(amount)) > 0
 
 
 def _section(owner: Json, section: str) -> Json:
