@@ -122,3 +122,12 @@ def test_a_reader_never_sees_old_and_new_together(tmp_path: Path) -> None:
 def _read_at(folder: int, name: str) -> bytes:
     with os.fdopen(os.open(name, os.O_RDONLY, dir_fd=folder), "rb") as file:
         return file.read()
+
+
+def test_what_somebody_else_made_in_the_folder_stays(tmp_path: Path) -> None:
+    """Such as the place of another mount; a file of that name cannot be seen there anyway."""
+    (tmp_path / "cache").mkdir()
+    vk.write_files(tmp_path, {"a": vk.File(b"1")})
+    vk.write_files(tmp_path, {"a": vk.File(b"2"), "cache": vk.File(b"3")})
+    assert (tmp_path / "a").read_bytes() == b"2"
+    assert (tmp_path / "cache").is_dir()

@@ -99,14 +99,48 @@ async def test_a_container_that_restarts_after_a_change_sees_the_new_files_in_a_
         assert (await here.log(wanted)).endswith("red\n"), status
 
 
-@both_ways
-async def test_a_sub_path_that_the_files_do_not_have_is_refused(
-    state: Path, isolation: str
+@needs_bubblewrap
+@pytest.mark.parametrize("path", ["absent", "absent/too", "deep/absent"])
+async def test_a_sub_path_that_the_files_do_not_have_is_an_empty_folder(
+    state: Path, path: str
 ) -> None:
-    async with node(state, isolation=isolation) as here:
-        wanted = pod(sh("true", **mounted("/x", subPath="absent")), volumes=[_SETTINGS])
-        with pytest.raises(vk.InvalidInputError, match="'settings' has no file 'absent'"):
+    """As with a kubelet: what a chart mounts of an optional object must not keep the pod away."""
+    async with node(state, isolation="bubblewrap") as here:
+        wanted = pod(sh("sleep 1000", **mounted("/x", subPath=path)), volumes=[_SETTINGS])
+        await here.create(resolved(wanted, {"settings": _TREE}))
+        await here.until(wanted)
+        assert await here.output(wanted, "test -d /x && ls -A /x") == ""
+
+
+async def test_a_sub_path_below_a_file_is_refused(state: Path) -> None:
+    async with node(state) as here:
+        wanted = pod(sh("true", **mounted("/x", subPath="colour/of")), volumes=[_SETTINGS])
+        with pytest.raises(vk.InvalidInputError, match="'settings' has a file above 'colour/of'"):
             await here.create(resolved(wanted, {"settings": _TREE}))
+
+
+@needs_bubblewrap
+async def test_other_volumes_can_be_mounted_in_a_volume_of_files(state: Path) -> None:
+    """A folder, and one file, at places that the files do not have."""
+    async with node(state, isolation="bubblewrap") as here:
+        mounts = [
+            {"name": "settings", "mountPath": "/conf"},
+            {"name": "cache", "mountPath": "/conf/cache/of"},
+            {"name": "more", "mountPath": "/conf/extra", "subPath": "size"},
+        ]
+        more = {"name": "more", "secret": {"secretName": "x"}}
+        volumes = [_SETTINGS, more, {"name": "cache", "emptyDir": {}}]
+        wanted = pod(sh("sleep 1000", volumeMounts=mounts), volumes=volumes)
+        files = {"settings": _TREE, "more": {"size": vk.File(b"9\n")}}
+        await here.create(resolved(wanted, files))
+        await here.until(wanted)
+        script = "cd /conf; echo kept > cache/of/f; cat colour cache/of/f extra"
+        assert await here.output(wanted, script) == "green\nkept\n9\n"
+        fresh = {"colour": vk.File(b"red\n"), "extra": vk.File(b"covered\n")}
+        await here.provider.update_files(wanted.key, "settings", fresh)
+        assert await here.output(wanted, "cd /conf; cat colour cache/of/f extra") == (
+            "red\nkept\n9\n"
+        )
 
 
 @both_ways
