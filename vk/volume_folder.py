@@ -27,10 +27,10 @@ _FOLDER_MODE = 0o755
 def write_files(folder: Path, tree: FileTree) -> bool:
     """Make ``folder`` hold exactly ``tree``; return whether anything changed.
 
-    The folder is made where it is missing. Repeatable, also after it was broken off at any point.
-    Modes are set whatever the umask is; owners where a file names one. Raises OSError, after which
-    readers still see the files as they were. The paths must be those of a FileTree: relative, clean
-    and without ``..``.
+    The folder is made where it is missing; what somebody else made in it, for a mount, stays.
+    Repeatable, also after it was broken off at any point. Modes are set whatever the umask is;
+    owners where a file names one. Raises OSError, after which readers still see the files as they
+    were. The paths must be those of a FileTree: relative, clean and without ``..``.
     """
     folder.mkdir(parents=True, exist_ok=True)
     current = _current(folder)
@@ -102,7 +102,7 @@ def _is(place: Path, file: File) -> bool:
 
 def _link_names(folder: Path, names: set[str]) -> None:
     for name in names:
-        if not (folder / name).is_symlink():
+        if not os.path.lexists(folder / name):  # what is no link is the place of another mount
             (folder / name).symlink_to(f"{_DATA}/{name}")
     for entry in os.scandir(folder):
         if entry.is_symlink() and not entry.name.startswith("..") and entry.name not in names:

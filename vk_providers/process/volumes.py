@@ -24,6 +24,8 @@ __all__ = ["Volumes", "normal"]
 
 _FILES = ("configMap", "secret", "downwardAPI", "projected")
 _CLAIMS = ("persistentVolumeClaim", "ephemeral")
+_ABSENT = ".absent"
+"""The empty folder that a subPath shows of files that are not there; no volume has such a name."""
 
 
 def normal(path: str) -> str:
@@ -52,6 +54,8 @@ class Volumes:
         for container in (*self.pod.init_containers, *self.pod.containers):
             for mount in _volume_mounts(container):
                 self._make_sub_path(mount, container)
+            for mount in _volume_mounts(container):
+                self._make_place(mount, container)
 
     def mounts(self, container: vk.Container) -> Iterator[Mount]:
         """Yield the mounts of a container, the outer ones first."""
@@ -75,7 +79,16 @@ class Volumes:
         return path
 
     def _source(self, mount: Mapping[str, Any], container: vk.Container) -> Path:
-        return self.folder / str(mount["name"]) / vk.sub_path(mount, container)
+        name, path = str(mount["name"]), vk.sub_path(mount, container)
+        if path and self._holds_files(name) and not self._files_below(name, path):
+            return self.folder / _ABSENT
+        return self.folder / name / path
+
+    def _holds_files(self, name: str) -> bool:
+        return name in self.pod.volumes and self.pod.volumes[name].kind in _FILES
+
+    def _files_below(self, name: str, path: str) -> Mapping[str, vk.File]:
+        return vk.files_below(self.pod.files.get(name, {}), path)
 
     def _make_empty(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -101,12 +114,31 @@ class Volumes:
         if volume is None or not path:
             return
         if volume.kind in _FILES:
-            if not vk.files_below(self.pod.files.get(volume.name, {}), path):
+            if any(above in self.pod.files.get(volume.name, {}) for above in _above(path)):
                 where = f"subPath of volumeMounts {mount['mountPath']!r} of {container.name!r}"
-                text = f"{where}: volume {volume.name!r} has no file {path!r}"
+                text = f"{where}: volume {volume.name!r} has a file above {path!r}"
                 raise vk.InvalidInputError(text, reason="CreateContainerConfigError")
+            if not self._files_below(volume.name, path):
+                (self.folder / _ABSENT).mkdir(mode=0o755, exist_ok=True)
+                (self.folder / _ABSENT).chmod(0o755)
         elif not os.path.lexists(self.folder / volume.name / path):
             self._make_empty(self.folder / volume.name / path)
+
+    def _make_place(self, mount: Mapping[str, Any], container: vk.Container) -> None:
+        """Make the place of a mount that lies in a volume of files, which nobody can write to."""
+        target = PurePosixPath(normal(mount["mountPath"]))
+        for outer in _volume_mounts(container):
+            root, name = PurePosixPath(normal(outer["mountPath"])), str(outer["name"])
+            inside = target != root and target.is_relative_to(root)
+            if not inside or not self._holds_files(name) or vk.sub_path(outer, container):
+                continue
+            inner = target.relative_to(root)
+            if (self.folder / name / inner.parts[0]).is_symlink():
+                continue  # it is among the files, or cannot be
+            is_file = self._source(mount, container).is_file()
+            _make_folders(self.folder / name, inner.parent if is_file else inner)
+            if is_file:
+                (self.folder / name / inner).touch()
 
 
 def _machine_path(volume: vk.Volume) -> Path:
@@ -127,6 +159,18 @@ def _machine_path(volume: vk.Volume) -> Path:
         text = f"volume {volume.name!r}: {path} is not on this machine"
         raise vk.InvalidInputError(text, reason="UnsupportedVolume")
     return path
+
+
+def _make_folders(folder: Path, path: PurePosixPath) -> None:
+    """Make the folders of ``path`` below ``folder``, with these rights whatever the umask is."""
+    for part in path.parts:
+        folder /= part
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o755)
+
+
+def _above(path: str) -> list[str]:
+    return [str(each) for each in PurePosixPath(path).parents]
 
 
 def _reads_only(volume: vk.Volume) -> bool:
