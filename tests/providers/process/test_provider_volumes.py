@@ -119,6 +119,61 @@ async def test_a_sub_path_below_a_file_is_refused(state: Path) -> None:
             await here.create(resolved(wanted, {"settings": _TREE}))
 
 
+def linking(link: str) -> vk.Pod:
+    """A pod whose first container puts a link at the subPath of the other."""
+    first = sh(
+        f"mkdir /v/there; rmdir /v/sub; ln -s {link} /v/sub",
+        name="first",
+        volumeMounts=[{"name": "settings", "mountPath": "/v"}],
+    )
+    mount = {"name": "settings", "mountPath": "/var/run/w", "subPath": "sub"}
+    main = sh("echo x > /var/run/w/new; sleep 1000", volumeMounts=[mount])
+    return pod(main, initContainers=[first], volumes=[{"name": "settings", "emptyDir": {}}])
+
+
+@needs_bubblewrap
+async def test_a_link_in_a_volume_leads_no_container_out_of_it(state: Path) -> None:
+    """CVE-2017-1002101: bubblewrap follows links, and as vk's user."""
+    host = state / "host"
+    host.mkdir(mode=0o777)
+    async with node(state, isolation="bubblewrap") as here:
+        wanted = linking(str(host))
+        await here.create(resolved(wanted, {}))
+        end = ended(await here.until(wanted, ended))
+        assert (end.reason, end.exit_code) == ("StartError", 128)
+        assert "subPath 'sub' of" in end.message
+        assert "a link leads out of the volume" in end.message
+        assert list(host.iterdir()) == []
+
+
+@needs_bubblewrap
+async def test_a_link_that_stays_in_its_volume_is_followed(state: Path) -> None:
+    async with node(state, isolation="bubblewrap") as here:
+        wanted = linking("there")
+        await here.create(resolved(wanted, {}))
+        await here.until(wanted)
+        await here.output(wanted, "until test -s /var/run/w/new; do :; done")
+        assert (here.folder(wanted, "files") / "volumes/settings/there/new").exists()
+
+
+@both_ways
+async def test_no_folder_is_made_where_a_link_leads_out_of_a_volume(
+    state: Path, isolation: str
+) -> None:
+    """A claim's folder keeps what earlier pods made in it."""
+    data, host = state / "data", state / "host"
+    for folder in (data, host):
+        folder.mkdir()
+    (data / "out").symlink_to(host)
+    claim = {"name": "settings", "persistentVolumeClaim": {"claimName": "c"}}
+    found = {"metadata": {"name": "pv"}, "spec": {"hostPath": {"path": str(data)}}}
+    async with node(state / "vk", isolation=isolation) as here:
+        wanted = pod(sh("true", **mounted("/data", subPath="out/new")), volumes=[claim])
+        with pytest.raises(vk.InvalidInputError, match="'out/new': a link leads out"):
+            await here.create(resolved(wanted, {}, {"settings": found}))
+    assert list(host.iterdir()) == []
+
+
 @needs_bubblewrap
 async def test_other_volumes_can_be_mounted_in_a_volume_of_files(state: Path) -> None:
     """A folder, and one file, at places that the files do not have."""
