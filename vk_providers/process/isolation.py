@@ -20,7 +20,7 @@ from pathlib import Path
 import attrs
 
 import vk
-from vk_providers.process.mounts import Mount, tree
+from vk_providers.process.mounts import Mount, insides, tree
 
 __all__ = ["Bubblewrap", "find", "own_folders"]
 
@@ -56,6 +56,10 @@ class Bubblewrap:
             *tree(root, [*own_folders(), *mounts]),
             *links,
         ]
+
+    def insides(self, *, root: Path, mounts: Sequence[Mount]) -> list[tuple[str, str, str]]:
+        """Return what must be true of the mounts in a cell: folder, path below it, place."""
+        return insides(root, [*own_folders(), *mounts])
 
 
 def own_folders() -> list[Mount]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import attrs
 
@@ -96,17 +97,20 @@ class Launch:
             }
             folder = self._volumes.on_machine(container, wanted) if wanted else str(self.files)
             return attrs.evolve(plan, env={**env, **extra, **container.env}, cwd=folder)
-        cell = self._cell(self.isolation, container, root, who)
-        return attrs.evolve(plan, env={**env, **container.env}, cwd=wanted or "/", cell=cell)
+        fields = self._cell(self.isolation, container, root, who)
+        return attrs.evolve(plan, env={**env, **container.env}, cwd=wanted or "/", **fields)
 
     def _cell(
         self, isolation: Bubblewrap, container: vk.Container, root: Path, who: Account
-    ) -> list[str]:
+    ) -> dict[str, Any]:
         if who.uid not in (None, os.geteuid()) and isolation.refused_users:
             text = f"no other user can have isolated processes: {isolation.refused_users}"
             raise vk.InvalidInputError(text, reason="CreateContainerConfigError")
         mounts = list(self._mounts(container, root))
-        return isolation.cell(root=root, mounts=mounts, hostname=self.hostname)
+        return {
+            "cell": isolation.cell(root=root, mounts=mounts, hostname=self.hostname),
+            "insides": isolation.insides(root=root, mounts=mounts),
+        }
 
     def _mounts(self, container: vk.Container, root: Path) -> Iterator[Mount]:
         covered = any(self.config.folder.is_relative_to(each.target) for each in own_folders())

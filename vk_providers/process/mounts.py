@@ -17,7 +17,7 @@ from typing import Literal
 
 import attrs
 
-__all__ = ["Mount", "tree"]
+__all__ = ["Mount", "insides", "tree"]
 
 _MOST_LINKS = 40  # as in the kernel
 
@@ -31,6 +31,8 @@ class Mount:
     source: str = ""
     mode: str = "0755"
     """Of a fresh folder."""
+    inside: tuple[str, str] | None = None
+    """The folder, and the path below it, that the source must be, whatever links lie there."""
 
     @property
     def makes_places(self) -> bool:
@@ -46,15 +48,27 @@ class Mount:
 
 def tree(root: Path, mounts: Sequence[Mount]) -> list[str]:
     """Return the arguments for ``root`` with ``mounts``, of which later ones cover earlier ones."""
-    placed: list[Mount] = []
-    for mount in mounts:
-        above = [each.target for each in placed]
-        placed.append(attrs.evolve(mount, target=_resolved(root, mount.target, above)))
+    placed = _placed(root, mounts)
+    covered = {mount.target for mount in placed}
     covered = {mount.target for mount in placed}
     arguments = list(_folder(root, "/", _rebuilt(root, placed), covered))
     for mount in placed:
         arguments += mount.arguments()
     return [*arguments, "--remount-ro", "/"]
+
+
+def insides(root: Path, mounts: Sequence[Mount]) -> list[tuple[str, str, str]]:
+    """Return folder, path and place of each mount that must be inside of a folder."""
+    placed = _placed(root, mounts)
+    return [(*mount.inside, mount.target) for mount in placed if mount.inside is not None]
+
+
+def _placed(root: Path, mounts: Sequence[Mount]) -> list[Mount]:
+    placed: list[Mount] = []
+    for mount in mounts:
+        above = [each.target for each in placed]
+        placed.append(attrs.evolve(mount, target=_resolved(root, mount.target, above)))
+    return placed
 
 
 def _rebuilt(root: Path, mounts: Sequence[Mount]) -> set[str]:

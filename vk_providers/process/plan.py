@@ -62,8 +62,9 @@ class ContainerPlan:
 
     ``cell`` is the command of bubblewrap, up to what it would execute, that builds the container's
     namespaces; empty: it has none of its own. It runs as ``uid`` and ``gid`` too, but without
-    ``env``; ``argv``, ``cwd`` and ``env`` count inside. ``message_file`` is the path on this
-    machine of the termination message, or None.
+    ``env``; ``argv``, ``cwd`` and ``env`` count inside. ``insides`` are mounts of a cell that must
+    lie in a volume: its folder, the path below, and the place inside. ``message_file`` is the path
+    on this machine of the termination message, or None.
     """
 
     name: str
@@ -75,6 +76,7 @@ class ContainerPlan:
     gid: int | None = None
     groups: Sequence[int] = ()
     cell: Sequence[str] = ()
+    insides: Sequence[tuple[str, str, str]] = ()
     stdin: bool = False
     stdin_once: bool = False
     tty: bool = False

@@ -19,6 +19,7 @@ import attrs
 
 import vk
 from vk_providers.process.mounts import Mount
+from vk_providers.process.supervisor.below import open_below
 
 __all__ = ["Volumes", "normal"]
 
@@ -48,7 +49,8 @@ class Volumes:
             if volume.kind in _FILES:
                 self._write(name, self.pod.files.get(name, {}))
             elif volume.kind == "emptyDir":
-                self._make_empty(self.folder / name)
+                (self.folder / name).mkdir(exist_ok=True)
+                self._open_to_all(self.folder / name)
             else:
                 self._link(name, _machine_path(volume))
         for container in (*self.pod.init_containers, *self.pod.containers):
@@ -63,10 +65,12 @@ class Volumes:
             volume = self.pod.volumes.get(mount["name"])
             if volume is not None:
                 fixed = mount.get("readOnly") or volume.kind in _FILES or _reads_only(volume)
+                path = "" if volume.kind in _FILES else vk.sub_path(mount, container)
                 yield Mount(
                     target=normal(mount["mountPath"]),
                     option="--ro-bind" if fixed else "--bind",
                     source=str(self._source(mount, container)),
+                    inside=(str(self.folder / volume.name), path) if path else None,
                 )
 
     def on_machine(self, container: vk.Container, path: str) -> str:
@@ -90,12 +94,11 @@ class Volumes:
     def _files_below(self, name: str, path: str) -> Mapping[str, vk.File]:
         return vk.files_below(self.pod.files.get(name, {}), path)
 
-    def _make_empty(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+    def _open_to_all(self, folder: Path | int) -> None:
         group = (self.pod.spec.get("securityContext") or {}).get("fsGroup")
         if group is not None:
             os.chown(folder, -1, group)
-        folder.chmod(0o777 if group is None else 0o2777)
+        os.chmod(folder, 0o777 if group is None else 0o2777)
 
     def _write(self, name: str, files: vk.FileTree) -> None:
         try:
@@ -121,8 +124,12 @@ class Volumes:
             if not self._files_below(volume.name, path):
                 (self.folder / _ABSENT).mkdir(mode=0o755, exist_ok=True)
                 (self.folder / _ABSENT).chmod(0o755)
-        elif not os.path.lexists(self.folder / volume.name / path):
-            self._make_empty(self.folder / volume.name / path)
+            return
+        try:
+            os.close(open_below(str(self.folder / volume.name), path, self._open_to_all))
+        except OSError as error:
+            text = f"volume {volume.name!r}: subPath {path!r}: {error.strerror}"
+            raise vk.InvalidInputError(text, reason="CreateContainerConfigError") from None
 
     def _make_place(self, mount: Mapping[str, Any], container: vk.Container) -> None:
         """Make the place of a mount that lies in a volume of files, which nobody can write to."""

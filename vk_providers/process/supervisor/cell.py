@@ -16,6 +16,7 @@ import os
 import signal
 
 from . import linux
+from .below import open_below
 from .loop import any_of
 from .spawn import Command, StartError
 
@@ -102,10 +103,35 @@ async def open_cell(
             if child is not None:
                 children.kill_command(child)
     try:
-        return Cell(first, pipe)
+        cell = Cell(first, pipe)
     except OSError as error:
         children.kill_command(child)
         raise StartError(f"{plan['cell'][0]} ended: {error.strerror}", 126) from error
+    try:
+        _check_insides(plan, first)
+    except StartError:
+        cell.close()
+        raise
+    return cell
+
+
+def _check_insides(plan: ContainerPlan, first: int) -> None:
+    """Raise StartError where a mount shows another place than it should.
+
+    Bubblewrap follows links, and containers can make links in their volumes, at any moment: so what
+    was mounted is compared, while nothing runs in the cell yet.
+    """
+    for folder, path, place in plan["insides"]:
+        try:
+            wanted = open_below(folder, path)
+            try:
+                same = os.path.samestat(os.fstat(wanted), os.stat(f"/proc/{first}/root{place}"))
+            finally:
+                os.close(wanted)
+        except OSError as error:
+            raise StartError(f"subPath {path!r} of {place}: {error.strerror}", 126) from error
+        if not same:
+            raise StartError(f"subPath {path!r} of {place}: a link leads out of the volume", 126)
 
 
 async def _built(loop: Loop, builder: Child, said: int, called_off: Future) -> int:

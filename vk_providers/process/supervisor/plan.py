@@ -61,6 +61,7 @@ if TYPE_CHECKING:
         gid: int | None
         groups: list[int]
         cell: list[str]
+        insides: list[tuple[str, str, str]]
         stdin: bool
         stdin_once: bool
         tty: bool

@@ -1,0 +1,63 @@
+"""What lies below a folder whose contents containers write, found without leaving the folder.
+
+In: a volume's folder and a path in it (a subPath). Out: an open file of what is there, and that
+nobody can exchange any more. A link that stays inside is followed, as by the kubelet; one that
+leads out would show a container any part of this machine. `vk_providers.process.volumes` makes
+folders with it, `cell` compares what bubblewrap mounted.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["open_below"]
+
+_FOUND = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+_MADE = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def open_below(folder: str, path: str, made: Callable[[int], None] | None = None) -> int:
+    """Return an open file of ``path`` below ``folder``; close it.
+
+    With ``made`` folders that are missing are made, and each is given to it, open. Raises OSError,
+    also where a link leads out of the folder.
+    """
+    root = os.path.realpath(folder)
+    found = os.path.relpath(os.path.realpath(os.path.join(root, path)), root)
+    parts = [] if found == "." else found.split("/")
+    if ".." in parts:
+        raise OSError(errno.EXDEV, "a link leads out of the volume")
+    file = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for part in parts:
+            inner = _open(file, part, made)
+            os.close(file)
+            file = inner
+            if stat.S_ISLNK(os.fstat(file).st_mode):  # made since
+                raise OSError(errno.ELOOP, "a link has just been made in the volume")
+    except OSError:
+        os.close(file)
+        raise
+    return file
+
+
+def _open(folder: int, name: str, made: Callable[[int], None] | None) -> int:
+    try:
+        return os.open(name, _FOUND, dir_fd=folder)
+    except FileNotFoundError:
+        if made is None:
+            raise
+    os.mkdir(name, dir_fd=folder)
+    file = os.open(name, _MADE, dir_fd=folder)
+    try:
+        made(file)
+    except OSError:
+        os.close(file)
+        raise
+    return file
