@@ -122,6 +122,19 @@ def test_bad_flags_are_named(tmp_path: Path) -> None:
     assert "cannot be read" in run(tmp_path / "absent.yaml").output
 
 
+@pytest.mark.parametrize("provider", ["process", "alibabacloud"])
+def test_a_variable_from_a_file_is_refused_where_variables_count(
+    tmp_path: Path, provider: str
+) -> None:
+    """A Pod may have one since Kubernetes 1.35, and vk resolves none."""
+    source = {"fileKeyRef": {"volumeName": "v", "path": "p", "key": "k"}}
+    container = {"name": "main", "image": "x", "env": [{"name": "A", "valueFrom": source}]}
+    path = write(tmp_path, {"kind": "Pod", "spec": {"containers": [container]}})
+    result = run(path, "--provider", provider)
+    assert result.exit_code == 1
+    assert "refused  spec.containers[0].env[0].valueFrom.fileKeyRef " in result.output
+
+
 @pytest.mark.parametrize("table", [FIELDS, MockProvider.fields, FieldTable(unlisted="refused")])
 def test_lint_and_admission_agree(table: FieldTable) -> None:
     """Both read the one table: a pod is refused by both or by none."""
