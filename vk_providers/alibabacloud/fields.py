@@ -127,6 +127,7 @@ FIELDS = vk.FieldTable(
         "spec.volumes[].persistentVolumeClaim.readOnly": "the mounts say it for each container",
     },
     refused={
+        "spec.containers[].env[].valueFrom.fileKeyRef": "vk does not read it",
         "spec.volumes[].projected.sources[].clusterTrustBundle": "vk does not read it",
         "spec.volumes[].projected.sources[].podCertificate": "vk does not make it",
         **{

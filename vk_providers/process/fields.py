@@ -111,6 +111,7 @@ FIELDS = vk.FieldTable(
         "spec.volumes[].emptyDir.sizeLimit": "nothing limits a volume",
     },
     refused={
+        "spec.containers[].env[].valueFrom.fileKeyRef": _NOT_RESOLVED,
         "spec.containers[].livenessProbe.grpc": "gRPC probes are not supported",
         "spec.containers[].readinessProbe.grpc": "gRPC probes are not supported",
         "spec.containers[].restartPolicy": "containers restart by the policy of their pod",
