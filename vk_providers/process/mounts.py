@@ -50,7 +50,6 @@ def tree(root: Path, mounts: Sequence[Mount]) -> list[str]:
     """Return the arguments for ``root`` with ``mounts``, of which later ones cover earlier ones."""
     placed = _placed(root, mounts)
     covered = {mount.target for mount in placed}
-    covered = {mount.target for mount in placed}
     arguments = list(_folder(root, "/", _rebuilt(root, placed), covered))
     for mount in placed:
         arguments += mount.arguments()
