@@ -189,7 +189,9 @@ class Provider(ABC):
         """Apply a change of the pod; ``changed`` names the fields, such as ``spec.containers``.
 
         For containers it also names what changed in them, such as ``spec.containers[].image`` or
-        ``spec.containers[].resources`` (a resize).
+        ``spec.containers[].resources`` (a resize). ``pod`` comes without the variables and
+        files whose source is gone; only a change that may start containers (an image, an ephemeral
+        container, a resize that restarts) waits until all variables are there.
 
         The default raises UnsupportedError: one event, no retry, the status is kept.
         """

@@ -206,3 +206,71 @@ async def test_an_ephemeral_container_comes_as_an_update_with_its_environment(
         (found,) = updated.ephemeral_containers
         assert (found.env, found.args) == ({"COLOUR": "green"}, ("green",))
         assert (provider.creates, provider.updates) == (1, 1)
+
+
+async def test_an_environment_that_is_gone_keeps_no_change_back_that_starts_no_container(
+    api: ApiWithObjects,
+) -> None:
+    """The kubelet too wants it only when a container starts; what is there still comes along."""
+    api.others["configmaps", "settings"] = {"data": {"colour": "green"}}
+    api.others["secrets", "hush"] = {"data": {"a": b64encode(b"x").decode()}}
+    provider = Recording()
+    sources = [{"configMapRef": {"name": "settings"}}]
+    wanted = needing(
+        key("A", "configMap", "settings", "colour"),
+        key("B", "secret", "hush", "a"),
+        field("IP", "status.podIP"),
+        envFrom=sources,
+    )
+    async with running(api, provider) as world:
+        api.add(wanted)
+        await asyncio.sleep(20)
+        del api.others["configmaps", "settings"]
+        changes: tuple[dict[str, Any], ...] = (
+            {"activeDeadlineSeconds": 9000},
+            {"tolerations": [{"operator": "Exists"}]},
+            resized(wanted, "2"),
+        )
+        for number, change in enumerate(changes, 1):
+            pod = api.pods["p"]
+            api.add({**pod, "spec": {**pod["spec"], **change}})
+            await asyncio.sleep(20)
+            assert provider.updates == number
+        assert provider.got[-1].containers[0].env == {"B": "x"}
+        opened = provider.got[-1].with_ips(["10.0.0.1"]).containers[0]
+        assert opened.env == {"B": "x", "IP": "10.0.0.1"}
+        assert "MandatoryConfigMapNotFound" not in world.reasons()
+
+
+@pytest.mark.parametrize("change", ["image", "debug", "resize with a restart"])
+async def test_a_change_that_starts_a_container_waits_for_its_environment(
+    api: ApiWithObjects, change: str
+) -> None:
+    api.others["configmaps", "settings"] = {"data": {"colour": "green"}}
+    provider = Recording()
+    wanted = needing(key("A", "configMap", "settings", "colour"))
+    restart = [{"resourceName": "cpu", "restartPolicy": "RestartContainer"}]
+    wanted["spec"]["containers"][0]["resizePolicy"] = restart
+    async with running(api, provider) as world:
+        api.add(wanted)
+        await asyncio.sleep(20)
+        del api.others["configmaps", "settings"]
+        (container,) = wanted["spec"]["containers"]
+        spec = {
+            "image": {"containers": [{**container, "image": "other"}]},
+            "debug": {"ephemeralContainers": [{"name": "debug", "image": "busybox"}]},
+            "resize with a restart": resized(wanted, "2"),
+        }[change]
+        pod = api.pods["p"]
+        api.add({**pod, "spec": {**pod["spec"], **spec}})
+        await asyncio.sleep(60)
+        assert provider.updates == 0
+        assert "MandatoryConfigMapNotFound" in world.reasons()
+        api.others["configmaps", "settings"] = {"data": {"colour": "red"}}
+        await asyncio.sleep(20)
+        assert provider.got[-1].containers[0].env == {"A": "red"}
+
+
+def resized(pod: dict[str, Any], cpu: str) -> dict[str, Any]:
+    (container,) = pod["spec"]["containers"]
+    return {"containers": [{**container, "resources": {"requests": {"cpu": cpu}}}]}

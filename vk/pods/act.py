@@ -134,7 +134,7 @@ class Act:
         if RESOURCES & set(changed) and not self._fits(record, raw):
             return
         try:
-            pod = await self.prepare.changed(record.key, raw)
+            pod = await self.prepare.changed(record.key, raw, changed)
             self._check_lease()
             async with self.timed("update_pod", self.provider.update_timeout):
                 status = await self.provider.update_pod(pod, frozenset(changed))

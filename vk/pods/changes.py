@@ -1,7 +1,7 @@
-"""What becomes of a change of a running pod that cannot be made: which part, and what is said.
+"""What a change of a running pod means, and what becomes of one that cannot be made.
 
 In: the names of the fields that changed (`vk.pods.decide`), the pod, what was accepted before. Out:
-conditions, and what counts as settled. Pure.
+whether containers start, conditions, and what counts as settled. Pure.
 """
 
 from __future__ import annotations
@@ -17,12 +17,29 @@ from vk.pods.conditions import RESIZE_PENDING, UPDATE_REFUSED
 from vk.pods.decide import CONTAINERS, RESOURCES
 from vk.pods.records import Accepted
 
-__all__ = ["is_pending", "matters", "no_room", "refused", "with_resources"]
+__all__ = ["is_pending", "matters", "no_room", "refused", "starts_containers", "with_resources"]
+
+_GROUPS = CONTAINERS | {"spec.ephemeralContainers"}
 
 
 def matters(changed: Collection[str]) -> bool:
     """Say whether a refused change is worth an event: labels change all the time."""
     return any(name.startswith("spec.") for name in changed)
+
+
+def starts_containers(changed: Collection[str], raw: Json) -> bool:
+    """Say whether containers may start by a change: then they need their environment."""
+    inside = {name for name in changed if name.partition("[]")[0] in _GROUPS} - CONTAINERS
+    return bool(inside - RESOURCES) or (bool(inside) and _restarts_by_resize(raw))
+
+
+def _restarts_by_resize(raw: Json) -> bool:
+    return any(
+        policy.get("restartPolicy") == "RestartContainer"
+        for group in ("containers", "initContainers")
+        for container in (raw.get("spec") or {}).get(group) or ()
+        for policy in container.get("resizePolicy") or ()
+    )
 
 
 def refused(changed: Collection[str], error: Exception) -> Condition:

@@ -43,12 +43,14 @@ def resolve(
     host_ips: Sequence[str] = (),
     pod_ips: Sequence[str] = (),
     api_server: str = "",
+    running: bool = False,
 ) -> tuple[Resolution, list[Notice]]:
     """Resolve the containers of ``raw``, init and ephemeral ones too.
 
     ``links`` is `service_links` of the pod's namespace; ``api_server`` (HOST:PORT) takes the place
     of the API server's address in it; ``allocatable`` is the node's. Raises MissingReference, and
-    InvalidInputError for a reference that no cluster could fill.
+    InvalidInputError for a reference that no cluster could fill. Variables of a pod that is
+    ``running`` are left out where what they need is gone.
     """
     resolver = _Resolver(
         raw=raw,
@@ -56,6 +58,7 @@ def resolve(
         links=pod_links(raw, links, api_server),
         allocatable=allocatable,
         dns=dns,
+        running=running,
     )
     return resolver.resolve(pod_ips, host_ips)
 
@@ -67,6 +70,7 @@ class _Resolver:
     links: Mapping[str, str]
     allocatable: Mapping[str, str]
     dns: DNS
+    running: bool
 
     def resolve(
         self, pod_ips: Sequence[str], host_ips: Sequence[str]
@@ -190,7 +194,7 @@ class _Environment:
             self.open.pop(name, None)
 
     def _data(self, kind: str, reference: Json) -> Json | None:
-        """Return the object's data, None where it is missing and may be."""
+        """Return the object's data, None where it is missing and keeps no container back."""
         found = self.pod.objects[kind].get(reference.get("name") or "")
         if found is None:
             self._miss(kind, reference, "")
@@ -203,9 +207,10 @@ class _Environment:
         reason = f"{'Optional' if optional else 'Mandatory'}{kind}{'Key' if key else ''}NotFound"
         part = f"key {key!r} of " if key else ""
         message = f"{part}{kind} {name!r} not found"
-        if not optional:
+        if optional:
+            self._notify(reason, message)
+        elif not self.pod.running:
             raise MissingReference(kind=kind, name=name, key=key, reason=reason, message=message)
-        self._notify(reason, message)
 
     def _notify(self, reason: str, message: str) -> None:
         self.notices.append(Notice(reason=reason, message=message))

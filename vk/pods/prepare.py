@@ -7,7 +7,7 @@ one of them says no. Keeps account of what the node's pods request.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from math import inf
 
@@ -18,6 +18,7 @@ from vk.models.keys import PodKey
 from vk.models.pod import Json, Pod
 from vk.pods import daemonsets
 from vk.pods.admission import AdmissionNode, Rejection, Usage, admit, resize_problem
+from vk.pods.changes import starts_containers
 from vk.pods.obstacles import LOOK_WITHIN, MissingReference, NotReadyError, RefusedError
 from vk.pods.resolver import Resolver
 from vk.provider import Emit
@@ -47,19 +48,20 @@ class Preparation:
             self._check_owner(key, raw)
             self._admit(raw)
             try:
-                pod = await self._resolved(key, raw, starting=True)
+                pod = await self._resolved(key, raw)
             except InvalidInputError as error:
                 raise RefusedError(f"Pod was rejected: {error}", reason=error.reason) from None
             self.occupy(raw)
             return pod
 
-    async def changed(self, key: PodKey, raw: Json) -> Pod:
+    async def changed(self, key: PodKey, raw: Json, changed: Collection[str]) -> Pod:
         """Return the pod for `update_pod`: resolved, not admitted again.
 
         Raises NotReadyError or ClusterError.
         """
         with self._readable(key):
-            return await self._resolved(key, raw, starting=False)
+            running = not starts_containers(changed, raw)
+            return await self._resolved(key, raw, mounted=True, running=running)
 
     def _admit(self, raw: Json) -> None:
         if self._used.counts(raw):
@@ -69,9 +71,11 @@ class Preparation:
         if rejection is not None:
             raise RefusedError(f"Pod was rejected: {rejection.message}", reason=rejection.reason)
 
-    async def _resolved(self, key: PodKey, raw: Json, *, starting: bool) -> Pod:
+    async def _resolved(
+        self, key: PodKey, raw: Json, *, mounted: bool = False, running: bool = False
+    ) -> Pod:
         try:
-            pod, notices = await self.resolver.resolve(key, raw, starting=starting)
+            pod, notices = await self.resolver.resolve(key, raw, mounted=mounted, running=running)
         except MissingReference as missing:
             self.emit(key, "Warning", missing.reason, str(missing))
             reason = missing.reason if missing.volume else "CreateContainerConfigError"

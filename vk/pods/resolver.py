@@ -53,23 +53,23 @@ class Resolver:
         return Tokens(client=self.references.client, node_name=self.settings.node_name)
 
     async def resolve(
-        self, key: PodKey, raw: Json, *, starting: bool = True
+        self, key: PodKey, raw: Json, *, mounted: bool = False, running: bool = False
     ) -> tuple[Pod, list[Notice]]:
         """Return the pod with all that the provider wants resolved, and what to tell of it.
 
-        A pod that is not ``starting`` has its volumes already: what of them cannot be resolved now
-        is left out, and keeps no change of the pod back.
+        A pod that is ``mounted`` has its volumes already, and of one that is ``running`` no
+        container starts now: what of its volumes or its environment cannot be resolved is left out.
         """
         wanted = self.provider.resolves
         if not wanted:
             return Pod(raw), []
-        resolution, notices = await self._environment(key, raw)
+        resolution, notices = await self._environment(key, raw, running=running)
         if "files" in wanted:
             credentials, told = await self._credentials(key, raw)
             resolution = attrs.evolve(
                 resolution,
-                files=await self._all_files(key, raw, starting=starting),
-                volumes=await self._volumes(key, raw, starting=starting),
+                files=await self._all_files(key, raw, mounted=mounted),
+                volumes=await self._volumes(key, raw, mounted=mounted),
                 registry_credentials=credentials,
             )
             notices += told
@@ -98,9 +98,9 @@ class Resolver:
             limit=self.provider.file_limit,
         )
 
-    async def _all_files(self, key: PodKey, raw: Json, *, starting: bool) -> dict[str, FileTree]:
+    async def _all_files(self, key: PodKey, raw: Json, *, mounted: bool) -> dict[str, FileTree]:
         sources = self.sources(raw)
-        if starting:
+        if not mounted:
             return await self.files(key, raw, sources)
         found: dict[str, FileTree] = {}
         for volume, several in sources.items():
@@ -108,7 +108,9 @@ class Resolver:
                 found |= await self.files(key, raw, {volume: several})
         return found
 
-    async def _environment(self, key: PodKey, raw: Json) -> tuple[Resolution, list[Notice]]:
+    async def _environment(
+        self, key: PodKey, raw: Json, *, running: bool
+    ) -> tuple[Resolution, list[Notice]]:
         if "env" not in self.provider.resolves:
             plain = Pod(raw)
             resolution = Resolution(
@@ -131,17 +133,18 @@ class Resolver:
                 cluster_domain=self.settings.cluster_domain,
             ),
             api_server=self.settings.pod_api_server,
+            running=running,
         )
 
     async def _volumes(
-        self, key: PodKey, raw: Json, *, starting: bool
+        self, key: PodKey, raw: Json, *, mounted: bool
     ) -> Mapping[str, Volume] | None:
         bound = {}
         for need in claim_needs(raw, self.provider.fields):
             try:
                 bound[need.volume] = await self._behind(key, raw, need)
             except NotReadyError:
-                if starting:
+                if not mounted:
                     raise
         return volumes(raw, bound) if bound else None
 
