@@ -198,6 +198,25 @@ async def test_an_object_that_is_gone_keeps_no_other_change_of_the_pod_back(
         assert provider.updates == 1
 
 
+async def test_a_file_that_has_become_too_large_keeps_no_other_change_of_the_pod_back(
+    api: ReferenceApi,
+) -> None:
+    class Small(Files):
+        file_limit = 5
+
+    api.put("configmaps", "settings", data={"colour": "green"})
+    provider = Small()
+    async with running(api, provider):
+        api.add(using(config_map("settings")))
+        await asyncio.sleep(1)
+        api.put("configmaps", "settings", data={"colour": "turquoise"})
+        await asyncio.sleep(20)
+        pod = api.pods["p"]
+        api.add({**pod, "metadata": {**pod["metadata"], "labels": {"app": "web"}}})
+        await asyncio.sleep(1)
+        assert provider.updates == 1
+
+
 @pytest.mark.slow
 async def test_a_thousand_pods_that_share_ten_config_maps_cost_ten_reads_a_minute(
     api: ReferenceApi,

@@ -14,6 +14,7 @@ from contextlib import suppress
 import attrs
 
 from vk.cluster.resources import CLAIMS, CONFIG_MAPS, PERSISTENT_VOLUMES, SECRETS
+from vk.errors import InvalidInputError
 from vk.models.files import FileTree, RegistryCredential
 from vk.models.keys import PodKey
 from vk.models.node import NodeInfo
@@ -104,7 +105,7 @@ class Resolver:
             return await self.files(key, raw, sources)
         found: dict[str, FileTree] = {}
         for volume, several in sources.items():
-            with suppress(MissingReference, NotReadyError):
+            with suppress(MissingReference, NotReadyError, InvalidInputError):
                 found |= await self.files(key, raw, {volume: several})
         return found
 
