@@ -179,6 +179,28 @@ async def test_what_the_provider_cannot_change_is_refused_once_with_a_condition(
         assert kind not in conditions(api)
 
 
+async def test_a_container_shows_the_image_that_it_has_not_one_that_was_refused() -> None:
+    """The provider names none itself; a later process must not take it for granted either."""
+    api, provider = Api(), Changing(refuses=True)
+    async with running(api, provider):
+        api.add(sized("2", image="first"))
+        await asyncio.sleep(1)
+        write(api, sized("2", image="second", generation=2))
+        await asyncio.sleep(1)
+        assert container(api)["image"] == "first"
+        provider.refuses = False
+        write(api, sized("3", image="second", generation=3))
+        await asyncio.sleep(1)
+        assert container(api)["allocatedResources"] == {"cpu": "3"}
+        assert container(api)["image"] == "first"
+    async with running(api, provider):
+        await asyncio.sleep(70)
+        assert container(api)["image"] == "first"
+        write(api, sized("3", image="third", generation=4))
+        await asyncio.sleep(1)
+        assert container(api)["image"] == "third"
+
+
 async def test_a_label_that_the_provider_does_not_take_leaves_no_condition() -> None:
     api, provider = Api(), Changing(refuses=True)
     async with running(api, provider):

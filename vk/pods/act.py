@@ -27,12 +27,12 @@ from vk.models.status import PodStatus
 from vk.models.time import format_time, now
 from vk.pods.admission import INFEASIBLE
 from vk.pods.budget import CreateBudget
-from vk.pods.changes import is_pending, matters, no_room, refused, with_resources
+from vk.pods.changes import granted, is_pending, matters, no_room, refused, with_resources
 from vk.pods.conditions import ACCEPTED
 from vk.pods.decide import RESOURCES
 from vk.pods.obstacles import NotReadyError, RefusedError
 from vk.pods.prepare import Preparation
-from vk.pods.records import Accepted, Held, Record, Verdict, resources_of
+from vk.pods.records import Accepted, Granted, Held, Record, Verdict
 from vk.pods.refusals import Refusals
 from vk.pods.timing import Timed, untimed
 from vk.provider import Emit, Provider
@@ -115,7 +115,7 @@ class Act:
             ) from None
 
     def _created(self, record: Record, pod: Pod, status: PodStatus | None, before: float) -> None:
-        record.accepted, record.resources = Accepted.of(pod.raw), resources_of(pod.raw)
+        record.accepted, record.granted = Accepted.of(pod.raw), Granted.of(pod.raw)
         record.observed_generation = int(pod.metadata.get("generation") or 0)
         if record.said_at == before:  # else the feed knows better what came of it
             record.hold(Held.PRESENT, _clock())
@@ -155,8 +155,8 @@ class Act:
             self._unknown(record, "update", error)
         else:
             self._settle(record, raw)
+            record.granted = granted(record.granted, changed, raw)
             if RESOURCES & set(changed):
-                record.resources = resources_of(raw)
                 self.prepare.occupy(raw, anew=True)
             if matters(changed) and not is_pending(record.last_update, changed):
                 record.last_update = ACCEPTED

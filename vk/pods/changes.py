@@ -14,10 +14,18 @@ from vk.models.pod import Json
 from vk.models.status import Condition
 from vk.pods.admission import INFEASIBLE, Rejection
 from vk.pods.conditions import RESIZE_PENDING, UPDATE_REFUSED
-from vk.pods.decide import CONTAINERS, RESOURCES
-from vk.pods.records import Accepted
+from vk.pods.decide import CONTAINERS, IMAGES, RESOURCES
+from vk.pods.records import Accepted, Granted
 
-__all__ = ["is_pending", "matters", "no_room", "refused", "starts_containers", "with_resources"]
+__all__ = [
+    "granted",
+    "is_pending",
+    "matters",
+    "no_room",
+    "refused",
+    "starts_containers",
+    "with_resources",
+]
 
 _GROUPS = CONTAINERS | {"spec.ephemeralContainers"}
 
@@ -49,6 +57,15 @@ def refused(changed: Collection[str], error: Exception) -> Condition:
     reason = INFEASIBLE if resize else getattr(error, "reason", "Unsupported")
     kind = RESIZE_PENDING if resize else UPDATE_REFUSED
     return Condition(type=kind, status="True", reason=reason, message=str(error))
+
+
+def granted(before: Granted, changed: Collection[str], raw: Json) -> Granted:
+    """Return what the containers have once a change is made: what did not change, as before."""
+    asked = Granted.of(raw)
+    return Granted(
+        asked.images if IMAGES & set(changed) else before.images,
+        asked.resources if RESOURCES & set(changed) else before.resources,
+    )
 
 
 def no_room(problem: Rejection) -> Condition:

@@ -19,6 +19,7 @@ from vk.pods.records import Accepted, Held, Record
 
 __all__ = [
     "CONTAINERS",
+    "IMAGES",
     "RESOURCES",
     "Create",
     "Decision",
@@ -36,6 +37,7 @@ __all__ = [
 
 
 CONTAINERS = frozenset({"spec.containers", "spec.initContainers"})
+IMAGES = frozenset({"spec.containers[].image", "spec.initContainers[].image"})
 RESOURCES = frozenset({"spec.containers[].resources", "spec.initContainers[].resources"})
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import attrs
 
 from vk.models.pod import Json
 from vk.models.status import Condition, PodStatus
-from vk.pods.records import Verdict
+from vk.pods.records import Granted, Verdict
 
 __all__ = ["Facts", "internal_addresses"]
 
@@ -39,5 +37,4 @@ class Facts:
     observed_generation: int = 0
     last_update: Condition | None = None
     """What became of the last update: refused (status True), or not; None: not known."""
-    resources: Mapping[str, Json] = attrs.field(factory=dict)
-    """The resources that each container has, by its name."""
+    granted: Granted = attrs.field(factory=Granted)

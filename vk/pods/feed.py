@@ -19,7 +19,7 @@ from vk.models.status import Gone, PodChange, PodStatus, Unplaced
 from vk.pods.controller import Controller
 from vk.pods.losses import APART, LISTS, is_suspect
 from vk.pods.phase import is_final
-from vk.pods.records import Accepted, Held, Record, Verdict, resources_of
+from vk.pods.records import Accepted, Granted, Held, Record, Verdict
 from vk.pods.removal import Orphans
 from vk.pods.timing import Timed, untimed
 from vk.provider import Provider
@@ -132,12 +132,7 @@ class Feed:
         changed = bool(observed and generation > observed and not deleting)
         record.accepted = Accepted({} if changed else pod.get("spec") or {}, labels, annotations)
         record.observed_generation = observed if changed or deleting else generation
-        record.resources = resources_of(pod) | {
-            one["name"]: one["resources"]
-            for field in ("containerStatuses", "initContainerStatuses")
-            for one in status.get(field) or ()
-            if one.get("resources")
-        }
+        record.granted = Granted.shown(pod)
         if not is_final(pod):
             self.controller.act.prepare.occupy(pod)
 

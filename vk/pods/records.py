@@ -21,13 +21,13 @@ from vk.models.status import Condition, PodStatus, Waiting
 
 __all__ = [
     "Accepted",
+    "Granted",
     "Held",
     "Name",
     "PodView",
     "Record",
     "Records",
     "Verdict",
-    "resources_of",
 ]
 
 REMEMBER = 120.0
@@ -38,6 +38,9 @@ SHORTEST = 1.0
 
 Name = tuple[str, str]
 """Namespace and name: what the work queue serialises on."""
+
+_GROUPS = ("containers", "initContainers")
+_STATUSES = ("containerStatuses", "initContainerStatuses")
 
 
 class Held(enum.Enum):
@@ -75,14 +78,31 @@ class Accepted:
         )
 
 
-def resources_of(pod: Json) -> dict[str, Json]:
-    """Return the resources that each container of the pod asks for, by its name."""
-    spec = pod.get("spec") or {}
-    return {
-        raw["name"]: raw.get("resources") or {}
-        for group in ("containers", "initContainers")
-        for raw in spec.get(group) or ()
-    }
+@attrs.frozen
+class Granted:
+    """What each container has, by its name, as the provider last took it."""
+
+    images: Mapping[str, str] = attrs.field(factory=dict)
+    resources: Mapping[str, Json] = attrs.field(factory=dict)
+
+    @classmethod
+    def of(cls, pod: Json) -> Granted:
+        """Return what the containers of the pod ask for."""
+        spec = pod.get("spec") or {}
+        several = [raw for group in _GROUPS for raw in spec.get(group) or ()]
+        return cls(
+            {raw["name"]: raw.get("image") or "" for raw in several},
+            {raw["name"]: raw.get("resources") or {} for raw in several},
+        )
+
+    @classmethod
+    def shown(cls, pod: Json) -> Granted:
+        """Return what the pod's status says that they have, else what they ask for."""
+        asked, status = cls.of(pod), pod.get("status") or {}
+        several = [one for group in _STATUSES for one in status.get(group) or ()]
+        images = {one["name"]: one["image"] for one in several if one.get("image")}
+        resources = {one["name"]: one["resources"] for one in several if one.get("resources")}
+        return cls({**asked.images, **images}, {**asked.resources, **resources})
 
 
 @attrs.define(eq=False)
@@ -99,8 +119,7 @@ class Record:
     observed_generation: int = 0
     last_update: Condition | None = None
     """What became of the last update; None: there was none."""
-    resources: dict[str, Json] = attrs.field(factory=dict)
-    """The resources that each container has, by its name, as the provider last took them."""
+    granted: Granted = attrs.field(factory=Granted)
     verdict: Verdict | None = None
     problem: tuple[str, str] | None = None
     """Reason and message of why a pod waits for its next try."""

@@ -120,7 +120,7 @@ class Report:
             accepted=record.held is Held.PRESENT,
             observed_generation=record.observed_generation,
             last_update=_last_update(record, pod),
-            resources=record.resources,
+            granted=record.granted,
         )
 
     def _tell(self, record: Record, before: Json, written: Json) -> None:
@@ -182,5 +182,5 @@ def _said(record: Record) -> tuple[object, ...]:
         record.problem,
         record.held,
         record.last_update,
-        record.resources,
+        record.granted,
     )

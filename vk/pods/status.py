@@ -164,10 +164,11 @@ def _render_all(
     phase: str,
     facts: Facts,
 ) -> list[dict[str, Any]]:
-    images = {raw["name"]: raw.get("image") or "" for raw in specs or ()}
+    asked = {raw["name"]: raw.get("image") or "" for raw in specs or ()}
+    images = {**asked, **facts.granted.images}
     return [
         _render(status, images.get(status.name, ""), phase)
-        | _resources(facts.resources.get(status.name) or {})
+        | _resources(facts.granted.resources.get(status.name) or {})
         for status in statuses
     ]
 
