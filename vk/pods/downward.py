@@ -13,7 +13,7 @@ from vk.models.pod import Json
 from vk.notation.field_path import format_map, split_subscript
 from vk.notation.quantity import ceil_divide, parse_quantity
 
-__all__ = ["field_value", "resource_value", "waits_for_address"]
+__all__ = ["field_value", "pod_allocatable", "resource_value", "waits_for_address"]
 
 _EMPTY: Json = {}
 _POD_ADDRESSES = ("status.podIP", "status.podIPs")
@@ -33,6 +33,7 @@ _PLAIN = {
 }
 # A limit that is not set is the node's: the container may use all of it.
 _LIMITED_BY_NODE = ("cpu", "memory", "ephemeral-storage")
+_LIMITED_BY_POD = ("cpu", "memory")
 
 
 def waits_for_address(source: Json) -> bool:
@@ -61,6 +62,16 @@ def field_value(
     return _known_field(pod, path)
 
 
+def pod_allocatable(pod: Json, allocatable: Mapping[str, str]) -> Mapping[str, str]:
+    """Return ``allocatable`` with the pod's own limits in place of the node's.
+
+    For variables only: volumes show the node's all the same, as with the kubelet.
+    """
+    limits = _section(pod["spec"], "limits")
+    own = {name: str(limits[name]) for name in _LIMITED_BY_POD if _is_set(limits.get(name))}
+    return {name: own.get(name, amount) for name, amount in allocatable.items()}
+
+
 def resource_value(
     pod: Json, reference: Json, *, container: str, allocatable: Mapping[str, str]
 ) -> str:
@@ -78,8 +89,7 @@ def resource_value(
     amount = _section(named, section).get(resource)
     try:
         if section == "limits" and resource in _LIMITED_BY_NODE and not _is_set(amount):
-            whole = _section(pod["spec"], section).get(resource)
-            amount = whole if _is_set(whole) else allocatable.get(resource)
+            amount = allocatable.get(resource)
         # A divisor of 0, which Kubernetes writes for "not given", counts as 1.
         divisor = parse_quantity(str(reference.get("divisor") or "1")) or parse_quantity("1")
         return str(ceil_divide(parse_quantity(str(amount or "0")), divisor))

@@ -21,7 +21,7 @@ import attrs
 from vk.errors import InvalidInputError
 from vk.models.pod import DNS, Container, Json, Resolution
 from vk.notation.expansion import expand, referenced_names
-from vk.pods.downward import field_value, resource_value, waits_for_address
+from vk.pods.downward import field_value, pod_allocatable, resource_value, waits_for_address
 from vk.pods.needs import objects, sources
 from vk.pods.obstacles import MissingReference, Notice
 from vk.pods.service_links import pod_links
@@ -169,7 +169,7 @@ class _Environment:
             ips, hosts = self.pod_ips, self.host_ips
             self._set(name, field_value(self.pod.raw, field, pod_ips=ips, host_ips=hosts))
         elif resource := source.get("resourceFieldRef"):
-            here, room = self.raw["name"], self.pod.allocatable
+            here, room = self.raw["name"], pod_allocatable(self.pod.raw, self.pod.allocatable)
             value = resource_value(self.pod.raw, resource, container=here, allocatable=room)
             self._set(name, value)
         else:
