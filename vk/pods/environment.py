@@ -11,7 +11,6 @@ resolves again with addresses, from the same objects.
 
 from __future__ import annotations
 
-import re
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -29,7 +28,6 @@ from vk.pods.service_links import pod_links
 __all__ = ["resolve"]
 
 _EMPTY: Json = {}
-_NAME = re.compile(r"(?!\.\.)(?!\.\Z)[-._a-zA-Z][-._a-zA-Z0-9]*")
 
 
 def resolve(
@@ -140,16 +138,9 @@ class _Environment:
     def _add_all(self, source: Json) -> None:
         prefix = source.get("prefix") or ""
         for kind, reference in objects(source):
-            values = self._data(kind, reference)
-            named = {prefix + key: key for key in values or ()}
-            invalid = sorted(name for name in named if not _NAME.fullmatch(name))
-            if invalid:
-                keys = f"keys [{', '.join(invalid)}] of {kind} {reference.get('name')!r}"
-                message = f"{keys} left out: not valid as names of environment variables"
-                self._notify("InvalidEnvironmentVariableNames", message)
-            for name, key in named.items():
-                if name not in invalid:
-                    self.env[name] = _value(kind, values or _EMPTY, key, reference)
+            values = self._data(kind, reference) or _EMPTY
+            for key in values:
+                self.env[prefix + key] = _value(kind, values, key, reference)
 
     def _add(self, variable: Json) -> None:
         name, source = variable["name"], variable.get("valueFrom")
