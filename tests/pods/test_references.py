@@ -361,6 +361,22 @@ class TestClaims:
             await asyncio.sleep(20)
             assert api.phase() == "Running"
 
+    async def test_a_claim_that_ends_is_used_while_its_pods_protect_it(
+        self, api: ReferenceApi
+    ) -> None:
+        """As getPVCExtractPV: a kubelet that starts again must find the volumes of its pods."""
+        metadata = api.objects["persistentvolumeclaims", "data"]["metadata"]
+        metadata["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+        metadata["finalizers"] = ["example.org/mine"]
+        async with running(api, Files()) as world:
+            api.add(self.pod())
+            await asyncio.sleep(10)
+            assert api.phase() == "Pending"
+            assert "PersistentVolumeClaim 'data' is being deleted" in world.events[-1][2]
+            metadata["finalizers"].append("kubernetes.io/pvc-protection")
+            await asyncio.sleep(20)
+            assert api.phase() == "Running"
+
     async def test_a_claim_that_only_reads_may_use_a_volume_for_readers(
         self, api: ReferenceApi
     ) -> None:

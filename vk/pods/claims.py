@@ -19,6 +19,7 @@ from vk.pods.obstacles import LOOK_WITHIN, NotReadyError
 __all__ = ["ClaimNeed", "bound_volume", "check_volume", "claim_needs", "volumes"]
 
 _EMPTY: Json = {}
+_PROTECTION = "kubernetes.io/pvc-protection"
 _WRITES = ("ReadWriteOnce", "ReadWriteMany", "ReadWriteOncePod")
 
 
@@ -55,11 +56,13 @@ def claim_needs(raw: Json, fields: FieldTable) -> list[ClaimNeed]:
 def bound_volume(raw: Json, need: ClaimNeed, claim: Json | None) -> str:
     """Return the name of the PersistentVolume that the claim is bound to.
 
-    Raises NotReadyError where there is no claim, or it is another pod's, ending, or not bound.
+    Raises NotReadyError where there is no claim, or it is another pod's, not bound, or being
+    deleted and no longer kept for the pods that use it.
     """
     if claim is None:
         raise _waits(need, "not found")
-    if claim["metadata"].get("deletionTimestamp"):
+    protected = _PROTECTION in (claim["metadata"].get("finalizers") or ())
+    if claim["metadata"].get("deletionTimestamp") and not protected:
         raise _waits(need, "is being deleted")
     owners = claim["metadata"].get("ownerReferences") or ()
     own = any(one.get("uid") == raw["metadata"]["uid"] for one in owners if one.get("controller"))
