@@ -122,6 +122,39 @@ def test_what_is_missing_is_an_error_unless_optional(
     assert [(each.type, each.reason) for each in notices] == [("Warning", "Optional" + reason)]
 
 
+@pytest.mark.parametrize(
+    ("container", "told"),
+    [
+        (
+            {"env": [key("A", "configMap", "none", "a")]},
+            "container 'main', variable 'A': ConfigMap 'none' not found (wanted: key 'a')",
+        ),
+        (
+            {"env": [key("A", "secret", "hush", "z")]},
+            "container 'main', variable 'A': key 'z' of Secret 'hush' not found",
+        ),
+        (
+            {"envFrom": [all_of("secret", "none")]},
+            "container 'main', envFrom: Secret 'none' not found",
+        ),
+    ],
+)
+def test_what_is_missing_is_told_with_who_wants_what_of_it(
+    container: dict[str, Any], told: str
+) -> None:
+    raw = pod()
+    raw["spec"]["containers"] = [{"name": "main", **container}]
+    with pytest.raises(MissingReference) as caught:
+        run(raw)
+    assert str(caught.value) == told
+
+
+def test_what_is_optional_is_told_once_however_many_variables_miss_it() -> None:
+    raw = pod(*(key(name, "configMap", "none", name, optional=True) for name in "abc"))
+    _, (notice,) = run(raw)
+    assert notice.message == "ConfigMap 'none' not found"
+
+
 def test_a_missing_object_of_env_from_is_an_error_unless_optional() -> None:
     with pytest.raises(MissingReference) as caught:
         run(pod(envFrom=[all_of("secret", "none")]), secrets={"none": None})

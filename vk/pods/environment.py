@@ -138,7 +138,7 @@ class _Environment:
     def _add_all(self, source: Json) -> None:
         prefix = source.get("prefix") or ""
         for kind, reference in objects(source):
-            values = self._data(kind, reference) or _EMPTY
+            values = self._data(kind, reference, "envFrom") or _EMPTY
             for key in values:
                 self.env[prefix + key] = _value(kind, values, key, reference)
 
@@ -168,10 +168,11 @@ class _Environment:
             self._notify("UnsupportedEnvironmentSource", message)
 
     def _add_key(self, name: str, kind: str, reference: Json) -> None:
-        values = self._data(kind, reference)
+        where = f"variable {name!r}"
+        values = self._data(kind, reference, where)
         key = reference.get("key") or ""
         if values is not None and key not in values:
-            self._miss(kind, reference, key)
+            self._miss(kind, reference, where, key)
         elif values is not None:
             self._set(name, _value(kind, values, key, reference))
 
@@ -184,23 +185,27 @@ class _Environment:
             self.env[name] = value
             self.open.pop(name, None)
 
-    def _data(self, kind: str, reference: Json) -> Json | None:
+    def _data(self, kind: str, reference: Json, where: str) -> Json | None:
         """Return the object's data, None where it is missing and keeps no container back."""
         found = self.pod.objects[kind].get(reference.get("name") or "")
         if found is None:
-            self._miss(kind, reference, "")
+            self._miss(kind, reference, where)
             return None
         return found.get("data") or _EMPTY
 
-    def _miss(self, kind: str, reference: Json, key: str) -> None:
+    def _miss(self, kind: str, reference: Json, where: str, key: str = "") -> None:
+        """Say that the object, or ``key`` of it, is not there; ``where`` in the container."""
         name = reference.get("name") or ""
         optional = bool(reference.get("optional"))
         reason = f"{'Optional' if optional else 'Mandatory'}{kind}{'Key' if key else ''}NotFound"
         part = f"key {key!r} of " if key else ""
         message = f"{part}{kind} {name!r} not found"
-        if optional:
+        if optional:  # without the place: one event, however many variables miss it
             self._notify(reason, message)
         elif not self.pod.running:
+            wanted = reference.get("key") if not key else ""
+            message = f"container {self.raw['name']!r}, {where}: {message}"
+            message += f" (wanted: key {wanted!r})" if wanted else ""
             raise MissingReference(kind=kind, name=name, key=key, reason=reason, message=message)
 
     def _notify(self, reason: str, message: str) -> None:
