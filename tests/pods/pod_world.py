@@ -105,6 +105,8 @@ class Api:
         self.failures: list[Exception] = []
         """Raised by the next calls, one each."""
         self.phases: dict[str, list[str]] = {}
+        self.told: set[tuple[PodKey, str]] = set()
+        """Pods and ids of the events that are written once."""
         self.answers_after = 0.0
         """Seconds until a patch is answered; the watch tells of it at once."""
         self._versions = itertools.count(1)
@@ -289,6 +291,10 @@ class World:
     def emit(
         self, key: PodKey, type: str, reason: str, message: str, *, id: str | None = None
     ) -> None:
+        if id is not None:
+            if (key, id) in self.api.told:
+                return
+            self.api.told.add((key, id))
         self.events.append((type, reason, message))
 
     def reasons(self) -> list[str]:

@@ -295,6 +295,15 @@ class TestDaemonSets:
             assert "next try" not in container(api, "a")["state"]["waiting"]["message"]
             assert world.reasons() == ["DaemonSetRefused"]
 
+    async def test_a_later_process_does_not_say_it_again(self) -> None:
+        api = Api()
+        for expected in (["DaemonSetRefused"], []):
+            async with running(api, Changing()) as world:
+                for name in ("a", "b"):
+                    api.add(self.pod(name))
+                await asyncio.sleep(5)
+                assert world.reasons() == expected
+
     async def test_it_can_be_deleted_at_once(self) -> None:
         api, provider = Api(), Changing()
         async with running(api, provider):

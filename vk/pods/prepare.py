@@ -37,7 +37,7 @@ class Preparation:
     emit: Emit
     _used: Usage = attrs.field(factory=Usage, init=False)
     _told: set[str] = attrs.field(factory=set, init=False)
-    """UIDs of the DaemonSets whose pods were refused."""
+    """UIDs of the DaemonSets whose pods were refused: an event's id counts for one pod only."""
 
     async def pod(self, key: PodKey, raw: Json) -> Pod:
         """Return the pod for `create_pod`, with its requests taken from the node.
@@ -100,7 +100,8 @@ class Preparation:
         owner = str((daemonsets.owner(raw) or {}).get("uid"))
         if owner not in self._told:
             self._told.add(owner)
-            self.emit(key, "Warning", daemonsets.REASON, text)
+            id = f"{owner}/daemonset-refused"
+            self.emit(key, "Warning", daemonsets.REASON, text, id=id)
         raise NotReadyError(text, reason=daemonsets.REASON, retry_after=inf)
 
     def occupy(self, raw: Json, *, anew: bool = False) -> None:
