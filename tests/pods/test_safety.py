@@ -11,7 +11,7 @@ from typing import Any
 
 import attrs
 import pytest
-from pod_world import STARTED, Api, Backend, Direct, raw, running
+from pod_world import STARTED, Api, Backend, Direct, World, raw, running
 
 from vk.aio.tasks import supervise
 from vk.errors import (
@@ -24,6 +24,7 @@ from vk.errors import (
 from vk.models.keys import PodKey
 from vk.models.pod import Pod
 from vk.models.status import (
+    ContainerState,
     ContainerStatus,
     Gone,
     PodStatus,
@@ -32,6 +33,7 @@ from vk.models.status import (
     Unplaced,
     Waiting,
 )
+from vk.models.time import parse_time
 from vk.pods.act import Act
 from vk.pods.references import References
 
@@ -415,6 +417,44 @@ async def test_events_tell_a_pods_life_in_the_kubelets_words(api: Api) -> None:
         await asyncio.sleep(10)
         assert world.reasons() == ["Created", "Started", "BackOff", "Killing"]
     assert ("Normal", "Started", "Started container main") in world.events
+
+
+async def test_a_start_is_told_of_each_container_and_run_however_short(api: Api) -> None:
+    """A run may have ended, and the next wait begun, when its status is written."""
+
+    def says(state: ContainerState, **more: Any) -> PodStatus:
+        return PodStatus(
+            PodKey("default", "p", "u"),
+            init_containers=[ContainerStatus(name="init", state=done)],
+            containers=[ContainerStatus(name="main", state=state, **more)],
+        )
+
+    def told(world: World) -> list[str]:
+        found = [text for _, _, text in world.events]
+        world.events.clear()
+        return found
+
+    first, second, third = (parse_time(f"2026-01-01T00:00:0{digit}Z") for digit in "123")
+    done = Terminated(0, started_at=first)
+    provider = Backend()
+    async with running(api, provider) as world:
+        provider.workloads["u"] = says(Terminated(1, started_at=second))
+        api.add(raw(initContainers=[{"name": "init", "image": "busybox"}]))
+        await asyncio.sleep(10)
+        assert told(world) == [
+            "Created container init",
+            "Started container init",
+            "Created container main",
+            "Started container main",
+        ]
+        waits, backs_off = Waiting("CrashLoopBackOff"), "Back-off restarting failed container main"
+        provider.workloads["u"] = says(waits, last_state=Terminated(1, started_at=second))
+        await asyncio.sleep(10)
+        assert told(world) == [backs_off]
+        again = Terminated(1, started_at=third)
+        provider.workloads["u"] = says(waits, last_state=again, restart_count=1)
+        await asyncio.sleep(10)
+        assert told(world) == ["Created container main", "Started container main", backs_off]
 
 
 async def test_a_change_of_a_pod_that_was_never_seen_is_taken_as_it_is(api: Api) -> None:

@@ -35,6 +35,8 @@ __all__ = ["Report", "is_gone"]
 
 log = logging.getLogger(__name__)
 
+_STATUSES = ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
+
 
 @attrs.define(eq=False, kw_only=True)
 class Report:
@@ -124,20 +126,36 @@ class Report:
         )
 
     def _tell(self, record: Record, before: Json, written: Json) -> None:
-        """Emit the kubelet's events for what the write changed."""
-        olds = {
-            one["name"]: one.get("state") or {}
-            for one in (before.get("status") or {}).get("containerStatuses") or ()
-        }
-        for one in written.get("containerStatuses") or ():
-            name, state, old = one["name"], one["state"], olds.get(one["name"], {})
-            if "running" in state and state != old:
-                self.emit(record.key, "Normal", "Created", f"Created container {name}")
-                self.emit(record.key, "Normal", "Started", f"Started container {name}")
-            reason = (state.get("waiting") or {}).get("reason")
-            if reason == "CrashLoopBackOff" and reason != (old.get("waiting") or {}).get("reason"):
-                text = f"Back-off restarting failed container {name}"
-                self.emit(record.key, "Warning", "BackOff", text)
+        """Emit the kubelet's events for what the write changed, also of runs that are over."""
+        for field in _STATUSES:
+            known = (before.get("status") or {}).get(field) or ()
+            olds = {one["name"]: one for one in known}
+            for one in written.get(field) or ():
+                name, old = one["name"], olds.get(one["name"], {})
+                start = _start(one)
+                if start is not None and start != _start(old):
+                    self.emit(record.key, "Normal", "Created", f"Created container {name}")
+                    self.emit(record.key, "Normal", "Started", f"Started container {name}")
+                if (wait := _back_off(one)) is not None and wait != _back_off(old):
+                    text = f"Back-off restarting failed container {name}"
+                    self.emit(record.key, "Warning", "BackOff", text)
+
+
+def _start(status: Json) -> str | None:
+    """Return when the container's newest run began (empty: not known), None: there was none."""
+    state, last = status.get("state") or {}, status.get("lastState") or {}
+    if (running := state.get("running")) is not None:
+        return running.get("startedAt") or ""
+    for ended in (state.get("terminated") or {}, last.get("terminated") or {}):
+        if ended.get("startedAt"):
+            return str(ended["startedAt"])
+    return None
+
+
+def _back_off(status: Json) -> int | None:
+    """Return after how many restarts the container waits for its next start, None: it does not."""
+    waiting = (status.get("state") or {}).get("waiting") or {}
+    return status.get("restartCount") if waiting.get("reason") == "CrashLoopBackOff" else None
 
 
 def _version(pod: Json) -> object:

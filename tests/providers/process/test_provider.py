@@ -165,17 +165,27 @@ async def test_a_pod_that_a_shutdown_ended_is_failed_whatever_its_restart_policy
 
 
 async def test_events_carry_an_id_that_a_restart_of_vk_repeats(state: Path) -> None:
-    wanted = pod(sh("sleep 1000"))
+    probe = {"exec": {"command": ["false"]}, "periodSeconds": 1}
+    wanted = pod(sh("sleep 1000", startupProbe=probe))
     async with node(state, keep=True) as first:
         await first.create(wanted)
-        await first.until(wanted)
+        await first.until(wanted, lambda each: bool(first.events))
     async with node(state, objects=first.pods) as second:
         await second.until(wanted)
         await second.provider.delete_pod(wanted.key, grace_period=0)
         await second.until(wanted, ended)
-    started = ("Normal", "Started", "Started container c", f"{wanted.key.uid}/1")
-    assert started in first.events
-    assert started in second.events
+    failed = ("Warning", "Unhealthy", "Startup probe failed: ", f"{wanted.key.uid}/1")
+    assert failed in first.events
+    assert failed in second.events
+
+
+async def test_starts_and_waits_of_containers_are_left_to_the_core_to_tell(state: Path) -> None:
+    """It tells them by the status, of every provider's pods: each would stand there twice."""
+    async with node(state) as here:
+        wanted = pod(sh("exit 4"), restartPolicy="Always")
+        await here.create(wanted)
+        await here.until(wanted, lambda each: isinstance(container(each).state, vk.Waiting))
+        assert here.events == []
 
 
 async def test_a_container_that_crashes_is_started_again_and_its_previous_log_is_kept(

@@ -138,7 +138,6 @@ class Container:
             self._event("Warning", "Failed", f"Error: {error}")
             self._set_state(terminated(128, "StartError", str(error), finished=began))
             return 128
-        self._event("Normal", "Started", f"Started container {name}")
         self._set_state({"running": {"startedAt": began}})
         self._hooked = self.plan["post_start"] is None
         self._probes = Probes(
@@ -257,9 +256,7 @@ class Container:
     def _back_off(self, delay: float) -> None:
         pod = f"{self._pod['name']}_{self._pod['namespace']}({self._pod['uid']})"
         what = f"restarting failed container={self.plan['name']} pod={pod}"
-        self._last = self._state
-        self._state = waiting("CrashLoopBackOff", f"back-off {go_duration(delay)} {what}")
-        self._event("Warning", "BackOff", f"Back-off {what}")
+        self._set_state(waiting("CrashLoopBackOff", f"back-off {go_duration(delay)} {what}"))
 
     def _set_state(self, state: Json) -> None:
         if "terminated" in self._state:
