@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from vk.fields import FieldTable, Refusal
+from vk.fields import FieldTable, Finding
 
 WHY = "the backend has no such thing"
 
 
 def refused(table: FieldTable, spec: dict[str, Any]) -> list[str]:
-    return [refusal.path for refusal in table.refusals(spec)]
+    return [found.place for found in table.refusals(spec)]
 
 
 def one(**container: Any) -> dict[str, Any]:
@@ -29,7 +29,7 @@ NO_INIT = FieldTable(honoured=("spec.containers[].image",), refused={"spec.initC
 
 
 @pytest.mark.parametrize(
-    ("table", "spec", "paths"),
+    ("table", "spec", "places"),
     [
         (FieldTable(), {"hostPID": True, "anything": {"at": "all"}}, []),
         (PRIVILEGED, one(), []),
@@ -39,22 +39,22 @@ NO_INIT = FieldTable(honoured=("spec.containers[].image",), refused={"spec.initC
         (
             PRIVILEGED,
             one(securityContext={"privileged": True, "runAsUser": 0}),
-            ["spec.containers[].securityContext.privileged"],
+            ["spec.containers[0].securityContext.privileged"],
         ),
         (
             PRIVILEGED,
             {"initContainers": [{"name": "i", "securityContext": {"privileged": True}}] * 2},
-            ["spec.initContainers[].securityContext.privileged"],
+            [f"spec.initContainers[{index}].securityContext.privileged" for index in (0, 1)],
         ),
         (VOLUMES, {"hostPID": False, "volumes": []}, []),
         (VOLUMES, {"volumes": [{"name": "v", "configMap": {"name": "c"}}]}, []),
-        (VOLUMES, {"volumes": [{"name": "v", "emptyDir": {}}]}, ["spec.volumes[].emptyDir"]),
+        (VOLUMES, {"volumes": [{"name": "v", "emptyDir": {}}]}, ["spec.volumes[0].emptyDir"]),
         (VOLUMES, {"hostPID": True}, ["spec.hostPID"]),
         (DNS, {"dnsPolicy": "ClusterFirst", "tty": False}, []),
-        (DNS, {"dnsPolicy": "None", "tty": True}, ["spec.dnsPolicy=None", "spec.tty=true"]),
+        (DNS, {"dnsPolicy": "None", "tty": True}, ["spec.dnsPolicy", "spec.tty"]),
         (STRICT, {"nodeName": "n", "restartPolicy": "Never", **one(image="i")}, []),
         (STRICT, {"securityContext": {}, "hostAliases": []}, []),
-        (STRICT, one(tty=True), ["spec.containers[].tty"]),
+        (STRICT, one(tty=True), ["spec.containers[0].tty"]),
         (STRICT, {"hostname": "h"}, ["spec.hostname"]),
         (STRICT, {"initContainers": [{"name": "i", "image": "i"}]}, []),
         (NO_INIT, {"initContainers": [{"name": "i", "image": "i"}]}, ["spec.initContainers"]),
@@ -66,20 +66,22 @@ NO_INIT = FieldTable(honoured=("spec.containers[].image",), refused={"spec.initC
         (
             FieldTable(refused={"spec.containers[].capabilities.add[]=NET_ADMIN": WHY}),
             one(capabilities={"add": ["KILL", "NET_ADMIN"]}),
-            ["spec.containers[].capabilities.add[]=NET_ADMIN"],
+            ["spec.containers[0].capabilities.add[1]"],
         ),
     ],
 )
 def test_only_refused_fields_that_are_set_are_refused(
-    table: FieldTable, spec: dict[str, Any], paths: list[str]
+    table: FieldTable, spec: dict[str, Any], places: list[str]
 ) -> None:
-    assert refused(table, spec) == paths
+    assert refused(table, spec) == places
 
 
 def test_zero_is_set() -> None:
     table = FieldTable(refused={"spec.securityContext.runAsUser": WHY})
     path = "spec.securityContext.runAsUser"
-    assert table.refusals({"securityContext": {"runAsUser": 0}}) == [Refusal(path, WHY)]
+    assert table.refusals({"securityContext": {"runAsUser": 0}}) == [
+        Finding(path, path, "refused", WHY)
+    ]
 
 
 def test_init_containers_may_have_rules_of_their_own() -> None:
@@ -87,7 +89,7 @@ def test_init_containers_may_have_rules_of_their_own() -> None:
         honoured=("spec.initContainers[].tty",), refused={"spec.containers[].tty": WHY}
     )
     spec = {"initContainers": [{"name": "i", "tty": True}], **one(tty=True)}
-    assert refused(table, spec) == ["spec.containers[].tty"]
+    assert refused(table, spec) == ["spec.containers[0].tty"]
 
 
 @pytest.mark.parametrize(

@@ -86,10 +86,34 @@ def test_each_check_has_its_reason(spec: dict[str, Any], expected: str) -> None:
     assert reason(pod(**spec)) == expected
 
 
-def test_the_message_of_a_refused_field_names_each_path_and_why() -> None:
-    rejection = admit(pod(hostPID=True, hostIPC=True), fields=FIELDS, node=NODE, used=Usage())
-    message = "spec.hostPID: no host; spec.hostIPC: no host either"
-    assert rejection == Rejection("UnsupportedField", message)
+def refusal(raw: dict[str, Any], fields: FieldTable) -> str:
+    rejection = admit(raw, fields=fields, node=NODE, used=Usage())
+    assert rejection is not None and rejection.reason == "UnsupportedField"
+    return rejection.message
+
+
+def test_the_message_names_each_refused_field_with_its_index_and_why() -> None:
+    volumes = [{"name": "a", "emptyDir": {}}, {"name": "b", "hostPath": {"path": "/"}}]
+    fields = attrs.evolve(FIELDS, refused={**FIELDS.refused, "spec.volumes[].hostPath": "no disk"})
+    message = "spec.hostPID: no host; spec.volumes[1].hostPath: no disk"
+    assert refusal(pod(hostPID=True, volumes=volumes), fields) == message
+
+
+def test_a_reason_that_several_fields_share_is_given_once() -> None:
+    fields = FieldTable(refused=dict.fromkeys(("spec.hostPID", "spec.hostIPC"), "no host"))
+    assert refusal(pod(hostPID=True, hostIPC=True), fields) == "spec.hostPID, spec.hostIPC: no host"
+
+
+def test_many_containers_that_are_refused_for_one_reason_make_no_long_message() -> None:
+    fields = FieldTable(
+        refused={"spec.containers[].tty": "no terminals", "spec.containers[].stdin": "no input"}
+    )
+    several = [{"name": f"c{number}", "tty": True} for number in range(20)]
+    several[1] = {"name": "c1", "stdin": True}
+    assert refusal(pod(containers=several), fields) == (
+        "spec.containers[0].tty, spec.containers[2].tty, spec.containers[3].tty and 16 more: "
+        "no terminals; spec.containers[1].stdin: no input"
+    )
 
 
 def test_what_other_pods_use_is_not_there() -> None:
