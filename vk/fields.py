@@ -11,7 +11,7 @@ have a rule for the same path or are ignored or refused as a whole.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -19,7 +19,7 @@ import attrs
 
 from vk.models.tuples import as_tuple
 
-__all__ = ["FieldTable", "Finding", "Refusal", "Verdict"]
+__all__ = ["FieldTable", "Finding", "Verdict", "in_words"]
 
 Verdict = Literal["honoured", "changed", "ignored", "refused"]
 _Rule = tuple[Verdict, str]
@@ -28,6 +28,7 @@ _CONTAINERS = "spec.containers[]"
 _TWINS = ("spec.initContainers", "spec.ephemeralContainers")
 _VOLUME = "spec.volumes[]"
 _UNLISTED = "this backend does not support the field"
+_MOST_PLACES = 3
 
 # What the cluster or the core does itself: no backend needs to list these.
 _NOT_THE_BACKENDS = (
@@ -47,14 +48,6 @@ _NOT_THE_BACKENDS = (
     "spec.topologySpreadConstraints",
     "spec.volumes[].name",
 )
-
-
-@attrs.frozen
-class Refusal:
-    """A field that is set in a pod and that the backend refuses; ``path`` is in table notation."""
-
-    path: str
-    why: str
 
 
 @attrs.frozen
@@ -118,16 +111,15 @@ class FieldTable:
         for path, (verdict, why) in sorted(_listed(self).items()):
             yield path, verdict, why
 
-    def refusals(self, spec: Mapping[str, Any]) -> list[Refusal]:
-        """Return what is refused of ``spec`` (a pod's ``spec``), each path once, in its order.
+    def refusals(self, spec: Mapping[str, Any]) -> list[Finding]:
+        """Return what is refused of ``spec`` (a pod's ``spec``), field by field, in its order.
 
         A field counts only when it is set to something: not null, false or empty. The kind of a
         volume counts when it is there at all, since ``emptyDir: {}`` means something.
         """
         if not self.refused and self.unlisted != "refused":
             return []
-        refused = (found for found in self.findings(spec) if found.verdict == "refused")
-        return list(dict.fromkeys(Refusal(found.path, found.why) for found in refused))
+        return [found for found in self.findings(spec) if found.verdict == "refused"]
 
     def findings(self, spec: Mapping[str, Any]) -> Iterator[Finding]:
         """Yield what of ``spec`` is refused, ignored or changed, field by field, in its order."""
@@ -146,6 +138,25 @@ class FieldTable:
             return
         if rule[0] != "honoured":
             yield Finding(path, place, *rule)
+
+
+def in_words(findings: Iterable[Finding]) -> str:
+    """Return one line: each reason once, after the fields that it holds for.
+
+    Of fields with the same path, as in containers that are alike, the first few are named.
+    """
+    reasons: dict[str, dict[str, list[str]]] = {}
+    for found in findings:
+        reasons.setdefault(found.why, {}).setdefault(found.path, []).append(found.place)
+    return "; ".join(
+        f"{', '.join(_first_few(places) for places in paths.values())}: {why}"
+        for why, paths in reasons.items()
+    )
+
+
+def _first_few(places: list[str]) -> str:
+    more = len(places) - _MOST_PLACES
+    return ", ".join(places[:_MOST_PLACES]) + (f" and {more} more" if more > 0 else "")
 
 
 def _listed(table: FieldTable) -> dict[str, _Rule]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import attrs
 
-from vk.fields import FieldTable
+from vk.fields import FieldTable, in_words
 from vk.models.node import Taint
 from vk.models.pod import Json
 from vk.models.tuples import as_tuple
@@ -151,9 +151,7 @@ def _check_os(raw: Json, node: AdmissionNode) -> Rejection | None:
 
 def _check_fields(raw: Json, fields: FieldTable) -> Rejection | None:
     refusals = fields.refusals(raw.get("spec") or _EMPTY)
-    if not refusals:
-        return None
-    return Rejection("UnsupportedField", "; ".join(f"{each.path}: {each.why}" for each in refusals))
+    return Rejection("UnsupportedField", in_words(refusals)) if refusals else None
 
 
 def _check_resources(raw: Json, node: AdmissionNode, used: Usage) -> Rejection | None:

@@ -76,17 +76,17 @@ def test_every_refusal_says_why() -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "path"),
+    ("spec", "place"),
     [
         ({"hostNetwork": True}, "spec.hostNetwork"),
-        ({"volumes": [{"name": "v", "hostPath": {"path": "/"}}]}, "spec.volumes[].hostPath"),
+        ({"volumes": [{"name": "v", "hostPath": {"path": "/"}}]}, "spec.volumes[0].hostPath"),
         ({"ephemeralContainers": [{"name": "d"}]}, "spec.ephemeralContainers"),
         ({"brandNew": 1}, "spec.brandNew"),
-        ({"initContainers": [{"restartPolicy": "Never"}]}, "spec.initContainers[].restartPolicy"),
+        ({"initContainers": [{"restartPolicy": "Never"}]}, "spec.initContainers[0].restartPolicy"),
     ],
 )  # fmt: skip
-def test_what_eci_cannot_do_is_refused_with_its_path(spec: dict[str, Any], path: str) -> None:
-    assert [refusal.path for refusal in FIELDS.refusals(spec)] == [path]
+def test_what_eci_cannot_do_is_refused_with_its_place(spec: dict[str, Any], place: str) -> None:
+    assert [refusal.place for refusal in FIELDS.refusals(spec)] == [place]
 
 
 def test_a_native_sidecar_and_a_restricted_pod_are_let_in() -> None:
