@@ -19,7 +19,7 @@ import attrs
 
 from vk.models.tuples import as_tuple
 
-__all__ = ["FieldTable", "Finding", "Verdict", "in_words"]
+__all__ = ["NOT_THE_BACKENDS", "FieldTable", "Finding", "Verdict", "in_words"]
 
 Verdict = Literal["honoured", "changed", "ignored", "refused"]
 _Rule = tuple[Verdict, str]
@@ -30,24 +30,33 @@ _VOLUME = "spec.volumes[]"
 _UNLISTED = "this backend does not support the field"
 _MOST_PLACES = 3
 
-# What the cluster or the core does itself: no backend needs to list these.
-_NOT_THE_BACKENDS = (
-    "spec.affinity",
-    "spec.containers[].name",
-    "spec.enableServiceLinks",
-    "spec.nodeName",
-    "spec.nodeSelector",
-    "spec.preemptionPolicy",
-    "spec.priority",
-    "spec.priorityClassName",
-    "spec.schedulerName",
-    "spec.schedulingGates",
-    "spec.serviceAccount",
-    "spec.serviceAccountName",
-    "spec.tolerations",
-    "spec.topologySpreadConstraints",
-    "spec.volumes[].name",
-)
+_SCHEDULER = "the scheduler"
+_NAME = "a name"
+
+NOT_THE_BACKENDS: Mapping[str, str] = {
+    "spec.activeDeadlineSeconds": "vk ends the pod when its time is up",
+    "spec.affinity": _SCHEDULER,
+    "spec.automountServiceAccountToken": "the API server adds the volume, or leaves it out",
+    "spec.containers[].name": _NAME,
+    "spec.enableServiceLinks": "vk adds the variables, or leaves them out",
+    "spec.nodeName": _SCHEDULER,
+    "spec.nodeSelector": _SCHEDULER,
+    "spec.os": "vk refuses a pod for another system than its node's",
+    "spec.preemptionPolicy": _SCHEDULER,
+    "spec.priority": _SCHEDULER,
+    "spec.priorityClassName": _SCHEDULER,
+    "spec.readinessGates": "vk counts them in condition Ready",
+    "spec.schedulerName": _SCHEDULER,
+    "spec.schedulingGates": _SCHEDULER,
+    "spec.schedulingGroup": _SCHEDULER,
+    "spec.serviceAccount": "the API server",
+    "spec.serviceAccountName": "the API server",
+    "spec.tolerations": _SCHEDULER,
+    "spec.topologySpreadConstraints": _SCHEDULER,
+    "spec.volumes[].name": _NAME,
+}
+"""What the cluster or the core sees to, and how: honoured with every backend whose own table says
+nothing else."""
 
 
 @attrs.frozen
@@ -68,6 +77,8 @@ class FieldTable:
     """What a backend does with each field; ``unlisted`` says it for fields that no rule names.
 
     A field that is ``changed`` is honoured in another way than it is written; its text says how.
+    `NOT_THE_BACKENDS` need no rule. The core ends pods by ``spec.activeDeadlineSeconds``, unless it
+    is listed as honoured: then the backend does.
 
     Raises ValueError when a path has two rules or does not start with ``spec.``.
     """
@@ -87,7 +98,7 @@ class FieldTable:
     def _all_rules(self) -> dict[str, _Rule]:
         rules = _with_twins(_listed(self))
         parents = _parents_of(rules)
-        free: dict[str, _Rule] = dict.fromkeys(_NOT_THE_BACKENDS, ("honoured", ""))
+        free: dict[str, _Rule] = dict.fromkeys(NOT_THE_BACKENDS, ("honoured", ""))
         for path, rule in _with_twins(free).items():
             above = next((each for each in reversed(_lineage(path)) if each in rules), None)
             # Where the backend's own rule says all about what is above, it holds.
@@ -100,7 +111,7 @@ class FieldTable:
         return _parents_of(self._rules)
 
     def honours(self, path: str) -> bool:
-        """Whether the backend does what the field at ``path`` asks for."""
+        """Whether what the field at ``path`` asks for is done: by the backend, cluster or core."""
         for candidate in reversed(_lineage(path)):
             if candidate in self._rules:
                 return self._rules[candidate][0] in ("honoured", "changed")

@@ -165,7 +165,7 @@ class Parts:
             live=self.live,
             report=self.report,
             creates=settings.pod_sync_workers,
-            enforce_deadline=not self.provider.fields.honours("spec.activeDeadlineSeconds"),
+            enforce_deadline="spec.activeDeadlineSeconds" not in self.provider.fields.honoured,
         )
         self.orphans = Orphans(
             provider=self.provider,

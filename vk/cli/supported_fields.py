@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from vk.fields import FieldTable
+from vk.fields import NOT_THE_BACKENDS, FieldTable
 
 __all__ = ["page"]
 
@@ -23,15 +23,21 @@ This page is written by `vk providers --fields`.
 - `[]` stands for every element of a list, `=` for one value. Rules for `spec.containers[]` hold for
   init and ephemeral containers too, unless they have rules of their own. The most specific rule
   counts.
-- Scheduling (`affinity`, `tolerations`, priorities and the like), names and service accounts are
-  the cluster's or vk's own business and honoured with every provider.
+
+## every provider
+
+What the cluster or vk itself sees to is honoured, unless the provider's own table says otherwise.
+
+| field | who sees to it |
+|---|---|
 """
 
 
 def page(tables: Mapping[str, FieldTable]) -> str:
     """Return the page for several providers, in the order of their names."""
-    parts = [_INTRO, *("\n".join(_section(name, tables[name])) for name in sorted(tables))]
-    return "\n".join(parts)
+    everywhere = "".join(f"| `{path}` | {how} |\n" for path, how in NOT_THE_BACKENDS.items())
+    sections = ("\n".join(_section(name, tables[name])) for name in sorted(tables))
+    return "\n".join((_INTRO + everywhere, *sections))
 
 
 def _section(name: str, table: FieldTable) -> Iterator[str]:

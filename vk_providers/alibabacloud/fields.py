@@ -13,12 +13,10 @@ __all__ = ["FIELDS"]
 _VM = "a group is a virtual machine of its own; ECI cannot narrow it further (an event says so)"
 _NO_KIND = "ECI has no volumes of this kind"
 _NO_HOST = "a group has no machine that it shares with others"
-_CORE = "vk itself does it, for every provider"
 _STARTUP = "ECI has no startup probes; use a readiness or liveness probe with a delay"
 _COPY = "a copy, made when the pod starts: changes and renewed tokens do not reach it"
 _SIDECAR = "a container that starts before the others, and whose end does not count"
 _FILES = ("configMap", "downwardAPI", "projected", "secret")
-_CLUSTER = "the cluster's, not the node's"
 _PROBES = ("livenessProbe", "readinessProbe")
 
 _REFUSED_VOLUMES = (
@@ -44,7 +42,6 @@ FIELDS = vk.FieldTable(
         *(f"spec.containers[].lifecycle.postStart.{field}" for field in _HOOK_FIELDS),
         *(f"spec.containers[].lifecycle.preStop.{field}" for field in _HOOK_FIELDS),
         *(f"spec.containers[].{probe}.{field}" for probe in _PROBES for field in _PROBE_FIELDS),
-        "spec.containers[].name",
         "spec.containers[].ports[].containerPort",
         "spec.containers[].ports[].name",
         "spec.containers[].ports[].protocol",
@@ -73,8 +70,6 @@ FIELDS = vk.FieldTable(
         "spec.hostAliases",
         "spec.hostname",
         "spec.imagePullSecrets",
-        "spec.os",
-        "spec.readinessGates",
         "spec.resources.limits",
         "spec.resources.requests",
         "spec.restartPolicy",
@@ -102,8 +97,6 @@ FIELDS = vk.FieldTable(
         **{f"spec.volumes[].{kind}": _COPY for kind in _FILES},
     },
     ignored={
-        "spec.activeDeadlineSeconds": f"{_CORE}; ECI gets it too, should vk be away",
-        "spec.automountServiceAccountToken": "the API server has put it into spec.volumes",
         "spec.containers[].resizePolicy": "nothing is resized in place",
         "spec.containers[].securityContext.allowPrivilegeEscalation": _VM,
         "spec.containers[].securityContext.appArmorProfile": _VM,
@@ -114,7 +107,6 @@ FIELDS = vk.FieldTable(
         "spec.hostUsers": _VM,
         "spec.overhead": "the size of a group is what its containers ask for",
         "spec.runtimeClassName": "there is one way to run a group",
-        "spec.schedulingGroup": _CLUSTER,
         "spec.securityContext.appArmorProfile": _VM,
         "spec.securityContext.fsGroup": "volumes keep their owners (an event says so)",
         "spec.securityContext.fsGroupChangePolicy": "volumes keep their owners",

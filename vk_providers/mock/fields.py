@@ -14,13 +14,9 @@ _NO_PROBE = "no process runs that could be asked; the annotation mock.vk/ready-a
 
 FIELDS = vk.FieldTable(
     honoured=(
-        "spec.automountServiceAccountToken",
-        "spec.containers[].name",
         "spec.containers[].resources",
         "spec.containers[].volumeMounts",
-        "spec.initContainers[].name",
         "spec.initContainers[].restartPolicy",
-        "spec.readinessGates",
         "spec.restartPolicy",
         "spec.terminationGracePeriodSeconds",
         "spec.volumes[].configMap",

@@ -46,7 +46,6 @@ _VOLUMES = (
 
 FIELDS = vk.FieldTable(
     honoured=(
-        "spec.automountServiceAccountToken",
         "spec.containers[].args",
         "spec.containers[].command",
         "spec.containers[].env",
@@ -69,8 +68,6 @@ FIELDS = vk.FieldTable(
         "spec.containers[].workingDir",
         "spec.hostNetwork",
         "spec.initContainers[].restartPolicy",
-        "spec.os",
-        "spec.readinessGates",
         "spec.restartPolicy",
         "spec.securityContext.fsGroup",
         "spec.securityContext.runAsGroup",
@@ -91,7 +88,6 @@ FIELDS = vk.FieldTable(
         "spec.hostname": _BUBBLEWRAP,
     },
     ignored={
-        "spec.activeDeadlineSeconds": "vk itself keeps it, for every provider",
         "spec.containers[].imagePullPolicy": "nothing is pulled: images are folders of the machine",
         "spec.containers[].ports": "a name for probes; the process opens the ports itself",
         "spec.containers[].resizePolicy": _NO_CGROUPS,

@@ -9,15 +9,8 @@ from typing import Any
 
 import pytest
 
+from vk.fields import NOT_THE_BACKENDS
 from vk_providers.alibabacloud.fields import FIELDS
-
-_CLUSTERS = {
-    "spec.affinity", "spec.enableServiceLinks", "spec.nodeName", "spec.nodeSelector",
-    "spec.preemptionPolicy", "spec.priority", "spec.priorityClassName", "spec.schedulerName",
-    "spec.schedulingGates", "spec.serviceAccount", "spec.serviceAccountName", "spec.tolerations",
-    "spec.topologySpreadConstraints", "spec.volumes[].name",
-}  # fmt: skip
-"""What no backend needs to list: vk's own table has it."""
 
 
 @cache
@@ -45,7 +38,7 @@ def lineage(path: str) -> set[str]:
 
 def listed() -> set[str]:
     named = {*FIELDS.honoured, *FIELDS.changed, *FIELDS.ignored, *FIELDS.refused}
-    return {path.partition("=")[0] for path in named} | _CLUSTERS
+    return {path.partition("=")[0] for path in named} | set(NOT_THE_BACKENDS)
 
 
 def test_the_list_of_fields_is_whole() -> None:
