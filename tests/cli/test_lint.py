@@ -10,12 +10,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from vk.cli.lint import findings, pod_specs
 from vk.cli.main import command
-from vk.fields import FieldTable
-from vk.pods.admission import AdmissionNode, Usage, admit
-from vk_providers.mock.provider import MockProvider
-from vk_providers.process.fields import FIELDS
 
 POD = {
     "containers": [
@@ -133,14 +128,3 @@ def test_a_variable_from_a_file_is_refused_where_variables_count(
     result = run(path, "--provider", provider)
     assert result.exit_code == 1
     assert "refused  spec.containers[0].env[0].valueFrom.fileKeyRef " in result.output
-
-
-@pytest.mark.parametrize("table", [FIELDS, MockProvider.fields, FieldTable(unlisted="refused")])
-def test_lint_and_admission_agree(table: FieldTable) -> None:
-    """Both read the one table: a pod is refused by both or by none."""
-    node = AdmissionNode(allocatable={})
-    for spec in (POD, {"containers": [{"name": "main", "image": "x"}]}, {"hostPID": True}):
-        (pod,) = pod_specs("f", yaml.safe_dump({"kind": "Pod", "spec": spec}))
-        found = [one for one in findings(pod, table, "run") if one.verdict == "refused"]
-        raw = {"metadata": {"uid": "u"}, "spec": spec}
-        assert bool(found) == (admit(raw, fields=table, node=node, used=Usage()) is not None)
