@@ -10,6 +10,8 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
+import vk
+from vk.cli.lint import findings, pod_specs
 from vk.cli.main import command
 
 POD = {
@@ -31,8 +33,9 @@ OBJECTS: dict[str, dict[str, Any]] = {
 }
 
 
-def run(path: Path, *flags: str) -> Result:
-    return CliRunner().invoke(command, ["lint", "-f", str(path), "--provider", "process", *flags])
+def run(path: Path | str, *flags: str, given: str | None = None) -> Result:
+    arguments = ["lint", "-f", str(path), "--provider", "process", *flags]
+    return CliRunner().invoke(command, arguments, input=given)
 
 
 def write(folder: Path, *objects: Any) -> Path:
@@ -78,8 +81,50 @@ def test_what_is_ignored_or_changed_is_no_error(tmp_path: Path) -> None:
 
 def test_lists_and_several_files_are_read(tmp_path: Path) -> None:
     several = {"kind": "List", "items": [OBJECTS["spec"], OBJECTS["spec.template.spec"]]}
-    result = run(write(tmp_path, several), "-f", "-", "--json")
-    assert [one["kind"] for one in json.loads(result.output)] == ["Pod", "Deployment"]
+    given = json.dumps(OBJECTS["template.spec"])
+    result = run(write(tmp_path, several), "-f", "-", "--json", given=given)
+    kinds = [one["kind"] for one in json.loads(result.output)]
+    assert kinds == ["Pod", "Deployment", "PodTemplate"]
+
+
+def test_pods_of_a_pod_list_need_no_kind_of_their_own(tmp_path: Path) -> None:
+    path = write(tmp_path, {"kind": "PodList", "items": [{"spec": {"hostPID": True}}]})
+    result = run(path)
+    assert (result.output.splitlines()[0], result.exit_code) == ("Pod:", 1)
+
+
+class NoClaims(vk.Provider):
+    """Mounts folders only."""
+
+    fields = vk.FieldTable(
+        honoured=("spec.containers", "spec.volumes[].emptyDir"),
+        refused={"spec.volumes": "no disks"},
+    )
+
+
+def test_the_claims_of_a_stateful_set_are_volumes_of_its_pods(tmp_path: Path) -> None:
+    templates = [{"metadata": {"name": name}, "spec": {}} for name in ("data", "log")]
+    spec = {
+        "template": {"spec": {"volumes": [{"name": "t", "emptyDir": {}}]}},
+        "volumeClaimTemplates": templates,
+    }
+    text = yaml.safe_dump({"kind": "StatefulSet", "metadata": {"name": "s"}, "spec": spec})
+    (pod,) = pod_specs("f", text)
+    found = [(one.place, one.verdict) for one in findings(pod, NoClaims.fields, "run")]
+    assert found == [(f"spec.volumeClaimTemplates[{index}]", "refused") for index in (0, 1)]
+    path = tmp_path / "objects.yaml"
+    path.write_text(text)
+    result = run(path, "--provider", "mock")
+    assert result.exit_code == 0
+    assert "ignored  spec.volumeClaimTemplates[1]  no process runs that could use" in result.output
+
+
+def test_kinds_of_the_same_name_that_are_not_kubernetes_own_are_passed_over(
+    tmp_path: Path,
+) -> None:
+    foreign = {"apiVersion": "batch.volcano.sh/v1alpha1", "kind": "Job", "spec": {"tasks": []}}
+    result = run(write(tmp_path, foreign, {"kind": "Widget", "spec": 5}))
+    assert (result.output, result.exit_code) == ("no pods in these files\n", 0)
 
 
 def test_a_daemon_set_is_refused_unless_the_node_runs_them(tmp_path: Path) -> None:
@@ -91,30 +136,61 @@ def test_a_daemon_set_is_refused_unless_the_node_runs_them(tmp_path: Path) -> No
     assert run(path, "--daemonsets", "run").exit_code == 0
 
 
+DEPLOYMENT = "kind: Deployment\nmetadata: {name: web}\n"
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ("kind: Pod\nspec: [1]\n", "spec: expected a mapping"),
-        ("just text\n", "expected Kubernetes objects"),
-        ("a: [\n", "objects.yaml:"),
+        ("kind: Pod\nmetadata: {name: p}\nspec: [1]\n", ":3: Pod p: spec: expected a mapping"),
+        ("kind: Pod\nmetadata: {name: p}\n", ":1: Pod p: spec: expected a mapping"),
+        ("kind: Pod\nmetadata: {name: p}\nspec: ''\n", ":3: Pod p: spec: expected a mapping"),
+        (DEPLOYMENT, ":1: Deployment web: spec: expected a mapping"),
+        (
+            DEPLOYMENT + "spec:\n  template: {metadata: {}}\n",
+            ":4: Deployment web: spec.template.spec: expected a mapping",
+        ),
+        (
+            DEPLOYMENT + "spec:\n  template:\n    spec:\n      containers: {name: main}\n",
+            ":5: Deployment web: spec.template.spec: cannot unmarshal object into Go struct field "
+            "PodSpec.spec.containers of type []v1.Container",
+        ),
+        (
+            "kind: StatefulSet\nspec: {template: {spec: {}}, volumeClaimTemplates: {a: b}}\n",
+            ":2: StatefulSet: spec.volumeClaimTemplates: expected a list",
+        ),
+        ("just text\n", ":1: expected a Kubernetes object, not a plain value"),
+        ('[{"kind": "Pod"}]', ":1: expected a Kubernetes object, not a list"),
+        ("metadata: {}\n---\n", ":1: kind: expected a text such as Pod"),
+        ("kind: [Pod]\n", ":1: kind: expected a text such as Pod"),
+        ("kind: pod\nspec: {}\n", ":1: kind: expected Pod, not 'pod'"),
+        ("kind: List\nitems: {a: b}\n", ":2: items: expected a list"),
+        ("kind: List\nitems:\n- {kind: Service}\n- 5\n", ":4: expected a Kubernetes object"),
+        ("a: [\n", ":1: not YAML"),
+        ('{"kind": "Pod"', ":1: not YAML"),
+        ("", ": holds no object"),
+        ("# a comment\n---\n# and another\n", ": holds no object"),
     ],
 )
+@pytest.mark.parametrize("flags", [(), ("--json",), ("--provider", "alibabacloud")])
 def test_what_cannot_be_read_is_one_line_that_names_the_file(
-    tmp_path: Path, content: str, told: str
+    tmp_path: Path, content: str, told: str, flags: tuple[str, ...]
 ) -> None:
     path = tmp_path / "objects.yaml"
     path.write_text(content)
-    result = run(path)
+    result = run(path, *flags)
     assert result.exit_code == 2
-    assert result.output.startswith(f"vk: error: -f: {path}")
-    assert told in result.output
+    assert result.output.startswith(f"vk: error: -f: {path}{told}")
     assert len(result.output.splitlines()) == 1
+    result = run("-", *flags, given=content)
+    assert result.output.startswith(f"vk: error: -f: standard input{told}")
 
 
 def test_bad_flags_are_named(tmp_path: Path) -> None:
     path = write(tmp_path, OBJECTS["spec"])
     assert "--daemonsets: expected refuse or run" in run(path, "--daemonsets", "x").output
-    assert "cannot be read" in run(tmp_path / "absent.yaml").output
+    assert "cannot be read: No such file" in run(tmp_path / "absent.yaml").output
+    assert "cannot be read: Is a directory" in run(tmp_path).output
 
 
 @pytest.mark.parametrize("provider", ["process", "alibabacloud"])
