@@ -11,8 +11,9 @@ import yaml
 from click.testing import CliRunner, Result
 
 import vk
-from vk.cli.lint import findings, pod_specs
+from vk.cli.lint import findings
 from vk.cli.main import command
+from vk.cli.pod_specs import pod_specs
 
 POD = {
     "containers": [

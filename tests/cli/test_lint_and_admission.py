@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
@@ -10,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vk.cli.lint import findings, pod_specs
+from vk.cli.lint import findings
+from vk.cli.pod_specs import PodSpec
 from vk.fields import FieldTable
 from vk.pods.admission import AdmissionNode, Usage, admit
 from vk_providers.alibabacloud.fields import FIELDS as ALIBABACLOUD
@@ -64,7 +64,7 @@ def specs(draw: st.DrawFn, table: FieldTable) -> dict[str, Any]:
 
 
 def refused_by_lint(spec: dict[str, Any], table: FieldTable) -> set[str]:
-    (pod,) = pod_specs("f", json.dumps({"kind": "Pod", "spec": spec}))
+    pod = PodSpec("Pod", "p", "spec", spec)
     return {one.place for one in findings(pod, table, "run") if one.verdict == "refused"}
 
 

@@ -1,56 +1,34 @@
 """`vk lint`: what a provider would refuse, ignore or change of the pods in manifests.
 
 In: files and the name of a provider. Out: a table or JSON, and exit code 1 where a pod would be
-refused. It reads the provider's FieldTable, as admission does, so both always agree; no cluster is
-asked, and no provider is opened.
+refused, 2 where a file cannot be read. It reads the provider's FieldTable, as admission does, so
+both always agree; no cluster is asked, and no provider is opened.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import attrs
 import click
 
-from vk.devcluster.documents import DocumentError, parse_documents
+from vk.cli.pod_specs import PodSpec, pod_specs, unreadable
 from vk.errors import ConfigError
 from vk.fields import FieldTable, Finding
 from vk.plugins import Plugins
 from vk.pods.daemonsets import POLICIES, REASON
 
-__all__ = ["PodSpec", "findings", "lint", "pod_specs"]
+__all__ = ["findings", "lint"]
 
-Json = Mapping[str, Any]
-
-# Where each kind keeps the spec of its pods.
-_SPECS = {
-    "Pod": ("spec",),
-    "PodTemplate": ("template", "spec"),
-    "CronJob": ("spec", "jobTemplate", "spec", "template", "spec"),
-    **dict.fromkeys(
-        ("DaemonSet", "Deployment", "Job", "ReplicaSet", "ReplicationController", "StatefulSet"),
-        ("spec", "template", "spec"),
-    ),
-}
 _ADVICE = {
     "refused": "remove it, or keep the pod off this node: affinity type NotIn [virtual-kubelet]",
     "ignored": "nothing, if the pod can do without it",
     "changed": "check that the pod is content with that",
 }
-
-
-@attrs.frozen
-class PodSpec:
-    """The spec of pods in a manifest: what object it is in, and where."""
-
-    kind: str
-    name: str
-    place: str
-    spec: Json = attrs.field(repr=False)
 
 
 def lint(
@@ -85,45 +63,14 @@ def findings(pod: PodSpec, table: FieldTable, daemonsets: str) -> Iterator[Findi
         yield attrs.evolve(one, place=pod.place + one.place.removeprefix("spec"))
 
 
-def pod_specs(path: str, text: str) -> Iterator[PodSpec]:
-    """Yield the spec of every pod in a file; what runs no pods is passed over."""
-    try:
-        documents = parse_documents(text)
-    except DocumentError as error:
-        raise ConfigError(f"-f: {path}:{error.line}: {error}") from error
-    for document in documents:
-        if document.value is not None:
-            yield from _in_object(path, document.value)
-
-
-def _in_object(path: str, value: Any) -> Iterator[PodSpec]:
-    if not isinstance(value, dict) or not isinstance(value.get("kind"), str):
-        raise ConfigError(f"-f: {path}: expected Kubernetes objects, each with a kind")
-    if value["kind"].endswith("List") and isinstance(value.get("items"), list):
-        for item in value["items"]:
-            yield from _in_object(path, item)
-        return
-    where = _SPECS.get(value["kind"])
-    if where is None:
-        return
-    metadata, spec = value.get("metadata"), value
-    for depth, field in enumerate(where):
-        spec = spec.get(field) or {}
-        if not isinstance(spec, dict):
-            raise ConfigError(f"-f: {path}: {'.'.join(where[: depth + 1])}: expected a mapping")
-    named = metadata if isinstance(metadata, dict) else {}
-    name = str(named.get("name") or named.get("generateName") or "")
-    yield PodSpec(value["kind"], name, ".".join(where), spec)
-
-
 def _text(path: str) -> str:
     try:
         data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
         return data.decode("utf-8-sig")
     except OSError as error:
-        raise ConfigError(f"-f: {path}: cannot be read: {error.strerror}") from error
+        raise unreadable(path, f"cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise ConfigError(f"-f: {path}: expected UTF-8 text") from error
+        raise unreadable(path, "expected UTF-8 text") from error
 
 
 def _entry(pod: PodSpec, several: Sequence[Finding]) -> dict[str, Any]:
@@ -146,10 +93,11 @@ def _lines(found: Sequence[tuple[PodSpec, Sequence[Finding]]], provider: str) ->
     if not found:
         yield "no pods in these files"
     for pod, several in found:
+        named = f"{pod.kind} {pod.name}".strip()
         if not several:
-            yield f"{pod.kind} {pod.name}: {provider} honours every field"
+            yield f"{named}: {provider} honours every field"
             continue
-        yield f"{pod.kind} {pod.name}:"
+        yield f"{named}:"
         width = max(len(one.place) for one in several)
         for one in sorted(several, key=lambda one: list(_ADVICE).index(one.verdict)):
             yield f"  {one.verdict:8} {one.place:{width}}  {one.why}; {_ADVICE[one.verdict]}"

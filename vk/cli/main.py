@@ -278,7 +278,8 @@ def lint_command(
 ) -> int:
     """List each field of the pods in manifests that PROVIDER refuses, ignores or changes.
 
-    Also of pods inside of Deployments, Jobs and the like. Exit code 1 when something is refused.
+    Also of pods inside of Deployments, Jobs and the like. Exit code 1 when something is refused, 2
+    when a file cannot be read.
     """
     from vk.cli.lint import lint
 
