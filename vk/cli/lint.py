@@ -24,6 +24,8 @@ from vk.pods.daemonsets import POLICIES, REASON
 
 __all__ = ["findings", "lint"]
 
+# What a StatefulSet makes of each of its volumeClaimTemplates in its pods.
+_CLAIMED = {"volumes": [{"name": "claim", "persistentVolumeClaim": {"claimName": "claim"}}]}
 _ADVICE = {
     "refused": "remove it, or keep the pod off this node: affinity type NotIn [virtual-kubelet]",
     "ignored": "nothing, if the pod can do without it",
@@ -61,6 +63,9 @@ def findings(pod: PodSpec, table: FieldTable, daemonsets: str) -> Iterator[Findi
         yield Finding("kind=DaemonSet", "kind", "refused", text)
     for one in table.findings(pod.spec):
         yield attrs.evolve(one, place=pod.place + one.place.removeprefix("spec"))
+    for index in range(pod.claims):
+        for one in table.findings(_CLAIMED):
+            yield attrs.evolve(one, place=f"spec.volumeClaimTemplates[{index}]")
 
 
 def _text(path: str) -> str:

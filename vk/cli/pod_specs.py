@@ -32,6 +32,7 @@ _SPECS = {
         ("spec", "template", "spec"),
     ),
 }
+_CLAIMS = "volumeClaimTemplates"
 _KINDS = {kind.lower(): kind for kind in _SPECS}
 
 
@@ -43,6 +44,8 @@ class PodSpec:
     name: str
     place: str
     spec: Json = attrs.field(repr=False)
+    claims: int = 0
+    """How many ``spec.volumeClaimTemplates`` the object has: more volumes of its pods."""
 
 
 def pod_specs(path: str, text: str) -> Iterator[PodSpec]:
@@ -100,20 +103,23 @@ def _in_list(path: str, document: Document, kind: str) -> Iterator[PodSpec]:
 
 def _in_object(path: str, document: Document, kind: str) -> PodSpec:
     metadata, spec = document.value.get("metadata"), document.value
-    named = metadata if isinstance(metadata, dict) else {}
-    name = str(named.get("name") or named.get("generateName") or "")
+    metadata = metadata if isinstance(metadata, dict) else {}
+    name = str(metadata.get("name") or metadata.get("generateName") or "")
+
+    def wrong(place: str, text: str) -> ConfigError:
+        named = f"{kind} {name}".strip()
+        return unreadable(path, f"{named}: {place}: {text}", document.at(place))
+
     place = ""
     for field in _SPECS[kind]:
         place, spec = f"{place}.{field}".lstrip("."), spec.get(field)
         if not isinstance(spec, dict):
-            raise _wrong(path, document, f"{kind} {name}", place, "expected a mapping")
+            raise wrong(place, "expected a mapping")
     try:
         decode_struct(struct_of("Pod", ""), {"spec": spec})
     except WrongTypeError as error:
-        text = str(error).removeprefix("json: ")
-        raise _wrong(path, document, f"{kind} {name}", place, text) from error
-    return PodSpec(kind, name, place, spec)
-
-
-def _wrong(path: str, document: Document, named: str, place: str, text: str) -> ConfigError:
-    return unreadable(path, f"{named.strip()}: {place}: {text}", document.at(place))
+        raise wrong(place, str(error).removeprefix("json: ")) from error
+    claims = (kind == "StatefulSet" and document.value["spec"].get(_CLAIMS)) or []
+    if not isinstance(claims, list):
+        raise wrong(f"spec.{_CLAIMS}", "expected a list")
+    return PodSpec(kind, name, place, spec, len(claims))
