@@ -22,7 +22,7 @@ def test_a_kind_is_announced_as_the_real_server_announces_it(real: dict[str, Any
     assert list(kind.categories) == real["categories"]
     assert kind.namespaced == real["namespaced"]
     assert sorted(kind.verbs) == real["verbs"]
-    assert kind.subresources - STREAMS == {*real["subresources"]} - STREAMS - {"resize"}
+    assert kind.subresources - STREAMS == {*real["subresources"]} - STREAMS
 
 
 def test_every_kind_is_compared() -> None:

@@ -92,6 +92,23 @@ async def test_a_pod_that_asks_for_too_much_says_so(world: World, namespace: str
     assert "cpu" in status["message"]
 
 
+async def test_a_resize_reaches_the_status_of_the_container(world: World, namespace: str) -> None:
+    sized = {"requests": {"cpu": "1", "memory": "64Mi"}, "limits": {"cpu": "2", "memory": "64Mi"}}
+    containers = [{"name": "main", "image": "nginx", "resources": sized}]
+    await world.apply(pod("one", containers=containers), namespace)
+    await world.wait("pod/one", "condition=Ready", namespace)
+    wanted = {"requests": {"cpu": "1500m", "memory": "64Mi"}, "limits": sized["limits"]}
+    spec = {"containers": [{"name": "main", "resources": wanted}]}
+    how = ("--subresource=resize", "-p", json.dumps({"spec": spec}))
+    await world.kubectl("patch", "pod", "one", f"-n={namespace}", *how)
+    given = "{.status.containerStatuses[0].resources.requests.cpu}=1500m"
+    await world.wait("pod/one", f"jsonpath={given}", namespace)
+    status = (await world.kubectl.get("pod", "one", f"-n={namespace}"))["status"]
+    (container,) = status["containerStatuses"]
+    assert container["allocatedResources"] == wanted["requests"]
+    assert (container["restartCount"], status["observedGeneration"]) == (0, 2)
+
+
 async def test_the_largest_pods_run_beside_others(world: World, namespace: str) -> None:
     """As much as the API server takes: 256 KiB of annotations, and 1 MiB in all."""
     env = [{"name": f"V{number}", "value": "x" * 64 * 1024} for number in range(12)]

@@ -77,7 +77,7 @@ _NAMESPACE_VERBS = tuple(verb for verb in _ALL_VERBS if verb != "deletecollectio
 _STATUS = frozenset({"status"})
 _POD_PARTS = frozenset(
     {
-        *("status", "binding", "eviction", "ephemeralcontainers"),
+        *("status", "binding", "eviction", "ephemeralcontainers", "resize"),
         *("log", "exec", "attach", "portforward"),
     }
 )

@@ -30,6 +30,7 @@ from vk.devcluster.patches import (
     patched,
 )
 from vk.devcluster.refusals import Cause
+from vk.devcluster.resizing import check_node
 from vk.devcluster.rules import WrongTypeError, check_update, for_update
 from vk.devcluster.storage import Storage
 from vk.models.time import format_time, now
@@ -110,6 +111,8 @@ class Updater:
         causes = check_update(kind, old, changed, subresource)
         if causes:
             raise refusals.invalid(kind, call.target.name, causes)
+        if subresource == "resize":
+            check_node(self.storage, kind, old, changed)
         if not recorded:
             changed = record_update(
                 old,

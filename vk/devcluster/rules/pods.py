@@ -16,6 +16,7 @@ from vk.devcluster.rules.causes import Cause, forbidden
 from vk.devcluster.rules.pods_changes import change_faults, ephemeral_faults
 from vk.devcluster.rules.pods_checks import pod_faults
 from vk.devcluster.rules.pods_defaults import admit_pod, set_pod_defaults, tolerate_lost_nodes
+from vk.devcluster.rules.pods_resize import keep_but_resources, resize_faults, unresizable
 from vk.devcluster.rules.pods_resources import qos_class
 from vk.devcluster.rules.pods_status import status_faults
 from vk.devcluster.rules.strategy import Strategy
@@ -60,6 +61,8 @@ def _prepare_update(old: dict[str, Any], new: dict[str, Any], subresource: str) 
     new["status"] = old["status"]
     if not subresource:
         tolerate_lost_nodes(new["spec"])
+    if subresource == "resize":
+        keep_but_resources(old, new)
     if subresource == "ephemeralcontainers":
         containers = new["spec"].get("ephemeralContainers")
         new["spec"] = dict(old["spec"])
@@ -111,6 +114,8 @@ def _check_update(old: dict[str, Any], new: dict[str, Any], subresource: str) ->
             return status_faults(old, new)
         case "ephemeralcontainers":
             return pod_faults(new) + ephemeral_faults(old, new)
+        case "resize":
+            return unresizable(old) or pod_faults(new) + resize_faults(old, new)
         case "binding" | "deletion":
             return []
         case _:
