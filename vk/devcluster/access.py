@@ -15,9 +15,10 @@ import attrs
 from multidict import CIMultiDictProxy
 
 from vk.devcluster import refusals
-from vk.devcluster.calls import Call, Target, User
+from vk.devcluster.calls import Call, User
 from vk.devcluster.rbac import Attributes, Rules
 from vk.devcluster.tokens import Tokens
+from vk.notation.selector import parse_field_selector
 
 __all__ = ["ANONYMOUS", "Access"]
 
@@ -40,9 +41,10 @@ class Access:
 
     def check(self, call: Call, verb: str = "") -> None:
         """Raise the refusal forbidden when the caller may not do that."""
-        wanted = attributes_of(call.target, verb or call.verb)
+        wanted = attributes_of(call, verb or call.verb)
         if not self.rules.allow(call.user, wanted):
-            raise _forbidden(call.target, call.user, wanted)
+            why = _cannot(call.user, wanted)
+            raise refusals.forbidden(call.target.kind, wanted.name, why)
 
     def check_path(self, user: User, verb: str, path: str) -> None:
         """Raise the refusal forbidden when the user may not read a path that is no resource."""
@@ -80,9 +82,10 @@ class Access:
         return User(name, _with_authenticated(groups, name))
 
 
-def attributes_of(target: Target, verb: str) -> Attributes:
-    """Return what access rules are asked about a verb on a target."""
-    kind = target.kind
+def attributes_of(call: Call, verb: str) -> Attributes:
+    """Return what access rules are asked about a verb; a list of one object names that."""
+    target, kind = call.target, call.target.kind
+    name = _selected(call) if verb in ("list", "watch") else target.name
     return Attributes(
         verb,
         kind.group,
@@ -90,9 +93,21 @@ def attributes_of(target: Target, verb: str) -> Attributes:
         target.subresource,
         # a namespace itself is looked up as if it were inside itself, so that roles there count
         target.name if kind.name == "Namespace" else target.namespace,
-        target.name,
+        name,
         version=kind.version,
     )
+
+
+def _selected(call: Call) -> str:
+    """Return the one name that a field selector leaves, empty where there is none."""
+    try:
+        fields = parse_field_selector(call.query.get("fieldSelector", ""))
+    except ValueError:
+        return ""
+    names = [
+        value for path, sign, value in fields.requirements if (path, sign) == ("metadata.name", "=")
+    ]
+    return names[0] if names else ""
 
 
 def _certified(certificate: Mapping[str, Any]) -> User:
@@ -119,7 +134,3 @@ def _cannot(user: User, wanted: Attributes) -> str:
         f'User "{user.name}" cannot {wanted.verb} resource "{resource}" in API group '
         f'"{wanted.group}" {where}'
     )
-
-
-def _forbidden(target: Target, user: User, wanted: Attributes) -> refusals.Refusal:
-    return refusals.forbidden(target.kind, target.name, _cannot(user, wanted))
