@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from kubectl_process import CONTROL_PLANE, WHEEL, Kubectl, program
-from scenarios_world import NODE, Node, World
+from scenarios_world import NODE, TAINT, Node, World
 
 from vk.cluster.client import Client
 from vk.devcluster.cluster import DevCluster
@@ -24,7 +24,6 @@ from vk.devcluster.scheduler import Scheduler
 from vk.testing.control_plane import ControlPlane
 
 ROLES = Path(__file__).parents[2] / "examples" / "deploy" / "base" / "rbac.yaml"
-TAINT = "virtual-kubelet.io/provider"
 _numbers = itertools.count(1)
 
 
@@ -61,10 +60,12 @@ async def world(
         node = Node(account, folder)
         await node.start()
         stack.push_async_callback(node.stop)
-        world = World(kubectl, node)
-        async with asyncio.timeout(25):  # a scheduler binds nothing before the other taints go
-            while await world.path("{.spec.taints[*].key}", "node", NODE) != TAINT:
-                pass
+        world = World(kubectl, node, request.param == "real")
+
+        async def only_ours() -> bool:
+            return await world.path("{.spec.taints[*].key}", "node", NODE) == TAINT
+
+        await world.until(only_ours)  # a scheduler binds nothing before the other taints go
         yield world
         await node.stop()
         await kubectl("delete", "node", NODE)

@@ -1,10 +1,12 @@
-"""The node and the cluster that the scenarios see."""
+"""The nodes and the cluster that the scenarios see."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import attrs
 from kubectl_process import Kubectl
@@ -13,10 +15,13 @@ import vk
 from vk.cluster.config import load_access
 from vk.kubelet import VirtualKubelet
 from vk.settings import Settings
+from vk.testing.control_plane import CommandError
 from vk_providers.mock.config import MockConfig
 from vk_providers.mock.provider import MockProvider
 
 NODE = "scenarios"
+PROCESSES = "scenarios-process"
+TAINT = "virtual-kubelet.io/provider"
 
 
 @attrs.define(eq=False)
@@ -25,22 +30,28 @@ class Node:
 
     account: Path
     folder: Path
+    name: str = NODE
+    provider: type[vk.Provider] = MockProvider
+    config: Any = attrs.field(
+        default=attrs.Factory(
+            lambda self: MockConfig(state=str(self.folder / "mock-state")), takes_self=True
+        )
+    )
     _running: asyncio.Task[None] | None = attrs.field(default=None, init=False)
 
     async def start(self) -> None:
         """Start it; it is Ready when this returns."""
         settings = Settings(
-            provider="mock",
-            node_name=NODE,
+            provider="scenario",
+            node_name=self.name,
             internal_ip="127.0.0.1",
             kubelet_port=0,
             serving_signer="",
-            taints=(vk.Taint("virtual-kubelet.io/provider", "mock", "NoSchedule"),),
-            state_folder=self.folder / "node",
+            taints=(vk.Taint(TAINT, "mock", "NoSchedule"),),
+            state_folder=self.folder / self.name,
         )
-        config = MockConfig(state=str(self.folder / "mock-state"))
         access = await load_access(str(self.account))
-        kubelet = VirtualKubelet(settings, MockProvider, config, access=access)
+        kubelet = VirtualKubelet(settings, self.provider, self.config, access=access)
         self._running = asyncio.create_task(kubelet.run())
         async with asyncio.timeout(30):
             await kubelet.ready.wait()
@@ -60,6 +71,8 @@ class World:
 
     kubectl: Kubectl
     node: Node
+    controllers: bool
+    """Whether those of Kubernetes run."""
 
     async def apply(self, manifest: str, namespace: str) -> None:
         """Apply one manifest."""
@@ -72,3 +85,11 @@ class World:
     async def path(self, path: str, *what: str) -> str:
         """Return what a JSONPath finds."""
         return await self.kubectl("get", *what, f"-o=jsonpath={path}")
+
+    async def until(self, probe: Callable[[], Awaitable[bool]]) -> None:
+        """Ask again and again until it is so; a command that fails counts as not yet."""
+        async with asyncio.timeout(25):
+            while True:
+                with suppress(CommandError):
+                    if await probe():
+                        return
