@@ -97,3 +97,48 @@ def test_namespace_deletion_ends(
     kubectl("rollout", "status", "deployment/web", "--timeout=60s")
     control_plane.kubectl("delete", "namespace", namespace, "--timeout=90s")
     assert is_gone(control_plane, "namespace", namespace)
+
+
+def test_a_refused_pod_of_a_daemon_set_stays_pending_and_is_not_replaced(
+    node: NodeProcess, kubectl: Kubectl
+) -> None:
+    """And its owner is told once, also of the pods of a later rollout."""
+    selector = {"matchLabels": {"app": "web"}}
+    spec = {"selector": selector, "template": manifests.template(node.name)}
+    kubectl("apply", "-f", "-", input=manifests.thing("apps/v1", "DaemonSet", "agent", spec=spec))
+    refused = ("pods", "-l=app=web", "--for=condition=DaemonSetRefused", "--timeout=60s")
+    kubectl("wait", "--for=create", "pods", "-l=app=web", "--timeout=60s")
+    kubectl("wait", *refused)
+    of_pods = (
+        "get",
+        "pods",
+        "-l=app=web",
+        "-o=jsonpath={.items[*]['metadata.uid','status.phase']}",
+    )
+    before = kubectl(*of_pods).split()
+    assert before[1:] == ["Pending"]
+
+    def settle(change: str) -> None:
+        """Change the DaemonSet, and wait until its controller has acted on it."""
+        kubectl("patch", "daemonset", "agent", "--type=merge", "-p", change)
+        wanted = kubectl("get", "daemonset", "agent", "-o=jsonpath={.metadata.generation}")
+        seen = f"--for=jsonpath={{.status.observedGeneration}}={wanted}"
+        kubectl("wait", "daemonset/agent", seen, "--timeout=60s")
+
+    settle('{"spec": {"minReadySeconds": 1}}')
+    counts = "{.status.desiredNumberScheduled} {.status.numberUnavailable}"
+    assert kubectl("get", "daemonset", "agent", f"-o=jsonpath={counts}") == "1 1"
+    assert kubectl(*of_pods).split() == before
+
+    settle('{"spec": {"template": {"metadata": {"annotations": {"rollout": "second"}}}}}')
+
+    def pod_is_new() -> bool:
+        after = kubectl(*of_pods).split()
+        return len(after) == 2 and after[0] != before[0]
+
+    eventually(pod_is_new, "the rollout goes on")
+    kubectl("wait", *refused)
+    events = ("get", "events", "--field-selector=reason=DaemonSetRefused")
+    eventually(lambda: kubectl(*events, "-o=name"), "the owner is told")
+    assert kubectl(*events, "-o=jsonpath={.items[*].count}") == "1"
+    assert "type NotIn [virtual-kubelet]" in kubectl(*events, "-o=jsonpath={.items[*].message}")
