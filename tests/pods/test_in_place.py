@@ -63,6 +63,16 @@ async def test_a_running_container_says_what_resources_it_has() -> None:
         assert container(api)["resources"] == {"requests": {"cpu": "2"}, "limits": {"cpu": "2"}}
 
 
+async def test_a_container_that_asked_for_nothing_says_so_as_well() -> None:
+    """API servers refuse any resize of a pod whose first running container says nothing."""
+    api = Api()
+    async with running(api, Changing()):
+        api.add(raw("p", "uid-p", containers=[{"name": "main", "image": "a"}]))
+        await asyncio.sleep(1)
+        assert container(api)["resources"] == {}
+        assert "allocatedResources" not in container(api)
+
+
 async def test_a_resize_is_told_by_field_and_shown_once_it_is_granted() -> None:
     api, provider = Api(), Changing()
     async with running(api, provider):

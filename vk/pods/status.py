@@ -168,7 +168,7 @@ def _render_all(
     images = {**asked, **facts.granted.images}
     return [
         _render(status, images.get(status.name, ""), phase)
-        | _resources(facts.granted.resources.get(status.name) or {})
+        | _resources(facts.granted.resources.get(status.name))
         for status in statuses
     ]
 
@@ -181,12 +181,13 @@ def _mark_completed(rendered: Sequence[dict[str, Any]] | None, spec: Json) -> No
             one["ready"] = ended["exitCode"] == 0
 
 
-def _resources(found: Json) -> dict[str, Any]:
-    """Say what the container has; nothing where it asked for nothing."""
+def _resources(found: Json | None) -> dict[str, Any]:
+    """Say what the container has; None: the provider has not taken it."""
+    if found is None:
+        return {}
     given = {name: dict(found[name]) for name in ("limits", "requests") if found.get(name)}
     requests = given.get("requests")
-    result: dict[str, Any] = {"resources": given} if given else {}
-    return result | ({"allocatedResources": requests} if requests else {})
+    return {"resources": given, **({"allocatedResources": requests} if requests else {})}
 
 
 def _render(status: ContainerStatus, image: str, phase: str) -> dict[str, Any]:
