@@ -7,7 +7,7 @@ import asyncio
 import attrs
 
 import vk
-from vk_providers.alibabacloud.errors import GroupNotFoundError
+from vk_providers.alibabacloud.errors import GroupNotFoundError, OutcomeUnknownError
 from vk_providers.alibabacloud.groups import Group, best
 from vk_providers.alibabacloud.inventory import Inventory
 from vk_providers.alibabacloud.lookup import Lookup
@@ -37,10 +37,16 @@ class Deletion:
             await self.lookup.find([key])
             groups = self.inventory.of(key.uid)
         now = asyncio.get_running_loop().time()
+        failure: Exception | None = None
         for group in groups:
             since = self.inventory.deleting.get(group.id, now)
             late = now - since > grace_period + _PATIENCE
-            await self.end(group, force=late or grace_period <= 0)
+            try:
+                await self.end(group, force=late or grace_period <= 0)
+            except (vk.ProviderError, OutcomeUnknownError) as error:
+                failure = error  # the others are billed, too
+        if failure is not None:
+            raise failure
         group_left = best(self.inventory.of(key.uid))
         if group_left is None:
             raise vk.NotFoundError(f"pod {key} has no container group")

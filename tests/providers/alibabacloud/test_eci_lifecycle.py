@@ -205,6 +205,22 @@ async def test_a_deleted_pod_is_gone_with_proof_and_nothing_is_billed(world: Wor
     assert await world.billed() == []
 
 
+async def test_a_refused_delete_of_one_group_leaves_no_other_one_of_the_pod_billed(
+    world: World,
+) -> None:
+    pod = world.add()
+    async with world.provider() as provider:
+        await world.emulator.set_faults({"kind": "schedule_failed", "count": 1})
+        await provider.create_pod(pod)
+        await until(provider, unplaced)
+        await provider.create_pod(world.pods[pod.key.uid])
+        refusal = {"kind": "error", "status": 400, "code": "IncorrectStatus", "count": 1}
+        await world.emulator.set_faults({**refusal, "actions": ["DeleteContainerGroup"]})
+        with pytest.raises(vk.TemporaryError, match="IncorrectStatus"):
+            await provider.delete_pod(pod.key, grace_period=0)
+    assert len(await world.calls("DeleteContainerGroup")) == 2
+
+
 async def test_a_pod_that_ended_stays_ended(world: World) -> None:
     pod = world.add(
         restartPolicy="Never", containers=[{"name": "c", "image": "b", "command": ["false"]}]
