@@ -7,7 +7,7 @@ import asyncio
 import attrs
 
 import vk
-from vk_providers.alibabacloud.errors import GroupNotFoundError, OutcomeUnknownError
+from vk_providers.alibabacloud.errors import GroupNotFoundError, OutcomeUnknownError, StateError
 from vk_providers.alibabacloud.groups import Group, best
 from vk_providers.alibabacloud.inventory import Inventory
 from vk_providers.alibabacloud.lookup import Lookup
@@ -62,6 +62,11 @@ class Deletion:
             if group.id not in look.gone:
                 raise vk.TemporaryError("the group is said both to exist and not to") from None
             self.watch.drop(group.id)
-        else:
-            now = asyncio.get_running_loop().time()
-            self.inventory.deleting.setdefault(group.id, now)
+            return
+        except StateError:
+            found = (await self.inventory.look([group.id])).found.get(group.id)
+            if found is None or found.status != "Terminating":
+                raise
+            # Its end was asked for before, maybe by an earlier process: from now on it is awaited.
+        now = asyncio.get_running_loop().time()
+        self.inventory.deleting.setdefault(group.id, now)

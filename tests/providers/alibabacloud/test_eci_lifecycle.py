@@ -221,6 +221,21 @@ async def test_a_refused_delete_of_one_group_leaves_no_other_one_of_the_pod_bill
     assert len(await world.calls("DeleteContainerGroup")) == 2
 
 
+async def test_a_group_whose_end_an_earlier_process_asked_for_is_awaited(world: World) -> None:
+    """The service refuses a second delete while the first one's hooks run."""
+    hook = {"preStop": {"exec": {"command": ["sleep", "25"]}}}
+    pod = world.add(containers=[{"name": "c", "image": "nginx", "lifecycle": hook}])
+    async with world.provider() as provider:
+        await provider.create_pod(pod)
+        await until(provider, is_running)
+        await provider.delete_pod(pod.key, grace_period=30.0)
+    async with world.provider() as provider:
+        assert len(await provider.list_pods()) == 1
+        await provider.delete_pod(pod.key, grace_period=30.0)
+        assert (await until(provider, gone)).key == pod.key
+    assert await world.billed() == []
+
+
 async def test_a_pod_that_ended_stays_ended(world: World) -> None:
     pod = world.add(
         restartPolicy="Never", containers=[{"name": "c", "image": "b", "command": ["false"]}]
