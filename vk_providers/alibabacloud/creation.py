@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 
 import attrs
 
@@ -22,6 +23,7 @@ from vk_providers.alibabacloud.errors import (
     NoStockError,
     OutcomeUnknownError,
     QuotaError,
+    UnchangedError,
 )
 from vk_providers.alibabacloud.groups import UNPLACED, Group, best, just_created
 from vk_providers.alibabacloud.inventory import Inventory
@@ -82,9 +84,10 @@ class Creation:
         group = self._living(pod)
         parameters = self._plan(pod, group.attempt).parameters
         question = {name: parameters.get(name) for name in _UPDATED}
-        await self.inventory.client.call(
-            "UpdateContainerGroup", {"ContainerGroupId": group.id, **question}
-        )
+        with suppress(UnchangedError):  # an earlier call was done, and its answer lost
+            await self.inventory.client.call(
+                "UpdateContainerGroup", {"ContainerGroupId": group.id, **question}
+            )
 
     async def tag(self, pod: vk.Pod) -> None:
         """Make the tags of a living group those of the pod's labels; its containers run on."""

@@ -31,6 +31,7 @@ __all__ = [
     "RequestRefusedError",
     "StateError",
     "ThrottledError",
+    "UnchangedError",
     "error_of",
 ]
 
@@ -97,6 +98,10 @@ class RequestRefusedError(vk.InvalidInputError):
     """The parameters are wrong and will stay so."""
 
 
+class UnchangedError(RequestRefusedError):
+    """The group is already as it is asked to become."""
+
+
 _THROTTLE = (ThrottledError, 5.0)
 _STOCK = (NoStockError, None)
 _QUOTA = (QuotaError, 300.0)
@@ -139,7 +144,7 @@ _CODES: Mapping[str, tuple[type[vk.ProviderError], float | None]] = {
     "PrivateIpAddress.Already.InUse": _REFUSED,
     "DiskVolume.NotInSameZone": _REFUSED,
     "FeatureAccessRestricted": _REFUSED,
-    "NoNeedUpdate": _REFUSED,
+    "NoNeedUpdate": (UnchangedError, None),
     "NumberExceed.Tags": _REFUSED,
     "Forbidden.Unauthorized": _ACCESS,
     "InvalidAccessKeyId.NotFound": _ACCESS,
@@ -202,8 +207,8 @@ def error_of(action: str, status: int, answer: Any) -> Exception:
         return OutcomeUnknownError(str(fault))
     if issubclass(kind, vk.TemporaryError):
         return kind(fault, retry_after=seconds)
-    if kind is RequestRefusedError:
-        return RequestRefusedError(fault, reason="ProviderFailed")
+    if issubclass(kind, RequestRefusedError):
+        return kind(fault, reason="ProviderFailed")
     return kind(fault)
 
 

@@ -293,6 +293,24 @@ async def test_the_image_is_changed_in_place(world: World) -> None:
             await provider.update_pod(newer, {"spec.containers[].resources"})
 
 
+async def test_an_image_whose_change_was_done_though_its_answer_was_lost_is_no_refusal(
+    world: World,
+) -> None:
+    """A second call finds nothing to do, which the service tells as an error."""
+    pod = world.add()
+    async with world.provider() as provider:
+        await provider.create_pod(pod)
+        await until(provider, is_running)
+        newer = world.add(containers=[{"name": "c", "image": "nginx:2"}])
+        changed = {"spec.containers", "spec.containers[].image"}
+        lost = {"kind": "lost_reply", "actions": ["UpdateContainerGroup"], "count": 1}
+        await world.emulator.set_faults(lost)
+        with pytest.raises(OutcomeUnknownError):
+            await provider.update_pod(newer, changed)
+        await until(provider, lambda c: is_running(c) and c.containers[0].image == "nginx:2")
+        await provider.update_pod(newer, changed)
+
+
 async def test_changed_labels_are_changed_tags_and_nothing_starts_again(world: World) -> None:
     """Also where one goes; tags that somebody else has put there stay."""
     pod = world.add(metadata={"labels": {"app": "web", "team": "a"}})
