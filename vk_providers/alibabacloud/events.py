@@ -1,18 +1,25 @@
-"""ECI's own events, such as NoStock, image pulls and OOM, as events of the pods: once each."""
+"""ECI's own events, such as NoStock, image pulls and OOM, as events of the pods: once each.
+
+Never in the way: while they cannot be had, statuses come in all the same.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 from typing import Any
 
 import attrs
 
 import vk
 from vk.provider import Emit
+from vk_providers.alibabacloud.errors import OutcomeUnknownError
 from vk_providers.alibabacloud.inventory import Inventory
 
 __all__ = ["EventFeed"]
+
+log = logging.getLogger(__name__)
 
 _ROUNDS = 3
 _OVERLAP = 60
@@ -29,12 +36,14 @@ class EventFeed:
     emit: Emit
     poll: float
     """Seconds between two rounds."""
+    _tried_at: float = attrs.field(default=float("-inf"), init=False)
     _asked_at: float | None = attrs.field(default=None, init=False)
+    """When the service last answered."""
 
     async def forward(self) -> None:
         """Pass new events on, where it is time to ask again."""
         now = asyncio.get_running_loop().time()
-        if self._asked_at is not None and now - self._asked_at < self.poll * _ROUNDS:
+        if now - self._tried_at < self.poll * _ROUNDS:
             return
         if next(iter(self.inventory), None) is None:
             return
@@ -42,7 +51,12 @@ class EventFeed:
         question: dict[str, Any] = {"Tag": [{"Key": k, "Value": v} for k, v in tags.items()]}
         since = _OVERLAP if self._asked_at is None else int(now - self._asked_at) + _OVERLAP
         question["SinceSecond"] = since
-        answer = await self.inventory.client.call("DescribeContainerGroupEvents", question)
+        self._tried_at = now
+        try:
+            answer = await self.inventory.client.call("DescribeContainerGroupEvents", question)
+        except (vk.ProviderError, OutcomeUnknownError) as error:
+            log.info("no events", extra={"error": str(error)})
+            return
         self._asked_at = now
         for row in answer.get("data") or ():
             group = self.inventory.get(str(row.get("containergroupid")))

@@ -350,6 +350,15 @@ async def test_events_of_the_service_have_one_id_each_in_every_process(world: Wo
             assert len(pulled) == 1
 
 
+async def test_statuses_come_in_although_the_services_events_cannot_be_had(world: World) -> None:
+    pod = world.add()
+    refusal = {"kind": "error", "status": 403, "code": "Forbidden.RAM"}
+    async with world.provider() as provider:
+        await world.emulator.set_faults({**refusal, "actions": ["DescribeContainerGroupEvents"]})
+        await provider.create_pod(pod)
+        assert (await until(provider, is_running)).key == pod.key
+
+
 async def driven(provider: vk.Provider, wanted: Callable[[], bool]) -> None:
     """Let the provider watch until ``wanted`` holds."""
 
