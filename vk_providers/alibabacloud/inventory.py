@@ -136,13 +136,15 @@ class Inventory:
             if self._proved_at >= since:
                 return True
             alive = next((group.id for group in self._groups.values() if group.alive), None)
-            question: dict[str, Any] = {"Tag": _tags(self.identity.owner_tags())}
-            if alive is not None:
-                question = {"ContainerGroupIds": _array([alive])}
-            asked = _clock()
-            answer = await self.client.call("DescribeContainerGroups", question)
-            if answer.get("containergroups"):
-                self._proved_at = asked
+            questions: list[dict[str, Any]] = [{"Tag": _tags(self.identity.owner_tags())}]
+            if alive is not None:  # it is in no list yet if it is new, and may be gone by now
+                questions.insert(0, {"ContainerGroupIds": _array([alive])})
+            for question in questions:
+                asked = _clock()
+                answer = await self.client.call("DescribeContainerGroups", question)
+                if answer.get("containergroups"):
+                    self._proved_at = asked
+                    break
             return self._proved_at >= since
 
     async def look(self, ids: Collection[str]) -> Look:

@@ -93,3 +93,19 @@ async def test_no_pod_is_deleted_from_the_cluster_while_its_group_may_live(world
         await world.emulator.set_faults()
         await provider.delete_pod(deleted.key, grace_period=0)
     assert await world.billed() == []
+
+
+async def test_a_surplus_group_that_somebody_else_deleted_hides_no_permission(
+    world: World,
+) -> None:
+    """Nobody asks for such a group again, so it stays noted as alive."""
+    surplus, other = world.add("surplus"), world.add("other")
+    async with world.provider(list_lag="0.01") as provider:
+        status = await provider.create_pod(surplus)
+        await provider.create_pod(other)
+        await until(provider, is_running)
+        del world.pods[surplus.key.uid]
+        await world.emulator.delete(status.backend_id)
+        assert [one.key for one in await provider.list_pods()] == [other.key]
+        ended = world.add("ended", metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"})
+        assert await provider.get_pods([ended.key]) == []
