@@ -21,6 +21,8 @@ _AHEAD = 900.0
 """Seconds before the expiry at which new ones are fetched; the old ones serve if that fails."""
 _LAST = 60.0
 """Seconds before the expiry at which credentials are no longer used."""
+_PAUSE = 30.0
+"""Seconds after asking for which what holds serves, however soon it ends."""
 
 
 @attrs.frozen(kw_only=True)
@@ -50,9 +52,11 @@ class CredentialChain:
     """Gives credentials that hold. Many callers share one fetch."""
 
     sources: Sequence[Source]
+    pause: float = _PAUSE
     found: str = attrs.field(default="", init=False)
     """Name of the source in use; empty: none yet."""
     _current: Credentials | None = attrs.field(default=None, init=False)
+    _asked_at: float = attrs.field(default=float("-inf"), init=False)
     _lock: asyncio.Lock = attrs.field(factory=asyncio.Lock, init=False)
 
     async def get(self) -> Credentials:
@@ -60,18 +64,21 @@ class CredentialChain:
 
         Raises TemporaryError where the source in use gives none just now and the old ones are over.
         """
-        current = self._current
-        if current is not None and current.lasts(_AHEAD):
+        if (current := self._usable()) is not None:
             return current
         async with self._lock:
-            if self._current is not None and self._current.lasts(_AHEAD):
-                return self._current
-            return await self._fetch()
+            return self._usable() or await self._fetch()
 
     def forget(self, refused: Credentials) -> None:
         """Fetch new ones for the next call: the service refused these."""
         if self._current is refused:
             self._current = None
+
+    def _usable(self) -> Credentials | None:
+        """Return what serves without asking; None: it is time to ask."""
+        lately = asyncio.get_running_loop().time() - self._asked_at < self.pause
+        current, least = self._current, _LAST if lately else _AHEAD
+        return current if current is not None and current.lasts(least) else None
 
     async def _fetch(self) -> Credentials:
         old = self._current if self._current and self._current.lasts(_LAST) else None
@@ -80,6 +87,7 @@ class CredentialChain:
         except vk.TemporaryError:
             if old is None:
                 raise
+        self._asked_at = asyncio.get_running_loop().time()
         if self._current is not None:
             return self._current
         if self.found:

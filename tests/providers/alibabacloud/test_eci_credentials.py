@@ -155,13 +155,28 @@ async def test_new_credentials_are_fetched_ahead_and_the_old_ones_serve_meanwhil
     async def read() -> Credentials | None:
         return answers.pop(0)
 
-    chain = CredentialChain([Source("place", read)])
+    chain = CredentialChain([Source("place", read)], pause=0.0)
     first = await chain.get()
     assert await chain.get() is first  # it lasts
     chain.forget(first)
     second = await chain.get()
     assert await chain.get() is second  # 800 s left: asked for another, there was none
     assert (await chain.get()).lasts(3000.0)
+
+
+async def test_credentials_that_end_soon_are_not_asked_for_anew_by_each_call() -> None:
+    """A place that does not answer takes up to 20 s each time, and what is there still holds."""
+    asked = 0
+
+    async def read() -> Credentials | None:
+        nonlocal asked
+        asked += 1
+        return _lasting(800.0)
+
+    chain = CredentialChain([Source("place", read)])
+    first = await chain.get()
+    assert [await chain.get() for _ in range(10)] == [first] * 10
+    assert asked == 1
 
 
 def _lasting(seconds: float) -> Credentials:
