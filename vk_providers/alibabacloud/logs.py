@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
 import vk
 from vk_providers.alibabacloud.client import Client
-from vk_providers.alibabacloud.errors import GroupNotFoundError
+from vk_providers.alibabacloud.errors import GroupNotFoundError, OutcomeUnknownError
 
 __all__ = ["read_log"]
 
 _MOST_LINES = 2000
 _MOST_BYTES = 1 << 20
+_PAUSES = (1.0, 2.0, 4.0, 8.0)
+"""Seconds after failed answers to a log that is followed."""
 
 
 async def read_log(
@@ -45,6 +48,11 @@ async def read_log(
         if not asked:
             asked = True
             return first
+        for pause in _PAUSES:  # whoever follows has read the half, and cannot ask for the rest
+            try:
+                return await poll(since)
+            except (vk.TemporaryError, OutcomeUnknownError):
+                await asyncio.sleep(pause)
         return await poll(since)
 
     return context.follow(container, options, again)

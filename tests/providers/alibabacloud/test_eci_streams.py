@@ -87,6 +87,24 @@ async def test_after_a_restart_the_earlier_runs_log_is_the_previous_one(world: W
         assert await read(provider, vk.ContainerKey(pod.key, "c"), previous=True) == b"ran\n"
 
 
+@pytest.mark.parametrize("kind", ["throttle", "reset"])
+async def test_a_followed_log_goes_on_after_an_answer_that_failed(world: World, kind: str) -> None:
+    command = ["sh", "-c", "echo before; sleep 80; echo after; sleep 3600"]
+    async with world.provider() as provider:
+        container = await started(world, provider, command)
+        running = {"containerStatuses": [{"name": "c", "state": {"running": {}}}]}
+        pod = world.pods[container.pod.uid]
+        world.pods[container.pod.uid] = vk.Pod({**pod.raw, "status": running})
+        pieces = aiter(await provider.logs(container, vk.LogOptions(follow=True)))
+        data = await anext(pieces)
+        await world.emulator.set_faults(
+            {"kind": kind, "actions": ["DescribeContainerLog"], "count": 2}
+        )
+        while b"after" not in data:
+            data += await anext(pieces)
+        assert data == b"before\nafter\n"
+
+
 async def test_the_log_of_a_pod_without_group_is_not_there(world: World) -> None:
     async with world.provider() as provider:
         with pytest.raises(vk.NotFoundError):
