@@ -75,6 +75,12 @@ def _check_vswitches(_: Any, attribute: attrs.Attribute[Any], value: tuple[str, 
         raise _refuse(attribute.name, f"{_MOST_VSWITCHES} vSwitches at most", len(value))
 
 
+def _check_texts(_: Any, attribute: attrs.Attribute[Any], value: object) -> None:
+    pairs = value.items() if isinstance(value, Mapping) else [(None, None)]
+    if not all(isinstance(one, str) for pair in pairs for one in pair):
+        raise _refuse(attribute.name, 'texts by name, with quotes as in "true"', value)
+
+
 def _text(variable: str, **more: Any) -> str:
     more.setdefault("default", "")
     field: str = attrs.field(metadata={"env": variable}, **more)
@@ -109,7 +115,7 @@ class Profile:
     )
     security_group: str = ""
     resource_group: str = ""
-    annotations: Mapping[str, str] = attrs.field(factory=dict)
+    annotations: Mapping[str, str] = attrs.field(factory=dict, validator=_check_texts)
     """Set on a pod that does not have them itself."""
 
 

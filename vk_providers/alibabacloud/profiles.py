@@ -62,8 +62,10 @@ def _parse(text: str) -> tuple[Profile, ...]:
     except yaml.YAMLError:
         raise ValueError("expected YAML or JSON") from None
     known = {field.name for field in attrs.fields(Profile)}
+    if content and not (isinstance(content, dict) and "profiles" in content):
+        raise ValueError("expected a list under the key profiles")
     profiles = []
-    for entry in content["profiles"] if isinstance(content, dict) and content else ():
+    for entry in content["profiles"] if content else ():
         if unknown := set(entry) - known:
             raise ValueError(f"unknown key {', '.join(sorted(unknown))}")
         profile = Profile(**entry)

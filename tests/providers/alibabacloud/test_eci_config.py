@@ -118,3 +118,27 @@ def test_the_file_of_profiles_is_read_again_and_a_broken_one_changes_nothing(
     assert [profile.name for profile in profiles.read()] == ["a", "b"]
     with pytest.raises(vk.ConfigError, match="nope"):
         ProfileFile(str(file)).read()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("profile: []", "expected a list under the key profiles"),
+        ("- name: b", "expected a list under the key profiles"),
+        ("profiles: [{annotations: }]", "annotations"),
+        ("profiles: [{annotations: [x]}]", "annotations"),
+        ("profiles: [{annotations: {x: true}}]", "annotations"),
+    ],
+)
+def test_a_profiles_file_that_is_no_profiles_leaves_the_last_good_ones(
+    tmp_path: Path, text: str, expected: str
+) -> None:
+    """Else every pod's create would fail, or go without what its profile says."""
+    file = tmp_path / "profiles.yaml"
+    file.write_text("profiles: [{name: a}]")
+    profiles = ProfileFile(str(file))
+    profiles.read()
+    file.write_text(text)
+    assert [one.name for one in profiles.read()] == ["a"]
+    with pytest.raises(vk.ConfigError, match=expected):
+        ProfileFile(str(file)).read()
