@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import attrs
 
 import vk
+from vk.notation.selector import parse_label_selector
 
 __all__ = ["EciConfig", "Profile"]
 
@@ -81,6 +82,13 @@ def _check_texts(_: Any, attribute: attrs.Attribute[Any], value: object) -> None
         raise _refuse(attribute.name, 'texts by name, with quotes as in "true"', value)
 
 
+def _check_selector(_: Any, attribute: attrs.Attribute[str], value: str) -> None:
+    try:
+        parse_label_selector(value or "")
+    except (TypeError, ValueError):
+        raise _refuse(attribute.name, "a label selector such as app=web", value) from None
+
+
 def _text(variable: str, **more: Any) -> str:
     more.setdefault("default", "")
     field: str = attrs.field(metadata={"env": variable}, **more)
@@ -108,7 +116,7 @@ class Profile:
     name: str = ""
     namespaces: tuple[str, ...] = attrs.field(default=(), converter=_names)
     """Namespaces whose pods it is for; empty: all."""
-    selector: str = ""
+    selector: str = attrs.field(default="", validator=_check_selector)
     """Label selector of the pods that it is for, such as ``app=web,tier!=test``; empty: all."""
     vswitches: tuple[str, ...] = attrs.field(
         default=(), converter=_names, validator=_check_vswitches

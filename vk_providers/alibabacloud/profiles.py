@@ -68,9 +68,7 @@ def _parse(text: str) -> tuple[Profile, ...]:
     for entry in content["profiles"] if content else ():
         if unknown := set(entry) - known:
             raise ValueError(f"unknown key {', '.join(sorted(unknown))}")
-        profile = Profile(**entry)
-        parse_label_selector(profile.selector or "")
-        profiles.append(profile)
+        profiles.append(Profile(**entry))
     return tuple(profiles)
 
 

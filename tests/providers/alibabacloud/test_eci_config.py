@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,17 @@ def test_what_cannot_work_is_one_line_with_its_name(name: str, value: str) -> No
     assert name in text
     assert "\n" not in text
     assert "secret" not in text
+
+
+@pytest.mark.parametrize("selector", ["a in (", "a b", 5])
+def test_a_profile_whose_selector_cannot_be_read_is_refused_at_start(
+    tmp_path: Path, selector: object
+) -> None:
+    """Else it would be each pod's create that fails."""
+    file = tmp_path / "eci.yaml"
+    file.write_text(json.dumps({"profiles": [{"name": "a", "selector": selector}]}))
+    with pytest.raises(vk.ConfigError, match="selector"):
+        load(EciConfig, provider="alibabacloud", file=file, overrides={}, environment={})
 
 
 def test_profiles_go_by_namespace_and_labels_and_the_first_that_fits_is_taken() -> None:
