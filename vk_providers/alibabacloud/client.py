@@ -28,8 +28,8 @@ import orjson
 
 from vk_providers.alibabacloud.credentials import CredentialChain, Credentials
 from vk_providers.alibabacloud.errors import (
-    AccessError,
     ClockError,
+    CredentialsError,
     OutcomeUnknownError,
     ThrottledError,
     error_of,
@@ -88,7 +88,7 @@ class Client:
             self._correction = self.skew  # refused, so nothing was done: once more
             text = "this machine's clock is wrong: signing by the service's; set it by NTP"
             log.warning(text, extra={"seconds": round(self.skew)})
-        except AccessError:
+        except CredentialsError:
             if renewed or credentials.expires is None:
                 raise
             self.credentials.forget(credentials)  # refused, so nothing was done: once more

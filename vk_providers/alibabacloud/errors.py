@@ -22,6 +22,7 @@ __all__ = [
     "AccessError",
     "ClockError",
     "ConflictingTokenError",
+    "CredentialsError",
     "DryRunError",
     "Fault",
     "GroupNotFoundError",
@@ -74,6 +75,10 @@ class AccessError(vk.TemporaryError):
     """Credentials, permissions or the clock are wrong: no pod's fault."""
 
 
+class CredentialsError(AccessError):
+    """The service does not know the access key, or the token is over; nothing was done."""
+
+
 class ClockError(AccessError):
     """The time of signing is too far from the service's; nothing was done."""
 
@@ -106,6 +111,7 @@ _THROTTLE = (ThrottledError, 5.0)
 _STOCK = (NoStockError, None)
 _QUOTA = (QuotaError, 300.0)
 _ACCESS = (AccessError, 30.0)
+_KEY = (CredentialsError, 30.0)
 _STATE = (StateError, 5.0)
 _REFUSED = (RequestRefusedError, None)
 _GONE = (GroupNotFoundError, None)
@@ -147,9 +153,9 @@ _CODES: Mapping[str, tuple[type[vk.ProviderError], float | None]] = {
     "NoNeedUpdate": (UnchangedError, None),
     "NumberExceed.Tags": _REFUSED,
     "Forbidden.Unauthorized": _ACCESS,
-    "InvalidAccessKeyId.NotFound": _ACCESS,
-    "InvalidAccessKeyId.Inactive": _ACCESS,
-    "SignatureDoesNotMatch": _ACCESS,
+    "InvalidAccessKeyId.NotFound": _KEY,
+    "InvalidAccessKeyId.Inactive": _KEY,
+    "SignatureDoesNotMatch": _KEY,
     "IncompleteSignature": _ACCESS,
     "SignatureNonceUsed": (AccessError, 1.0),
     "InvalidTimeStamp.Expired": (ClockError, 30.0),
@@ -164,7 +170,7 @@ _CODES: Mapping[str, tuple[type[vk.ProviderError], float | None]] = {
 }
 _FAMILIES = (
     ("Throttling", _THROTTLE),
-    ("InvalidSecurityToken", _ACCESS),
+    ("InvalidSecurityToken", _KEY),
 )
 
 _HINTS = {

@@ -149,6 +149,20 @@ async def test_credentials_that_end_are_fetched_again(emulator: Running) -> None
         await service.client.call("DescribeRegions", {})
 
 
+async def test_a_missing_permission_does_not_cost_good_credentials(emulator: Running) -> None:
+    """Others would have it no more than these, and may not be had just now."""
+    action = "DescribeContainerGroupPrice"
+    async with opened(at(emulator)) as service:
+        before = await service.credentials.get()
+        denied = {"kind": "error", "status": 403, "code": "Forbidden.RAM", "actions": [action]}
+        await emulator.set_faults(denied)
+        with pytest.raises(vk.TemporaryError, match="Forbidden"):
+            await service.client.call(action, {"Cpu": "2", "Memory": "4"})
+        assert await service.credentials.get() is before
+    calls = (await emulator.ledger())["calls"]
+    assert [call["action"] for call in calls].count(action) == 1
+
+
 async def test_new_credentials_are_fetched_ahead_and_the_old_ones_serve_meanwhile() -> None:
     answers = [_lasting(1000.0), _lasting(800.0), None, _lasting(4000.0)]
 
