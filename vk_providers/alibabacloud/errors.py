@@ -206,9 +206,9 @@ def error_of(action: str, status: int, answer: Any) -> Exception:
     fields = answer if isinstance(answer, Mapping) else {}
     code, request_id = _word(fields.get("code")), _word(fields.get("requestid"))
     fault = Fault(action, code, status, request_id)
-    if status == 429 and not code:
-        return ThrottledError(fault, retry_after=5.0)
     kind, seconds = _kind(code)
+    if status == 429 and kind is None:
+        kind, seconds = _THROTTLE
     if kind is None:
         return OutcomeUnknownError(str(fault))
     if issubclass(kind, vk.TemporaryError):

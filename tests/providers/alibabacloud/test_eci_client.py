@@ -123,6 +123,7 @@ def test_a_request_keeps_its_parameters_over_two_signings() -> None:
         ("Throttling.User", 400, errors.ThrottledError),
         ("Throttling.NewKind", 503, errors.ThrottledError),
         ("", 429, errors.ThrottledError),
+        ("TooManyRequests", 429, errors.ThrottledError),
         ("OperationDenied.NoStock", 403, errors.NoStockError),
         ("InvalidVSwitchId.IpNotEnough", 403, errors.NoStockError),
         ("QuotaExceeded", 403, errors.QuotaError),
