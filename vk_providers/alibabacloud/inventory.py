@@ -125,6 +125,8 @@ class Inventory:
         """Return the groups that carry a pod's UID; none proves nothing, see `prove`."""
         rows = await self._pages({"Tag": _tags({**self.identity.owner_tags(), UID: uid})})
         groups = [group for row in rows if (group := read_group(row, self.identity)) is not None]
+        if len(groups) < len(rows):
+            raise vk.TemporaryError("the row of a group cannot be read")
         found = [group for group in groups if group.key.uid == uid]
         for group in found:
             self.remember(group)
@@ -165,7 +167,8 @@ class Inventory:
         found = {group.id: group for group in groups}
         for group in groups:
             self.remember(group)
-        absent = [id for id in ids if id not in found]
+        told = {row.get("containergroupid") for row in rows}  # also by a row that cannot be read
+        absent = [id for id in ids if id not in told]
         if groups:
             self._proved_at = asked
             gone = set(absent)

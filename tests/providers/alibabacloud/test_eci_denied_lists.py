@@ -109,3 +109,22 @@ async def test_a_surplus_group_that_somebody_else_deleted_hides_no_permission(
         assert [one.key for one in await provider.list_pods()] == [other.key]
         ended = world.add("ended", metadata={"deletionTimestamp": "2026-01-01T00:00:00Z"})
         assert await provider.get_pods([ended.key]) == []
+
+
+async def test_a_row_that_cannot_be_read_is_no_absence(world: World) -> None:
+    """Its id stands there, so the group lives and is billed."""
+    pods = [world.add(name) for name in ("first", "second")]
+    async with world.provider(list_lag="0.01") as provider:
+        for pod in pods:
+            await provider.create_pod(pod)
+        await until(provider, is_running)
+        await world.emulator.set_faults({"kind": "broken_row"})
+        with pytest.raises(vk.TemporaryError):
+            await provider.get_pods([pod.key for pod in pods])
+        await provider.delete_pod(pods[1].key, grace_period=0)
+        change = await until(provider, lambda change: isinstance(change, vk.Gone))
+        assert change.key == pods[1].key
+    async with world.provider(list_lag="0.01") as provider:
+        with pytest.raises(vk.TemporaryError):
+            await provider.delete_pod(pods[0].key, grace_period=0)
+    assert len(await world.billed()) == 1
