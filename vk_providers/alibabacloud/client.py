@@ -152,10 +152,12 @@ def sign(
 
 
 def lowered(value: Any) -> Any:
-    """Return JSON with every key of every object in lower case."""
+    """Return JSON with every key of every object in lower case, and no null in a list."""
     if isinstance(value, dict):
         return {key.lower(): lowered(item) for key, item in value.items()}
-    return [lowered(item) for item in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [lowered(item) for item in value if item is not None]
+    return value
 
 
 def _parsed(answer: httpx.Response) -> dict[str, Any] | None:

@@ -80,6 +80,16 @@ def test_both_casings_and_unknown_fields_give_the_same() -> None:
     assert pod_status(group(raw)).pod_ips == ("10.0.0.1",)
 
 
+@pytest.mark.parametrize("name", ["Containers", "InitContainers", "Events", "Tags"])
+def test_a_null_in_a_list_of_a_row_counts_as_nothing(name: str) -> None:
+    """Else one odd group would end every list, and with it the status of every pod."""
+    raw = row("Running", RUNNING)
+    raw[name] = [*raw.get(name, ()), None]
+    status = pod_status(group(raw))
+    assert [one.name for one in status.containers] == ["c0"]
+    assert why_unplaced(group(raw))[0] == "ScheduleFailed"
+
+
 def test_a_container_that_ended_has_its_code_and_the_run_before() -> None:
     ended = {"State": "Terminated", "ExitCode": 3, "FinishTime": "2026-01-01T00:00:05Z"}
     raw = row("Running", RUNNING)
