@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import attrs
@@ -44,6 +45,8 @@ class Inventory:
 
     client: Client
     identity: Identity
+    lag: float
+    """Seconds for which a new group may be missing from an answer."""
     deleting: dict[str, float] = attrs.field(factory=dict, init=False)
     """Groups whose end the service has accepted, and since when."""
     given_up: set[str] = attrs.field(factory=set, init=False)
@@ -168,13 +171,20 @@ class Inventory:
         for group in groups:
             self.remember(group)
         told = {row.get("containergroupid") for row in rows}  # also by a row that cannot be read
-        absent = [id for id in ids if id not in told]
+        absent = [id for id in ids if id not in told and not self._may_come(id)]
         if groups:
             self._proved_at = asked
             gone = set(absent)
         else:
             gone = await self._proved_gone(absent, asked)
         return Look({id: found[id] for id in ids if id in found}, frozenset(gone))
+
+    def _may_come(self, id: str) -> bool:
+        """Whether a group is so new that answers may not have it yet, and none had it so far."""
+        group = self._groups.get(id)
+        if group is None or group.raw or group.created is None or id in self.deleting:
+            return False
+        return (datetime.now(UTC) - group.created).total_seconds() < self.lag
 
     def _witness(self, ids: Collection[str]) -> list[str]:
         """Return an id that an answer must hold where lists are allowed, if one is known."""

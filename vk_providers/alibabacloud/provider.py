@@ -108,7 +108,7 @@ class AlibabaCloudProvider(vk.Provider):
             node_name=context.node_name,
             cluster_name=config.cluster_name,
         )
-        self._inventory = Inventory(client=client, identity=identity)
+        self._inventory = Inventory(client=client, identity=identity, lag=config.list_lag)
         self._prices = Prices(client, config.price)
         self._lookup = Lookup(self._inventory, context.pods, config.list_lag)
         self._creation = Creation(

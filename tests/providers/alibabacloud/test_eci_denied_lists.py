@@ -128,3 +128,19 @@ async def test_a_row_that_cannot_be_read_is_no_absence(world: World) -> None:
         with pytest.raises(vk.TemporaryError):
             await provider.delete_pod(pods[0].key, grace_period=0)
     assert len(await world.billed()) == 1
+
+
+async def test_a_new_group_that_no_answer_had_yet_is_not_gone_while_answers_may_lag(
+    world: World,
+) -> None:
+    """To call it gone would fail a pod whose group is about to be seen."""
+    other, pod = world.add("other"), world.add("new")
+    async with world.provider(list_lag="1.5") as provider:
+        await provider.create_pod(other)
+        await until(provider, is_running)
+        status = await provider.create_pod(pod)
+        await world.emulator.delete(status.backend_id)  # so that no answer has it
+        with pytest.raises(vk.TemporaryError):
+            await provider.get_pods([pod.key])
+        await asyncio.sleep(1.5)  # the lag is real time
+        assert await provider.get_pods([pod.key]) == []
