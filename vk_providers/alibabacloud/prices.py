@@ -21,6 +21,8 @@ __all__ = ["Prices"]
 log = logging.getLogger(__name__)
 
 _AGAIN = 600.0
+_PATIENCE = 5.0
+"""Seconds until a price counts as one that cannot be had."""
 Kind = tuple[str, str, str, str]
 
 
@@ -45,13 +47,16 @@ class Prices:
             return False
         self._asked[kind] = now
         try:
-            answer = await self.client.call("DescribeContainerGroupPrice", _question(kind))
+            async with asyncio.timeout(_PATIENCE):  # the statuses of all pods wait meanwhile
+                answer = await self.client.call("DescribeContainerGroupPrice", _question(kind))
             price = (answer.get("priceinfo") or {}).get("price") or {}
             self._known[kind] = (
                 f"{float(price['tradeprice']):g} {price.get('currency') or ''}".strip()
             )
-        except (vk.ProviderError, OutcomeUnknownError, KeyError, TypeError, ValueError) as error:
-            log.info("no price", extra={"error": str(error)})
+        except (
+            vk.ProviderError, OutcomeUnknownError, TimeoutError, KeyError, TypeError, ValueError
+        ) as error:  # fmt: skip
+            log.info("no price", extra={"error": str(error) or type(error).__name__})
             return False
         return True
 

@@ -359,6 +359,15 @@ async def test_statuses_come_in_although_the_services_events_cannot_be_had(world
         assert (await until(provider, is_running)).key == pod.key
 
 
+async def test_a_price_that_does_not_come_keeps_no_status_waiting(world: World) -> None:
+    slow = {"kind": "delay", "seconds": 30, "actions": ["DescribeContainerGroupPrice"]}
+    async with world.provider() as provider:
+        await world.emulator.set_faults(slow)
+        await provider.create_pod(world.add())
+        await until(provider, is_running, within=10.0)
+        assert len(await provider.list_pods()) == 1
+
+
 async def driven(provider: vk.Provider, wanted: Callable[[], bool]) -> None:
     """Let the provider watch until ``wanted`` holds."""
 
