@@ -169,5 +169,5 @@ def _exit_code(data: bytes) -> int | None:
             return 0
         causes = (status.get("details") or {}).get("causes") or ()
         return next(int(one["message"]) for one in causes if one.get("reason") == "ExitCode")
-    except (orjson.JSONDecodeError, AttributeError, KeyError, ValueError, StopIteration):
+    except (AttributeError, KeyError, TypeError, ValueError, StopIteration):
         return None

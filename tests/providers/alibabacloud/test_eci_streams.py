@@ -203,3 +203,10 @@ async def test_frames_are_read_leniently(frame: bytes, out: bytes, err: bytes) -
     session = Session(io)
     await session._take(frame)
     assert (io.stdout.data, io.stderr.data, session.code) == (out, err, None)
+
+
+@pytest.mark.parametrize("causes", [b'[{"reason":"ExitCode","message":null}]', b"5"])
+async def test_a_status_that_tells_no_code_makes_none_up_and_ends_nothing(causes: bytes) -> None:
+    session = Session(Streams())
+    await session._take(b'\x03{"status":"Failure","details":{"causes":' + causes + b"}}")
+    assert session.code is None
