@@ -174,11 +174,17 @@ class Watch:
             old = group.created and (now - group.created).total_seconds() > self.max_pending
             if group.status != "Pending" or not old or group.id in self.inventory.deleting:
                 continue
+            if self._ran(group):  # its containers start anew, with another image
+                continue
             text = f"the container group was Pending for more than {self.max_pending:g} s"
             if not await self._end(group, text):
                 continue
             self._overdue.add(group.id)
             yield failed_status(group, reason="MaxPendingExceeded", message=text)
+
+    def _ran(self, group: Group) -> bool:
+        pod = self.pods.get(group.key.uid)
+        return pod is not None and (pod.raw.get("status") or {}).get("phase") == "Running"
 
     async def _tidy(self) -> None:
         """End every group that does not stand for its pod."""

@@ -258,6 +258,17 @@ async def test_what_waits_too_long_is_ended_with_the_reason(world: World) -> Non
     assert await world.billed() == []
 
 
+async def test_a_pod_that_ran_is_not_ended_because_its_group_is_pending_again(world: World) -> None:
+    waits = [{"name": "i", "image": "b", "command": ["sleep", "3600"]}]
+    ran, new = world.add("ran", initContainers=waits), world.add("new", initContainers=waits)
+    async with world.provider(max_pending="0.5") as provider:
+        older = await provider.create_pod(ran)
+        world.pods[ran.key.uid] = vk.Pod({**ran.raw, "status": {"phase": "Running"}})
+        await provider.create_pod(new)
+        await until(provider, lambda c: getattr(c, "reason", None) == "MaxPendingExceeded")
+        assert [group["id"] for group in await world.billed()] == [older.backend_id]
+
+
 async def test_no_mutation_leaves_without_the_lease(world: World) -> None:
     pod = world.add()
     async with world.provider() as provider:
