@@ -94,10 +94,19 @@ def test_init_containers_come_first(state: ContainerState, policy: str, expected
     assert phase_of(spec(1, policy, 1), status, deleting=False) == expected
 
 
-@pytest.mark.parametrize(("state", "expected"), [(WAIT, False), (RUN, True), (BROKEN, True)])
-def test_a_sidecar_only_has_to_start(state: ContainerState, expected: bool) -> None:
+@pytest.mark.parametrize(
+    ("state", "expected"), [(WAIT, False), (RUN, True), (BROKEN, True), (BACKOFF, True)]
+)
+def test_a_sidecar_only_has_to_start(state: Any, expected: bool) -> None:
     raw = spec(1, "Always", 1, restartPolicy="Always")
     assert initialized(raw, said(state, init=True)) is expected
+
+
+def test_a_sidecar_that_breaks_during_initialization_fails_no_pod() -> None:
+    raw = spec(1, "Never", 2)
+    raw["initContainers"][0]["restartPolicy"] = "Always"
+    status = PodStatus(KEY, containers=said(WAIT), init_containers=said(BROKEN, RUN, init=True))
+    assert phase_of(raw, status, deleting=False) == "Pending"
 
 
 @pytest.mark.parametrize(

@@ -20,11 +20,8 @@ def is_final(pod: Json) -> bool:
 
 def initialized(spec: Json, statuses: Sequence[ContainerStatus]) -> bool:
     """Say whether every init container is done (a sidecar: started)."""
-    states = {status.name: status.state for status in statuses}
-    return all(
-        _init_done(raw, states.get(raw["name"], Waiting()))
-        for raw in spec.get("initContainers") or ()
-    )
+    known = {status.name: status for status in statuses}
+    return all(_init_done(raw, known.get(raw["name"])) for raw in spec.get("initContainers") or ())
 
 
 def is_sidecar(raw: Json) -> bool:
@@ -38,10 +35,20 @@ def is_ready(status: ContainerStatus) -> bool:
     return runs and status.ready is not False and status.started is not False
 
 
-def _init_done(raw: Json, state: object) -> bool:
-    if is_sidecar(raw):
-        return isinstance(state, (Running, Terminated))
-    return isinstance(state, Terminated) and state.exit_code == 0
+def _init_done(raw: Json, status: ContainerStatus | None) -> bool:
+    if status is None:
+        return False
+    if is_sidecar(raw):  # one that ended and waits for its next start has started, too
+        return not isinstance(status.state, Waiting) or status.last_state is not None
+    return isinstance(status.state, Terminated) and status.state.exit_code == 0
+
+
+def _init_failed(spec: Json, statuses: Sequence[ContainerStatus]) -> bool:
+    sidecars = {raw["name"] for raw in spec.get("initContainers") or () if is_sidecar(raw)}
+    return any(
+        isinstance(one.state, Terminated) and one.state.exit_code and one.name not in sidecars
+        for one in statuses
+    )
 
 
 def _all_ended(status: PodStatus) -> bool:
@@ -56,11 +63,8 @@ def phase_of(spec: Json, status: PodStatus, *, deleting: bool) -> str:
     policy = "Never" if deleting else spec.get("restartPolicy") or "Always"
     over = deleting and _all_ended(status)  # a provider need not say what became of the first ones
     if not over and not initialized(spec, status.init_containers):
-        failed = any(
-            isinstance(one.state, Terminated) and one.state.exit_code
-            for one in status.init_containers
-        )
-        return "Failed" if failed and policy == "Never" else "Pending"
+        failed = policy == "Never" and _init_failed(spec, status.init_containers)
+        return "Failed" if failed else "Pending"
     states = {one.name: one for one in status.containers}
     running = stopped = succeeded = 0
     for raw in spec.get("containers") or ():
