@@ -106,6 +106,21 @@ async def test_a_resize_beyond_the_node_is_infeasible_and_nobody_is_asked() -> N
         assert container(api)["allocatedResources"] == {"cpu": "4"}
 
 
+async def test_an_infeasible_resize_from_before_a_restart_is_said_once() -> None:
+    api, provider = Api(), Changing()
+    async with running(api, provider):
+        api.add(sized("2"))
+        await asyncio.sleep(1)
+    write(api, sized("101", image="other", generation=2))
+    async with running(api, provider):
+        await asyncio.sleep(1)
+        assert conditions(api)["PodResizePending"]["reason"] == "Infeasible"
+        assert [("spec.containers[].image" in one) for one in provider.changes] == [True]
+        assert not any("spec.containers[].resources" in one for one in provider.changes)
+        assert container(api)["allocatedResources"] == {"cpu": "2"}
+        assert api.status()["observedGeneration"] == 2
+
+
 async def test_an_infeasible_resize_takes_no_other_change_along() -> None:
     api, provider = Api(), Changing()
     async with running(api, provider):

@@ -84,9 +84,12 @@ def with_resources(accepted: Accepted, raw: Json) -> Accepted:
     """Return ``accepted`` with the resources of ``raw``: these are settled, all else is not."""
     spec = dict(accepted.spec)
     for group in ("containers", "initContainers"):
-        asked = {one["name"]: one for one in (raw.get("spec") or {}).get(group) or ()}
-        if group in spec:
-            spec[group] = [_with(one, asked.get(one["name"], {})) for one in spec[group]]
+        known = {one["name"]: one for one in spec.get(group) or ()}
+        asked = (raw.get("spec") or {}).get(group) or ()
+        if asked:  # what was accepted is empty where nobody knows it
+            spec[group] = [
+                _with(known.get(name := one["name"], {"name": name}), one) for one in asked
+            ]
     return attrs.evolve(accepted, spec=spec)
 
 
