@@ -7,7 +7,7 @@ from collections.abc import Collection
 from typing import Any
 
 import pytest
-from pod_world import Api, Backend, raw, running
+from pod_world import Api, Backend, Direct, raw, running
 
 from vk.errors import UnsupportedError
 from vk.models.pod import Pod
@@ -224,6 +224,30 @@ async def test_a_container_shows_the_image_that_it_has_not_one_that_was_refused(
         write(api, sized("3", image="third", generation=4))
         await asyncio.sleep(1)
         assert container(api)["image"] == "third"
+
+
+class Losing(Changing, Direct):
+    """Creates a pod after a second, but the answer is lost."""
+
+    async def create_pod(self, pod: Pod) -> PodStatus | None:
+        await asyncio.sleep(1)
+        await super().create_pod(pod)
+        raise ConnectionError("reset")
+
+
+@pytest.mark.parametrize("after", [0.5, 30.0], ids=["during the create", "once it runs"])
+async def test_a_change_is_told_of_a_pod_whose_create_got_no_answer(after: float) -> None:
+    api, provider = Api(), Losing()
+    async with running(api, provider):
+        api.add(sized("2"))
+        await asyncio.sleep(after)
+        write(api, sized("2", image="other", generation=2))
+        await asyncio.sleep(60)
+        assert (provider.creates, api.phase()) == (1, "Running")
+        assert provider.changes == [{"spec.containers", "spec.containers[].image"}]
+        assert container(api)["image"] == "other"
+        assert container(api)["allocatedResources"] == {"cpu": "2"}
+        assert api.status()["observedGeneration"] == 2
 
 
 async def test_a_label_that_the_provider_does_not_take_leaves_no_condition() -> None:

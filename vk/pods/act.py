@@ -32,7 +32,7 @@ from vk.pods.conditions import ACCEPTED
 from vk.pods.decide import RESOURCES
 from vk.pods.obstacles import NotReadyError, RefusedError
 from vk.pods.prepare import Preparation
-from vk.pods.records import Accepted, Granted, Held, Record, Verdict
+from vk.pods.records import Accepted, Held, Record, Verdict
 from vk.pods.refusals import Refusals
 from vk.pods.timing import Timed, untimed
 from vk.provider import Emit, Provider
@@ -40,7 +40,6 @@ from vk.provider import Emit, Provider
 __all__ = ["Act"]
 
 log = logging.getLogger(__name__)
-
 
 LIST_WAIT = 10.0
 """Seconds until a list that settles an unknown outcome is asked for again."""
@@ -95,6 +94,7 @@ class Act:
             self._wait(record, "CreateContainerConfigError", str(error), error.retry_after)
         except Exception as error:  # noqa: BLE001 # whatever provider code raises hurts one pod only
             self._unknown(record, "create", error)
+            record.take(raw)
             record.hold(Held.UNCERTAIN, _clock())
             record.held_since = _clock()
         else:
@@ -115,8 +115,7 @@ class Act:
             ) from None
 
     def _created(self, record: Record, pod: Pod, status: PodStatus | None, before: float) -> None:
-        record.accepted, record.granted = Accepted.of(pod.raw), Granted.of(pod.raw)
-        record.observed_generation = int(pod.metadata.get("generation") or 0)
+        record.take(pod.raw)
         if record.said_at == before:  # else the feed knows better what came of it
             record.hold(Held.PRESENT, _clock())
             record.problem, record.unplaced, record.retry_at = None, False, 0.0
@@ -248,6 +247,8 @@ class Act:
 
     def absent(self, record: Record) -> None:
         """Note proof that the provider holds nothing for this pod."""
+        if record.held is Held.UNCERTAIN:
+            record.accepted = None  # it never was
         record.hold(Held.ABSENT, _clock())
         record.retry_at = 0.0
         self.prepare.release(record.key)

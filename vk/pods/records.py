@@ -182,6 +182,11 @@ class Record:
             if self.accepted == current:
                 self.accepted = current
 
+    def take(self, pod: Json) -> None:
+        """Note what the provider has, if it has the pod: all of ``pod``."""
+        self.accepted, self.granted = Accepted.of(pod), Granted.of(pod)
+        self.observed_generation = int(pod["metadata"].get("generation") or 0)
+
     def hold(self, held: Held, now: float) -> None:
         """Note what the provider holds, since when."""
         if held is not self.held:
