@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 
 import pytest
 
@@ -120,6 +121,30 @@ async def test_many_delays_come_in_the_order_of_their_times() -> None:
     for expected in range(1, 10):
         assert await queue.get() == expected
         assert now() - started == pytest.approx(expected)
+
+
+async def test_a_delay_of_long_that_is_often_renewed_takes_no_more_memory() -> None:
+    """A pod with a far deadline is looked at all day."""
+    queue: WorkQueue[str] = WorkQueue()
+
+    async def look_often() -> int:
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(5_000):
+            queue.add("a")
+            queue.add("b", 0.5)
+            key = await queue.get()
+            queue.add(key, 86400.0)
+            queue.done(key)
+        return tracemalloc.get_traced_memory()[0] - before
+
+    tracemalloc.start()
+    try:
+        await look_often()
+        assert await look_often() < 50_000
+    finally:
+        tracemalloc.stop()
+    assert [await queue.get(), await queue.get()] == ["b", "a"]
+    assert now() == pytest.approx(86400.0, abs=1.0)
 
 
 async def test_retries_wait_longer_each_time_up_to_five_minutes_until_forgotten() -> None:

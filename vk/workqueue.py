@@ -21,6 +21,9 @@ __all__ = ["Observer", "WorkQueue"]
 
 K = TypeVar("K", bound=Hashable)
 
+_SPARE = 64
+"""Entries beyond need that are not worth the tidying."""
+
 
 class Observer(Protocol):
     """Is told how the queue does; seconds. Never blocks or raises."""
@@ -80,7 +83,8 @@ class WorkQueue(Generic[K]):
         else:
             self._count += 1
             heapq.heappush(self._heap, (due, self._count, key))
-            if self._heap[0][2] is key:
+            self._tidy()
+            if self._heap[0][0] == due:
                 self._arm()
 
     def retry(self, key: K) -> None:
@@ -116,6 +120,13 @@ class WorkQueue(Generic[K]):
         due = self._again.pop(key, None)
         if due is not None:
             self.add(key, due - asyncio.get_running_loop().time() if due else 0.0)
+
+    def _tidy(self) -> None:
+        """Drop entries of keys that moved earlier: those of a far time would pile up until then."""
+        if len(self._heap) > 2 * len(self._due) + _SPARE:
+            waiting = ((due, key) for key, due in self._due.items() if due)
+            self._heap = [(due, number, key) for number, (due, key) in enumerate(waiting)]
+            heapq.heapify(self._heap)
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
