@@ -103,8 +103,8 @@ class Act:
     def _spend(self) -> None:
         seconds = self.budget.wait(_clock())
         if seconds:
-            text = "the node's limit of creates a minute is reached"
-            raise NotReadyError(text, reason="CreateRateLimited", retry_after=seconds)
+            text, reason = "the node's limit of creates a minute is reached", "CreateRateLimited"
+            raise NotReadyError(text, reason=reason, retry_after=seconds, within=seconds)
 
     def _check_lease(self) -> None:
         try:
