@@ -104,6 +104,8 @@ class Api:
         self.observe: Callable[[Any, Any], None] = lambda old, new: None
         self.failures: list[Exception] = []
         """Raised by the next calls, one each."""
+        self.fails_deletes: list[Exception] = []
+        """The same for removals only."""
         self.phases: dict[str, list[str]] = {}
         self.told: set[tuple[PodKey, str]] = set()
         """Pods and ids of the events that are written once."""
@@ -128,6 +130,8 @@ class Api:
 
     async def delete(self, resource: Any, name: str, *, uid: str = "", **_: Any) -> None:
         self._fail()
+        if self.fails_deletes:
+            raise self.fails_deletes.pop(0)
         if uid and self._pod(name)["metadata"]["uid"] != uid:
             raise ConflictError("delete pods: 409 Conflict", status=409)
         self.remove(name)

@@ -15,9 +15,11 @@ from pod_world import STARTED, Api, Backend, Direct, World, raw, running
 
 from vk.aio.tasks import supervise
 from vk.errors import (
+    ClusterError,
     ConflictError,
     InvalidObjectError,
     NotFoundError,
+    ObjectNotFoundError,
     TemporaryError,
     UnavailableError,
 )
@@ -62,6 +64,24 @@ async def test_a_refused_write_does_not_end_a_pod_by_its_name(api: Api) -> None:
         await asyncio.sleep(30)
         assert provider.deletes == 0
         assert api.status("druid-0")["podIP"] == "10.0.0.9"
+
+
+@pytest.mark.parametrize("error", [ConflictError, ObjectNotFoundError])
+async def test_a_refused_removal_does_not_end_a_pod_by_the_words_of_an_error(
+    api: Api, error: type[ClusterError]
+) -> None:
+    provider = Backend()
+    async with running(api, provider):
+        api.add(raw())
+        await asyncio.sleep(1)
+        provider.slow_stop = True
+        api.ask_delete("p")
+        await asyncio.sleep(1)
+        provider.stop("u")
+        api.fails_deletes = [error("delete pods p: refused by a webhook", status=409)]
+        await asyncio.sleep(60)
+        assert "p" not in api.pods
+        assert not api.fails_deletes
 
 
 async def test_a_status_that_cannot_be_written_does_not_hold_back_a_deletion(api: Api) -> None:

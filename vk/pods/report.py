@@ -105,6 +105,8 @@ class Report:
                 PODS, key.name, namespace=key.namespace, uid=key.uid, grace_period=0
             )
         except (ObjectNotFoundError, ConflictError):
+            if not await is_gone(self.client, key):
+                raise
             record.pod = None
             return
         record.removed = True
