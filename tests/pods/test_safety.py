@@ -454,7 +454,8 @@ async def test_a_start_is_told_of_each_container_and_run_however_short(api: Api)
         world.events.clear()
         return found
 
-    first, second, third = (parse_time(f"2026-01-01T00:00:0{digit}Z") for digit in "123")
+    times = (parse_time(f"2026-01-01T00:00:0{digit}Z") for digit in "1234")
+    first, second, third, fourth = times
     done = Terminated(0, started_at=first)
     provider = Backend()
     async with running(api, provider) as world:
@@ -475,6 +476,13 @@ async def test_a_start_is_told_of_each_container_and_run_however_short(api: Api)
         provider.workloads["u"] = says(waits, last_state=again, restart_count=1)
         await asyncio.sleep(10)
         assert told(world) == ["Created container main", "Started container main", backs_off]
+        provider.workloads["u"] = says(Running(fourth), last_state=again, restart_count=2)
+        await asyncio.sleep(10)
+        assert told(world) == ["Created container main", "Started container main"]
+        ends = Terminated(1)  # when it began is not said again
+        provider.workloads["u"] = says(ends, last_state=again, restart_count=2)
+        await asyncio.sleep(10)
+        assert told(world) == []
 
 
 async def test_a_change_of_a_pod_that_was_never_seen_is_taken_as_it_is(api: Api) -> None:

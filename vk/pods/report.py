@@ -148,10 +148,8 @@ def _start(status: Json) -> str | None:
     state, last = status.get("state") or {}, status.get("lastState") or {}
     if (running := state.get("running")) is not None:
         return running.get("startedAt") or ""
-    for ended in (state.get("terminated") or {}, last.get("terminated") or {}):
-        if ended.get("startedAt"):
-            return str(ended["startedAt"])
-    return None
+    ended = state.get("terminated") or last.get("terminated") or {}
+    return ended.get("startedAt") or None
 
 
 def _back_off(status: Json) -> int | None:
