@@ -295,6 +295,21 @@ async def test_an_unreadable_line_looks_that_object_up(there: bool) -> None:
     assert len(server.watched) == 1
 
 
+async def test_what_came_before_a_look_at_a_recreated_object_is_no_news() -> None:
+    broken = event("MODIFIED", pod("a", 4)).replace(b'"resourceVersion":', b"\x00")
+    old = [event("MODIFIED", pod("a", 5)), event("DELETED", pod("a", 6))]
+    new = [event("ADDED", pod("a", 7, uid="new")), event("MODIFIED", pod("a", 9, uid="new"))]
+
+    async def look(request: web.Request, selector: str) -> web.StreamResponse:
+        return listing(8, pod("a", 7, uid="new"))
+
+    server = Server([(3, pod("a", 3)), look], [sends(broken, *old, *new, hold=True)])
+    async with mirror(server) as found:
+        await found.until(
+            ("added", "uid-a"), ("deleted", "uid-a"), ("added", "new"), ("changed", "new")
+        )
+
+
 @pytest.mark.slow
 async def test_an_unreadable_line_without_a_name_lists_again() -> None:
     server = Server([(5,), (6, pod("a", 6))], [sends(b"?\n", hold=True), silent])

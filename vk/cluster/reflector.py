@@ -186,11 +186,11 @@ class Reflector:
             self._set(key, None)
 
     def _is_old(self, key: ObjectKey, kind: str, old: Object | None, raw: Object) -> bool:
-        """Say whether something newer than ``raw`` was seen of the same object."""
+        """Say whether something newer than ``raw`` was seen under its name."""
         number = _number(raw)
         if number is None:
             return False
-        if old is not None and _uid(old) == _uid(raw):
+        if old is not None:
             seen = _number(old)
             return seen is not None and (number < seen or (number == seen and kind != "DELETED"))
         return number <= self._gone.get(key, -1)
