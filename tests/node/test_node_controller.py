@@ -1,6 +1,7 @@
 """The Node is made, kept, put back; in simulated time against an API in memory."""
 
 import asyncio
+import copy
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -153,6 +154,20 @@ async def test_ready_unknown_is_put_back_within_two_seconds(world: World) -> Non
         old = world.node
         unknown = {"type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown"}
         controller.observe(old, world.api.edit("Node", "n", {"status": {"conditions": [unknown]}}))
+        await asyncio.sleep(2)
+        assert world.conditions()["Ready"] == "True"
+
+
+async def test_the_node_of_a_restored_cluster_is_put_right_although_versions_went_back(
+    world: World,
+) -> None:
+    async with running(world) as controller:
+        old = world.node
+        unknown = {"type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown"}
+        backup = world.api.edit("Node", "n", {"status": {"conditions": [unknown]}})
+        backup["metadata"]["resourceVersion"] = "0"
+        world.api.objects["Node", "n"] = copy.deepcopy(backup)
+        controller.observe(old, backup)
         await asyncio.sleep(2)
         assert world.conditions()["Ready"] == "True"
 

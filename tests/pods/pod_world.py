@@ -149,6 +149,14 @@ class Api:
         old = self.pods.pop(name)
         asyncio.get_running_loop().call_soon(self.observe, old, None)
 
+    def restore(self, backup: dict[str, Any]) -> int:
+        """The cluster becomes what it was when it held ``backup``; return the version before."""
+        old, version = self.pods[backup["metadata"]["name"]], next(self._versions)
+        self._versions = itertools.count(int(backup["metadata"]["resourceVersion"]) + 1)
+        self.pods = {backup["metadata"]["name"]: backup}
+        asyncio.get_running_loop().call_soon(self.observe, old, copy.deepcopy(backup))
+        return version
+
     def phase(self, name: str = "p") -> str:
         return str(self._pod(name)["status"]["phase"])
 

@@ -294,6 +294,27 @@ async def test_a_doubted_list_names_no_orphans(api: Api) -> None:
         assert provider.deletes == 0
 
 
+async def test_pods_of_a_cluster_that_was_restored_are_seen_although_versions_went_back(
+    api: Api,
+) -> None:
+    provider = Backend()
+    async with running(api, provider):
+        api.add(raw())
+        backup = api.pods["p"]
+        await asyncio.sleep(1)
+        assert api.phase() == "Running"
+        for _ in range(10):
+            api.add(api.pods["p"])
+        await asyncio.sleep(1)
+        restored = api.restore(backup)
+        await asyncio.sleep(1)
+        assert (api.phase(), provider.creates) == ("Running", 1)
+        assert int(api.pods["p"]["metadata"]["resourceVersion"]) < restored
+        api.ask_delete("p")
+        await asyncio.sleep(1)
+        assert "p" not in api.pods
+
+
 async def test_a_watch_that_is_behind_brings_no_forgotten_pod_back(api: Api) -> None:
     class Slow(Backend):
         async def create_pod(self, pod: Pod) -> PodStatus | None:

@@ -131,6 +131,8 @@ class NodeController:
                 self.node = None
         elif self.node is None or not _outdated(new, self.node):
             self.node = new
+        elif old is not None and _outdated(new, old):
+            self.node = new  # the reflector never goes back, unless the cluster was restored
         else:
             return
         self._wake.set()

@@ -81,7 +81,7 @@ class Controller:
         if new is not None:
             if _MIRROR in (new["metadata"].get("annotations") or {}):
                 return  # it shows what a kubelet runs from a file
-            record = self.records.observe(new)
+            record = self.records.observe(new, old)
             if record is None:
                 return
             if record.held is Held.UNKNOWN and self.listed:

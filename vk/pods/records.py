@@ -227,15 +227,19 @@ class Records:
         """Return the records under one name, the oldest first."""
         return list(self._by_name.get(name, {}).values())
 
-    def observe(self, pod: Json) -> Record | None:
-        """Note an API object; None where it is no news (our own write, or an older version)."""
+    def observe(self, pod: Json, before: Json | None = None) -> Record | None:
+        """Note an API object; None where it is no news (our own write, or an older version).
+
+        ``before`` is what the reflector had. It never goes back unless the cluster did.
+        """
         key = pod_key(pod)
         if key.uid in self._forgotten:
             return None
         record = self._by_uid.get(key.uid) or self.add(key)
         if record.pod is not None:
             known, version = _version(record.pod), _version(pod)
-            if known > version > -1:
+            restored = before is not None and _version(before) > version
+            if known > version > -1 and not restored:
                 return None
             if known == version != -1:
                 record.swap(pod)
