@@ -66,6 +66,30 @@ async def test_a_refused_write_does_not_end_a_pod_by_its_name(api: Api) -> None:
         assert api.status("druid-0")["podIP"] == "10.0.0.9"
 
 
+async def test_a_deleted_pod_is_there_until_its_sidecars_have_ended_too(api: Api) -> None:
+    def says(sidecar: ContainerState) -> PodStatus:
+        return PodStatus(
+            PodKey("default", "p", "u"),
+            init_containers=[ContainerStatus(name="sidecar", state=sidecar)],
+            containers=[ContainerStatus(name="main", state=Terminated(0))],
+        )
+
+    provider = Backend()
+    provider.slow_stop = True
+    async with running(api, provider):
+        sidecar = {"name": "sidecar", "image": "busybox", "restartPolicy": "Always"}
+        api.add(raw(initContainers=[sidecar]))
+        await asyncio.sleep(1)
+        api.ask_delete("p")
+        await asyncio.sleep(1)
+        provider.workloads["u"] = says(Running())
+        await asyncio.sleep(20)
+        assert "p" in api.pods
+        provider.workloads["u"] = says(Terminated(0))
+        await asyncio.sleep(10)
+        assert ("p" in api.pods, provider.deletes) == (False, 1)
+
+
 @pytest.mark.parametrize("error", [ConflictError, ObjectNotFoundError])
 async def test_a_refused_removal_does_not_end_a_pod_by_the_words_of_an_error(
     api: Api, error: type[ClusterError]

@@ -12,7 +12,7 @@ from math import isinf
 import attrs
 
 from vk.models.pod import Json
-from vk.models.status import Terminated
+from vk.models.status import Running, Terminated
 from vk.models.time import parse_time
 from vk.pods.phase import FINAL, is_final, phase_of
 from vk.pods.records import Accepted, Held, Record
@@ -156,7 +156,7 @@ def _deleting(record: Record, pod: Json, now: float) -> Decision:
         return Wait()  # somebody's finalizer keeps the object
     if record.held is Held.ABSENT:
         return Remove()
-    if record.delete_grace is not None and _workload_ended(record):
+    if record.delete_grace is not None and _workload_ended(record) and not _sidecar_runs(record):
         return Remove()
     grace = pod["metadata"].get("deletionGracePeriodSeconds")
     grace = 30.0 if grace is None else float(grace)
@@ -194,6 +194,14 @@ def _workload_ended(record: Record) -> bool:
     if not record.status.containers and record.status.phase is None:
         return False
     return phase_of(spec, record.status, deleting=deleting) in FINAL
+
+
+def _sidecar_runs(record: Record) -> bool:
+    """Say whether one still ends; the phase does not wait for that."""
+    status = record.status
+    return status is not None and any(
+        isinstance(one.state, Running) for one in status.init_containers
+    )
 
 
 def _left(pod: Json, wall: float) -> float | None:
