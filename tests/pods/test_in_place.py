@@ -121,6 +121,22 @@ async def test_an_infeasible_resize_from_before_a_restart_is_said_once() -> None
         assert api.status()["observedGeneration"] == 2
 
 
+@pytest.mark.parametrize("refuses", [True, False], ids=["unsupported", "infeasible"])
+async def test_a_refused_resize_takes_no_room_after_a_restart(*, refuses: bool) -> None:
+    api, provider = Api(), Changing(refuses=refuses)
+    async with running(api, provider):
+        api.add(sized("2"))
+        await asyncio.sleep(1)
+        write(api, sized("99" if refuses else "101", generation=2))
+        await asyncio.sleep(1)
+    async with running(api, provider):
+        await asyncio.sleep(1)
+        assert container(api)["allocatedResources"] == {"cpu": "2"}
+        api.add(sized("90", "other"))
+        await asyncio.sleep(1)
+        assert (api.phase("other"), api.status("other").get("reason")) == ("Running", None)
+
+
 async def test_an_infeasible_resize_takes_no_other_change_along() -> None:
     api, provider = Api(), Changing()
     async with running(api, provider):

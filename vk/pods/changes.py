@@ -18,6 +18,7 @@ from vk.pods.decide import CONTAINERS, IMAGES, RESOURCES
 from vk.pods.records import Accepted, Granted
 
 __all__ = [
+    "as_granted",
     "granted",
     "is_pending",
     "matters",
@@ -66,6 +67,15 @@ def granted(before: Granted, changed: Collection[str], raw: Json) -> Granted:
         asked.images if IMAGES & set(changed) else before.images,
         asked.resources if RESOURCES & set(changed) else before.resources,
     )
+
+
+def as_granted(raw: Json, has: Granted) -> Json:
+    """Return the pod with the resources that its containers have, not those that they ask for."""
+    spec = dict(raw.get("spec") or {})
+    for group in ("containers", "initContainers"):
+        containers = spec.get(group) or ()
+        spec[group] = [{**one, "resources": has.resources.get(one["name"])} for one in containers]
+    return {**raw, "spec": spec}
 
 
 def no_room(problem: Rejection) -> Condition:

@@ -16,6 +16,7 @@ import attrs
 from vk.aio.backoff import Backoff
 from vk.errors import UnsupportedError
 from vk.models.status import Gone, PodChange, PodStatus, Unplaced
+from vk.pods.changes import as_granted
 from vk.pods.controller import Controller
 from vk.pods.losses import APART, LISTS, is_suspect
 from vk.pods.phase import is_final
@@ -134,7 +135,7 @@ class Feed:
         record.observed_generation = observed if changed or deleting else generation
         record.granted = Granted.shown(pod)
         if not is_final(pod):
-            self.controller.act.prepare.occupy(pod)
+            self.controller.act.prepare.occupy(as_granted(pod, record.granted))
 
     async def _list(self) -> bool:
         began = _clock()
