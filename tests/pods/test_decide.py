@@ -183,6 +183,14 @@ def test_a_failed_update_waits_for_its_next_try() -> None:
     assert step(one) == Wait(5.0)
 
 
+def test_a_deadline_does_not_wait_for_the_next_try_of_an_update() -> None:
+    pod = raw(status=RAN, activeDeadlineSeconds=60)
+    began = 1767225600.0  # 2026-01-01
+    one = record(pod, Held.PRESENT, accepted=Accepted.of(raw()), retry_at=NOW + 50)
+    assert step(one, wall=began + 20) == Wait(40.0)
+    assert step(one, wall=began) == Wait(50.0)
+
+
 def test_deciding_changes_nothing() -> None:
     pod = raw(activeDeadlineSeconds=9)
     one = record(pod, Held.PRESENT, accepted=Accepted.of(raw()))

@@ -45,6 +45,25 @@ class Unlucky(Files):
         return await super().create_pod(pod)
 
 
+async def test_files_are_renewed_while_a_resize_waits_for_room(api: ReferenceApi) -> None:
+    def sized(name: str, cpu: str) -> dict[str, Any]:
+        main = {"name": "main", "image": "busybox", "resources": {"requests": {"cpu": cpu}}}
+        return using(config_map("settings"), name=name, uid=name, containers=[main])
+
+    provider = Files()
+    async with running(api, provider):
+        api.add(sized("other", "60"))
+        api.add(sized("p", "2"))
+        await asyncio.sleep(1)
+        api.add({**sized("p", "50"), "status": api.status("p")})
+        await asyncio.sleep(600)
+        conditions = {one["type"]: one.get("reason") for one in api.status("p")["conditions"]}
+        assert conditions["PodResizePending"] == "Deferred"
+        api.put("configmaps", "settings", data={"shape": "round"})
+        await asyncio.sleep(70)
+        assert sorted(provider.given) == [("other", "settings"), ("p", "settings")]
+
+
 async def test_a_changed_object_reaches_a_running_pod_within_70_seconds(api: ReferenceApi) -> None:
     provider = Files()
     async with running(api, provider):

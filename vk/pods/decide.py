@@ -127,16 +127,24 @@ def decide(record: Record, *, now: float, wall: float, enforce_deadline: bool) -
             return Lost()
         return _paused(record, now) or Create()
     changed = _changed(record, pod)
-    if changed:
-        paused = _paused(record, now)
-        return paused if paused is not None else Update(changed)
-    return GiveFiles() if record.fresh_files else Wait(left)
+    paused = _paused(record, now) if changed else None
+    if changed and paused is None:
+        return Update(changed)
+    if record.fresh_files:
+        return GiveFiles()  # tokens end, however long a change has to wait
+    return Wait(left) if paused is None else _sooner(paused, left)
 
 
 def _paused(record: Record, now: float) -> Wait | None:
     if isinf(record.retry_at):
         return Wait()
     return Wait(record.retry_at - now) if record.retry_at > now else None
+
+
+def _sooner(paused: Wait, left: float | None) -> Wait:
+    if left is None or (paused.seconds is not None and paused.seconds <= left):
+        return paused
+    return Wait(left)
 
 
 def _unasked(record: Record, now: float) -> Decision:
