@@ -530,6 +530,28 @@ async def test_a_start_is_told_of_each_container_and_run_however_short(api: Api)
         assert told(world) == []
 
 
+async def test_a_start_whose_time_is_only_learned_later_is_told_once(api: Api) -> None:
+    def says(began: str, restarts: int = 0) -> PodStatus:
+        main = ContainerStatus(
+            name="main", state=Running(parse_time(began)), restart_count=restarts
+        )
+        return PodStatus(PodKey("default", "p", "u"), containers=[main])
+
+    provider = Backend()
+    async with running(api, provider) as world:
+        for status, times in (
+            (says(""), 1),
+            (says("2026-01-01T00:00:01Z"), 1),
+            (says(""), 1),
+            (says("2026-01-01T00:01:00Z", restarts=1), 2),
+        ):
+            provider.workloads["u"] = status
+            if not api.pods:
+                api.add(raw())
+            await asyncio.sleep(10)
+            assert world.reasons() == ["Created", "Started"] * times
+
+
 async def test_a_change_of_a_pod_that_was_never_seen_is_taken_as_it_is(api: Api) -> None:
     """Watches may begin anywhere."""
     provider = Backend()

@@ -134,13 +134,20 @@ class Report:
             olds = {one["name"]: one for one in known}
             for one in written.get(field) or ():
                 name, old = one["name"], olds.get(one["name"], {})
-                start = _start(one)
-                if start is not None and start != _start(old):
+                if _has_started(one, old):
                     self.emit(record.key, "Normal", "Created", f"Created container {name}")
                     self.emit(record.key, "Normal", "Started", f"Started container {name}")
                 if (wait := _back_off(one)) is not None and wait != _back_off(old):
                     text = f"Back-off restarting failed container {name}"
                     self.emit(record.key, "Warning", "BackOff", text)
+
+
+def _has_started(one: Json, old: Json) -> bool:
+    """Say whether a run began; that its time becomes known, or is no longer said, is none."""
+    start, known = _start(one), _start(old)
+    if start is None or start == known:
+        return False
+    return known is None or bool(start and known) or one["restartCount"] != old.get("restartCount")
 
 
 def _start(status: Json) -> str | None:
