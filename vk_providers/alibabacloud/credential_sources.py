@@ -27,6 +27,8 @@ _OIDC = (
     "ALIBABA_CLOUD_OIDC_PROVIDER_ARN",
     "ALIBABA_CLOUD_OIDC_TOKEN_FILE",
 )
+_PLAIN = ("AK", "StsToken", "access_key", "sts")
+"""Kinds of profiles whose key is used as it is."""
 
 
 def credential_chain(
@@ -147,6 +149,7 @@ def _from_cli(path: Path, wanted: str) -> Credentials | None:
     except (OSError, orjson.JSONDecodeError, AttributeError, StopIteration):
         return None
     token = one.get("sts_token") or ""
+    _check_kind(path, one.get("mode"), one.get("access_key_id"))
     return _key(one.get("access_key_id") or "", one.get("access_key_secret") or "", token)
 
 
@@ -157,4 +160,12 @@ def _from_ini(path: Path, wanted: str) -> Credentials | None:
         one = parser[wanted or "default"]
     except (OSError, UnicodeError, configparser.Error, KeyError):
         return None
+    _check_kind(path, one.get("type"), one.get("access_key_id"))
     return _key(one.get("access_key_id", ""), one.get("access_key_secret", ""), "")
+
+
+def _check_kind(path: Path, kind: object, access_key: object) -> None:
+    """Refuse a profile whose key is only there to become somebody else, as by a role."""
+    if access_key and kind not in (None, "", *_PLAIN):
+        text = f"{path}: a profile of kind {kind} cannot be used: expected an access key of its own"
+        raise vk.ConfigError(text)

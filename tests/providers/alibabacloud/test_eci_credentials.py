@@ -108,6 +108,26 @@ async def test_the_other_places(tmp_path: Path, name: str) -> None:
     assert (found.access_key, found.secret_key) == ("ak", "sk")
 
 
+@pytest.mark.parametrize("name", ["cli", "ini"])
+async def test_a_profile_that_assumes_a_role_is_not_used_without_it(
+    name: str, tmp_path: Path
+) -> None:
+    """Its key alone is somebody else, who may be allowed more."""
+    (tmp_path / ".aliyun").mkdir()
+    (tmp_path / ".alibabacloud").mkdir()
+    if name == "cli":
+        keys = {"access_key_id": "ak", "access_key_secret": "sk"}
+        profile = {"name": "p", "mode": "RamRoleArn", "ram_role_arn": "acs:ram::1:role/r", **keys}
+        content = orjson.dumps({"current": "p", "profiles": [profile]})
+        (tmp_path / ".aliyun" / "config.json").write_bytes(content)
+    else:
+        text = "[default]\ntype = ram_role_arn\naccess_key_id = ak\naccess_key_secret = sk\n"
+        (tmp_path / ".alibabacloud" / "credentials").write_text(text)
+    async with opened(config(metadata_endpoint=NOWHERE), {"HOME": str(tmp_path)}) as service:
+        with pytest.raises(vk.ConfigError, match=r"(?i)ram_?role_?arn.*expected an access key"):
+            await service.credentials.get()
+
+
 async def test_a_pods_token_is_exchanged_for_credentials(emulator: Running, tmp_path: Path) -> None:
     token = tmp_path / "token"
     claims = base64.urlsafe_b64encode(orjson.dumps({"exp": time.time() + 600, "iss": "i"}))
