@@ -42,7 +42,7 @@ class ByteStream(ByteReader, ByteWriter, Protocol):
     """Both directions of one forwarded connection."""
 
     async def write_eof(self) -> None:
-        """End our side; reading goes on. May be repeated."""
+        """End our side; reading goes on, where the protocol can tell the client. Repeatable."""
         ...
 
 

@@ -231,6 +231,15 @@ async def test_a_websocket_ends_when_all_its_ports_have(server: Served) -> None:
         assert socket.close_code == 1000
 
 
+async def test_a_websocket_ends_when_the_pods_side_of_its_ports_has(server: Served) -> None:
+    """No message ends one direction of a channel, so a client would wait for ever for an end."""
+    async with websocket(server, f"{PATH}?port=82", "v4.channel.k8s.io") as socket:
+        async with asyncio.timeout(10):
+            got = [message.data async for message in socket]
+        assert b"".join(data[1:] for data in got if data[0] == 0) == b"R\0" + b"m" * (1 << 20)
+        assert socket.close_code == 1000
+
+
 @pytest.mark.parametrize("query", ["", "?port=0", "?port=http", "?port=80,"])
 async def test_a_websocket_without_good_ports_is_refused(server: Served, query: str) -> None:
     with pytest.raises(aiohttp.WSServerHandshakeError, match="400"):

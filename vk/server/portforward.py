@@ -6,7 +6,7 @@ connection. Called by `vk.server.sessions` once nothing can be refused any more.
 Surprising: over SPDY a client opens two streams for each connection, one of them only for errors,
 tied by a request id, and as many such pairs as it likes. When it no longer wants one it breaks the
 data stream off and then waits for the end of the error stream. Over WebSocket channels there is one
-connection a port, named in the request, which lasts as long as the WebSocket.
+connection a port, named in the request, which ends with either side of it.
 """
 
 from __future__ import annotations

@@ -94,7 +94,11 @@ class ChannelStream:
             await self._connection.send(self.number, part)
 
     async def write_eof(self) -> None:
-        """Do nothing: a server cannot end one channel, only the connection."""
+        """End reading too: a server cannot end one channel, only the whole connection.
+
+        So the client is not told, and would never end its own side.
+        """
+        self.inbox.end()
 
 
 @attrs.define(eq=False)
