@@ -100,6 +100,7 @@ class Seam:
     stamp: str = ""
     count: int = 0
     _skip: int = attrs.field(default=0, init=False)
+    _begun: tuple[str, int] = attrs.field(default=("", 0), init=False)
 
     def note(self, stamp: str) -> None:
         """Take a line into account that was read."""
@@ -125,6 +126,15 @@ class Seam:
             return False
         self.note(stamp)
         return True
+
+    def begin(self, stamp: str, size: int) -> None:
+        """Note that ``size`` bytes were read of a line that had not ended: it is still new."""
+        self._begun = stamp, size
+
+    def begun(self, stamp: str) -> int:
+        """Return how many bytes of a new line were read when it had not ended; once."""
+        (begun, size), self._begun = self._begun, ("", 0)
+        return size if stamp == begun else 0
 
 
 @attrs.define(eq=False)

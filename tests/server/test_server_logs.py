@@ -43,6 +43,12 @@ class Writing(Quiet):
                 self.lines.append(f"{moment:%Y-%m-%dT%H:%M:%S.%f}Z {text}\n".encode())
             self._change.notify_all()
 
+    async def put(self, part: bytes) -> None:
+        """Write a part of a line; the first one with its time."""
+        async with self._change:
+            self.lines.append(part)
+            self._change.notify_all()
+
     async def end(self, error: Exception | None = None) -> None:
         async with self._change:
             self.ended, self.error = True, error
@@ -255,6 +261,30 @@ async def test_a_tail_of_none_gives_only_what_comes(tmp_path: Path) -> None:
         assert await reader.line() == "four"
         await provider.end()
         assert await reader.rest() == ""
+
+
+@pytest.mark.parametrize(
+    ("query", "begin"),
+    [
+        ("", "begun "),
+        ("&tailLines=1", "begun "),
+        ("&tailLines=0", ""),
+        ("&timestamps=true", "2026-01-31T12:00:00.000000Z begun "),
+        ("&limitBytes=8", "begun "),
+    ],
+)
+async def test_a_line_that_had_only_begun_is_followed_to_its_end(
+    tmp_path: Path, query: str, begin: str
+) -> None:
+    """A log may hold the first part of a long line."""
+    provider = Writing()
+    await provider.put(b"2026-01-31T12:00:00.000000Z begun ")
+    async with serving(tmp_path, provider) as world, following(world, query) as reader:
+        await provider.until(1)
+        await provider.put(b"ended\n")
+        await provider.end()
+        expected = f"{begin}ended\n"
+        assert await reader.rest() == (expected[:8] if "limit" in query else expected)
 
 
 async def test_many_followers_share_one_call(tmp_path: Path) -> None:

@@ -190,7 +190,7 @@ class Follower:
                 await _send(write, self._wanted.feed_lines(complete))
         rest = lines.finish()
         for line in rest:
-            self._seam.note(split_stamp(line)[0])
+            self._begin(line)
         await _send(write, self._wanted.feed_lines(rest) + self._wanted.finish())
         return True
 
@@ -211,7 +211,22 @@ class Follower:
         async with closing(there) as pieces:
             async for piece in pieces:
                 await self._send_new(write, Batch.of(lines.feed(piece)))
-        await self._send_new(write, Batch.of(lines.finish()))
+        for line in lines.finish():
+            stamp, text = split_stamp(line)
+            begun = self._begin(line)
+            if self._wanted.is_late(stamp):
+                new = text[begun:] if begun or not self.options.timestamps else line
+                await _send(write, self._wanted.limit(new))
+
+    def _begin(self, line: bytes) -> int:
+        """Note the last line, which has not ended; return how much of it was known before.
+
+        The shared reader gives it again, whole.
+        """
+        stamp, text = split_stamp(line)
+        begun = self._seam.begun(stamp)
+        self._seam.begin(stamp, len(text))
+        return begun
 
     async def _send_live(self, write: Write) -> bool:
         """Send what the shared reader gives; False: this client fell behind."""

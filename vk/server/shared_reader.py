@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import attrs
@@ -51,14 +51,15 @@ class Batch:
 
     def new(self, seam: Seam, wanted: LineFilter) -> bytes:
         """Return what is ``wanted`` of the lines that are new after ``seam``."""
+        return wanted.limit(b"".join(self._new(seam, wanted)))
+
+    def _new(self, seam: Seam, wanted: LineFilter) -> Iterator[bytes]:
         stamped = wanted.options.timestamps
-        return wanted.limit(
-            b"".join(
-                line if stamped else text
-                for stamp, line, text in self.lines
-                if seam.is_new(stamp) and wanted.is_late(stamp)
-            )
-        )
+        for stamp, line, text in self.lines:
+            if seam.is_new(stamp):
+                begun = seam.begun(stamp)
+                if wanted.is_late(stamp):
+                    yield text[begun:] if begun or not stamped else line
 
 
 @attrs.define(eq=False)
