@@ -182,6 +182,9 @@ class ProcessProvider(vk.Provider):
             lambda link: link.attach(container.name, stdin=io.stdin is not None)
         )
         await relay_session(session, io)
+        end = await session.wait()  # raises where the supervisor died
+        if end.message:
+            raise vk.TemporaryError(end.message)
 
     async def port_forward(self, key: vk.PodKey, port: int, stream: vk.ByteStream) -> None:
         """Connect to a port of the pod's loopback, as a kubelet does."""

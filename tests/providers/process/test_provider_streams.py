@@ -131,6 +131,49 @@ async def test_attach_joins_the_containers_own_process(state: Path, isolation: s
         assert await here.log(wanted) == "heard hello\n"
 
 
+async def test_attach_that_lost_its_supervisor_is_no_success(state: Path) -> None:
+    async with node(state) as here:
+        wanted = pod(sh("read line; echo up; sleep 1000", stdin=True))
+        await here.create(wanted)
+        await here.until(wanted)
+        io = Client(typed=b"go\n")
+        container = vk.ContainerKey(wanted.key, "c")
+        attached = asyncio.ensure_future(here.provider.attach(container, io))
+        await io.hears(b"up\n")
+        os.kill(here.supervisor(wanted), 9)
+        with pytest.raises(vk.TemporaryError, match="went away"):
+            await asyncio.wait_for(attached, LIMIT)
+
+
+@attrs.define(eq=False)
+class _Pager(Client):
+    """A client that shows nothing more until it is told to go on."""
+
+    goes_on: asyncio.Event = attrs.field(factory=asyncio.Event)
+
+    @property
+    def stdout(self) -> _Pager:  # type: ignore[override] # it has what is used of it
+        return self
+
+    async def write(self, data: bytes) -> None:
+        await self.goes_on.wait()
+
+
+async def test_attach_that_was_cut_off_says_so(state: Path) -> None:
+    """The container waits 5 s for who takes nothing; to him it must not look like its end."""
+    async with node(state) as here:
+        wanted = pod(sh("read line; head -c 2000000 /dev/zero | tr '\\0' '\\n'", stdin=True))
+        await here.create(wanted)
+        await here.until(wanted)
+        io = _Pager(typed=b"go\n")
+        container = vk.ContainerKey(wanted.key, "c")
+        attached = asyncio.ensure_future(here.provider.attach(container, io))
+        await here.until(wanted, ended)
+        io.goes_on.set()
+        with pytest.raises(vk.TemporaryError, match="cut off"):
+            await asyncio.wait_for(attached, LIMIT)
+
+
 @attrs.define(eq=False)
 class _Pipe:
     """A `ByteStream` whose sending is held back until it is told to go on."""
