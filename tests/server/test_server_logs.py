@@ -251,6 +251,26 @@ async def test_following_gives_what_is_there_and_what_comes_until_the_end(tmp_pa
         assert await reader.rest() == "five\n"
 
 
+@pytest.mark.parametrize("follow", ["false", "true"])
+@pytest.mark.parametrize(
+    ("since", "expected"),
+    [
+        ("sinceSeconds=35000000000", "one\n"),
+        ("sinceTime=0999-01-01T00:00:00Z", "one\n"),
+        ("sinceTime=0001-01-01T00:00:00%2B01:00", "one\n"),
+        ("sinceTime=9999-12-31T23:59:59-01:00", ""),
+    ],
+)
+async def test_a_time_may_be_as_far_away_as_it_likes(
+    tmp_path: Path, since: str, expected: str, follow: str
+) -> None:
+    provider = Writing(ended=True)
+    await provider.write("one")
+    async with serving(tmp_path, provider) as world:
+        path = f"{PATH}?follow={follow}&{since}"
+        assert await world.call(path, tls=world.certificate()) == (200, expected)
+
+
 async def test_a_tail_of_none_gives_only_what_comes(tmp_path: Path) -> None:
     """Zero is zero, also where many lines have one time."""
     provider = Writing()

@@ -20,6 +20,9 @@ _WORDS = dict.fromkeys(("", "1", "t", "true"), True) | dict.fromkeys(("0", "f", 
 _NUMBER = re.compile(r"[+-]?[0-9]{1,19}", re.ASCII)
 _LARGEST = (1 << 63) - 1
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+# No line is older, and earlier ones have no text of four digits, or none in UTC.
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST = datetime.max.replace(tzinfo=UTC)
 _STREAMS = {"All": None, "Stdout": "stdout", "Stderr": "stderr"}
 _KNOWN = (
     *("follow", "previous", "timestamps", "tailLines", "tail", "limitBytes"),
@@ -81,13 +84,13 @@ def _since(given: Mapping[str, str], now: datetime) -> datetime | None:
         moment = parse_time(text.upper()) if _TIME.fullmatch(text) else None
         if moment is None:
             raise InvalidInputError("sinceTime: expected a time such as 2026-01-31T12:00:00Z")
-        return moment
+        return min(max(moment, _EARLIEST), _LATEST)
     if seconds is None:
         return None
     try:
-        return now - timedelta(seconds=seconds)
+        return max(now - timedelta(seconds=seconds), _EARLIEST)
     except OverflowError:
-        return datetime.min.replace(tzinfo=UTC)
+        return _EARLIEST
 
 
 def _stream(text: str | None) -> str | None:
