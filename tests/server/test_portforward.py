@@ -14,7 +14,8 @@ from spdy_client import ClientStream, RefusedError, SpdyClient, spdy
 from streaming_world import Served, served
 
 from vk.server.channels import Channels
-from vk.server.spdy.frames import ResetStatus
+from vk.server.spdy.frames import ResetStatus, SynStream
+from vk.server.spdy.headers import Deflater
 
 PATH = "/portForward/default/web"
 NAME = "portforward.k8s.io"
@@ -204,6 +205,27 @@ async def test_more_streams_than_a_session_may_have_are_refused(server: Served) 
             assert data.reset is None
         refused = await client.open(streamtype="error", port="80", requestid="x")
         assert refused.reset == ResetStatus.REFUSED_STREAM
+
+
+async def test_connections_whose_streams_are_ended_count_until_they_are_over(
+    server: Served,
+) -> None:
+    """Streams of one direction are over for the session once the client has ended them."""
+    headers = Deflater()
+    async with spdy(server, PATH, [NAME]) as client:
+        for number in range(200):
+            for stream_id, kind in ((4 * number + 1, "error"), (4 * number + 3, "data")):
+                named = {"streamtype": kind, "port": "84", "requestid": str(number)}
+                block = headers.block(named)
+                one_way = SynStream(stream_id, block, fin=True, unidirectional=True)
+                client.writer.write(one_way.encode())
+        ping = client.session.ping()
+        await client.flush()
+        async with asyncio.timeout(10):
+            while ping not in client.pongs:
+                client.news.clear()
+                await client.news.wait()
+    assert len(server.provider.calls) == 128
 
 
 @pytest.mark.parametrize("name", ["v4.channel.k8s.io", "v4.base64.channel.k8s.io", ""])

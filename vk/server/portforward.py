@@ -27,7 +27,8 @@ from vk.streams import ByteStream
 __all__ = ["MAX_STREAMS", "ChannelForwarding", "Destination", "SpdyForwarding"]
 
 MAX_STREAMS = 256
-"""Streams of one SPDY connection: 128 connections at a time."""
+"""Streams of one SPDY connection."""
+_MAX_PAIRS = MAX_STREAMS // 2
 
 
 @attrs.frozen
@@ -72,10 +73,12 @@ class SpdyForwarding:
     _tasks: asyncio.TaskGroup | None = attrs.field(default=None, init=False, repr=False)
 
     def opened(self, stream: SpdyStream) -> None:
-        """Take a stream of a pair; refuse what names no port, no kind, or comes twice."""
+        """Take a stream of a pair; refuse what names no port, no kind, or is too much."""
         kind, request_id = stream.headers.get("streamtype", ""), _request_id(stream)
         pair = self._pairs.get(request_id)
-        known = kind in ("data", "error") and (pair is None or kind not in pair.streams)
+        # A session forgets streams that both sides have ended; what is made of them goes on.
+        fits = len(self._pairs) < _MAX_PAIRS if pair is None else kind not in pair.streams
+        known = fits and kind in ("data", "error")
         if not known or not _port(stream.headers) or self._tasks is None:
             stream.refuse()
             return
