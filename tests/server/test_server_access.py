@@ -118,6 +118,14 @@ async def test_the_authority_of_a_file_is_the_only_one(tmp_path: Path) -> None:
             await world.call("/pods", tls=world.certificate())
 
 
+async def test_an_authority_may_have_a_name_written_above_it(tmp_path: Path) -> None:
+    signer = Signer()
+    authority = trusting(tmp_path, signer)
+    authority.write_bytes("# Főtanúsítvány\n".encode() + signer.pem)
+    async with serving(tmp_path, client_authority=authority) as world:
+        assert (await world.call("/pods", tls=signer.client(tmp_path)))[0] == 200
+
+
 @pytest.mark.parametrize(
     "more",
     [
