@@ -32,6 +32,7 @@ async def read_log(
     *,
     follow: bool = False,
     previous: bool = False,
+    waiting: bool = False,
     tail: int | None = None,
     since: datetime | None = None,
     limit: int | None = None,
@@ -40,17 +41,21 @@ async def read_log(
 ) -> AsyncIterator[bytes]:
     """Return the log of a container's newest run, or of the one before it (``previous``).
 
-    ``tail`` counts lines from the end (0: none of what is there), ``since`` is an aware time,
-    ``limit`` counts bytes of output. With ``follow`` the iterator goes on until the run has
-    ended, or nothing of the pod is alive. Raises InvalidInputError where there is no such run. The
-    iterator must be closed.
+    While the container is ``waiting`` for its next run, the newest one that has ended is the
+    previous one too. ``tail`` counts lines from the end (0: none of what is there), ``since`` is an
+    aware time, ``limit`` counts bytes of output. With ``follow`` the iterator goes on until the run
+    has ended, or nothing of the pod is alive. Raises InvalidInputError where there is no such run.
+    The iterator must be closed.
     """
-    runs = _runs(folder / "logs" / container)
-    wanted = max(runs, default=0) - (1 if previous else 0)
+    logs = folder / "logs" / container
+    runs = _runs(logs)
+    wanted = max(runs, default=0)
+    if previous and not (waiting and _Chain(logs / str(wanted)).is_over()):
+        wanted -= 1
     if wanted not in runs:
         text = "previous terminated container" if previous else "log of container"
         raise vk.InvalidInputError(f"{text} {container!r} not found")
-    chain = _Chain(folder / "logs" / container / str(wanted))
+    chain = _Chain(logs / str(wanted))
     if tail is not None:
         await chain.seek_tail(tail)
     entries = EntryFilter(stream=stream, timestamps=timestamps, since=since, limit=limit)

@@ -129,12 +129,14 @@ class Workload:
 
     async def logs(self, container: str, options: vk.LogOptions) -> AsyncIterator[bytes]:
         """Return a container's log; raises InvalidInputError for a run that never was."""
+        reason = self._waits(container)
         try:
             return await read_log(
                 self.folder,
                 container,
                 follow=options.follow,
                 previous=options.previous,
+                waiting=bool(reason),
                 tail=options.tail_lines,
                 since=options.since,
                 limit=options.limit_bytes,
@@ -142,7 +144,6 @@ class Workload:
                 stream=_STREAMS[options.stream],
             )
         except vk.InvalidInputError:
-            reason = self._waits(container)
             if options.previous or not reason:
                 raise
             where = f'container "{container}" in pod "{self.identity.key.name}"'

@@ -204,6 +204,21 @@ async def test_a_container_that_crashes_is_started_again_and_its_previous_log_is
         assert await here.log(wanted, previous=True) == "one\n"
 
 
+async def test_while_a_crashed_container_waits_its_previous_log_is_that_of_the_crash(
+    state: Path,
+) -> None:
+    """As with a kubelet: it has no other run now."""
+    async with node(state) as here:
+        wanted = pod(sh("echo process $$; exit 4"), restartPolicy="Always")
+        await here.create(wanted)
+        await here.until(
+            wanted, lambda each: getattr(container(each).state, "reason", "") == "CrashLoopBackOff"
+        )
+        said = await here.log(wanted)
+        assert said.startswith("process ")
+        assert await here.log(wanted, previous=True) == said
+
+
 async def test_a_log_of_a_container_that_waits_says_what_for(state: Path) -> None:
     async with node(state) as here:
         wanted = pod(sh("echo never"), initContainers=[sh("sleep 1000", name="i")])
