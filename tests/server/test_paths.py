@@ -111,6 +111,17 @@ async def test_no_path_opens_more_than_its_caller_may(
 
 
 @pytest.mark.parametrize(
+    ("query", "status"),
+    [("command=%E9", 400), ("command=%ED%A0%80", 400), ("%FF=1", 400), ("command=%C3%A9", 200)],
+)
+async def test_a_query_that_is_no_text_is_refused(
+    readers: Readers, query: str, status: int
+) -> None:
+    """Read with replacements, a command would be another one."""
+    assert await readers.get("pods", f"/pods?{query}") == status
+
+
+@pytest.mark.parametrize(
     "target",
     [
         "http://127.0.0.1/pods",

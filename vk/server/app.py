@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from urllib.parse import unquote_to_bytes
 
 from aiohttp import HttpVersion10, HttpVersion11, web
 
@@ -109,6 +110,10 @@ def _check_path(request: web.Request) -> None:
         raise Refusal(400, "expected a plain path, without dot segments or encoded separators")
     if len(query) > _LONGEST_QUERY:
         raise Refusal(400, "expected a query of 64 KiB at most")
+    try:
+        unquote_to_bytes(query).decode()
+    except UnicodeError:
+        raise Refusal(400, "expected a query in UTF-8") from None
 
 
 def _unmatched(request: web.Request) -> Refusal:
