@@ -69,8 +69,9 @@ class Writing(Quiet):
     async def _pieces(self, options: LogOptions) -> AsyncIterator[bytes]:
         wanted, position = filter_lines(options), len(self.lines)
         there = wanted.feed(b"".join(self.lines)) + wanted.finish()
-        if there:
-            yield there
+        size = 300_000 if options.follow else 1_300_000
+        for start in range(0, len(there), size):
+            yield there[start : start + size]
         if not options.follow:
             return
         async with self._counted():
@@ -305,6 +306,18 @@ async def test_a_line_that_had_only_begun_is_followed_to_its_end(
         await provider.end()
         expected = f"{begin}ended\n"
         assert await reader.rest() == (expected[:8] if "limit" in query else expected)
+
+
+async def test_a_backend_that_gives_much_at_once_outruns_nobody(tmp_path: Path) -> None:
+    """Everything of the last moment is read again, and here that is more than 1 MiB."""
+    provider, text = Writing(), "x" * 900_000
+    await provider.write(text, text, text, second=0)
+    async with serving(tmp_path, provider) as world, following(world) as reader:
+        reading = asyncio.ensure_future(reader.rest())
+        await provider.until(1)
+        await provider.write("next", second=1)
+        await provider.end()
+        assert await reading == f"{text}\n" * 3 + "next\n"
 
 
 async def test_many_followers_share_one_call(tmp_path: Path) -> None:

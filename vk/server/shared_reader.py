@@ -120,6 +120,7 @@ class SharedReader:
             async with closing(await provider.logs(container, options)) as pieces:
                 async for piece in pieces:
                     self._publish(lines.feed(piece))
+                    await asyncio.sleep(0)  # a provider that never waits would outrun everybody
             self._publish(lines.finish())
         except asyncio.CancelledError:
             self.error = TemporaryError("the node stops")
