@@ -75,14 +75,19 @@ def split_lines(data: bytes) -> list[bytes]:
 
 @attrs.define(eq=False)
 class Lines:
-    """Cuts pieces of any size into lines; a line of over 1 MiB is cut."""
+    """Cuts pieces of any size into lines, and what is longer than 1 MiB after each MiB.
+
+    So the same log gives the same lines, whatever the pieces.
+    """
 
     _rest: bytes = attrs.field(default=b"", init=False)
 
     def feed(self, data: bytes) -> list[bytes]:
         """Return the lines that are complete, each with its newline."""
-        lines = split_lines(self._rest + data)
-        self._rest = b""
+        data, self._rest = self._rest + data, b""
+        lines = split_lines(data)
+        if len(data) > _LONGEST_LINE:
+            lines = [part for line in lines for part in _parts(line)]
         if lines and not lines[-1].endswith(b"\n") and len(lines[-1]) < _LONGEST_LINE:
             self._rest = lines.pop()
         return lines
@@ -93,17 +98,29 @@ class Lines:
         return [rest] if rest else []
 
 
+def _parts(line: bytes) -> Iterable[bytes]:
+    if len(line) <= _LONGEST_LINE:
+        return (line,)
+    starts = range(0, len(line), _LONGEST_LINE)
+    return (line[start : start + _LONGEST_LINE] for start in starts)
+
+
 @attrs.define(eq=False)
 class Seam:
-    """How far a reading got: the last time, and how many lines had it."""
+    """How far a reading got: the last time, and how many lines had it.
+
+    A line without a time is a part of a long one and has the time of the line before.
+    """
 
     stamp: str = ""
     count: int = 0
+    _at: str = attrs.field(default="", init=False)
     _skip: int = attrs.field(default=0, init=False)
     _begun: tuple[str, int] = attrs.field(default=("", 0), init=False)
 
     def note(self, stamp: str) -> None:
         """Take a line into account that was read."""
+        stamp = self._at = stamp or self._at
         if stamp > self.stamp:
             self.stamp, self.count = stamp, 1
         elif stamp and stamp == self.stamp:
@@ -114,11 +131,13 @@ class Seam:
 
         ``missed`` is how far somebody else got in it before we joined.
         """
+        self._at = missed.stamp if missed is not None else ""
         same = missed is not None and missed.stamp == self.stamp
         self._skip = max(0, self.count - (missed.count if missed is not None and same else 0))
 
     def is_new(self, stamp: str) -> bool:
         """Say whether a line of the other reading is new, and if so, take it into account."""
+        stamp = self._at = stamp or self._at
         if stamp and stamp < self.stamp:
             return False
         if stamp and stamp == self.stamp and self._skip:
@@ -171,7 +190,11 @@ class LineFilter:
         wanted = self._wanted(lines)
         if self._tail is None:
             return self.limit(b"".join(wanted))
-        self._tail.extend(wanted)
+        for line in wanted:
+            if self._tail and not self._tail[-1].endswith(b"\n"):
+                self._tail[-1] += line  # the next part of a long line
+            else:
+                self._tail.append(line)
         return b""
 
     def finish(self) -> bytes:

@@ -320,6 +320,22 @@ async def test_a_backend_that_gives_much_at_once_outruns_nobody(tmp_path: Path) 
         assert await reading == f"{text}\n" * 3 + "next\n"
 
 
+@pytest.mark.parametrize("query", ["", "&tailLines=1"])
+async def test_a_line_of_several_mebibytes_is_followed_once(tmp_path: Path, query: str) -> None:
+    """Whatever the pieces in which a provider gives it, now and when it is asked again."""
+    provider, part = Writing(), b"x" * 700_000
+    await provider.put(b"2026-01-31T12:00:00.000000Z ")
+    for _ in range(5):
+        await provider.put(part)
+    await provider.put(b"\n")
+    async with serving(tmp_path, provider) as world, following(world, query) as reader:
+        reading = asyncio.ensure_future(reader.rest())
+        await provider.until(1)
+        await provider.write("next", second=1)
+        await provider.end()
+        assert await reading == (part * 5).decode() + "\nnext\n"
+
+
 async def test_many_followers_share_one_call(tmp_path: Path) -> None:
     """Each gets every line once, whenever he came; with times who asked for them."""
     provider = Writing()
