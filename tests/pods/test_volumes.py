@@ -66,6 +66,10 @@ def test_a_text_wins_over_binary_data_of_the_same_key() -> None:
         (config_map("absent"), "volume 'v': ConfigMap 'absent' not found"),
         (secret("absent"), "volume 'v': Secret 'absent' not found"),
         (
+            config_map("absent", items=[item("size", "s"), item("color", "c")]),
+            "volume 'v': ConfigMap 'absent' not found (wanted: keys 'size', 'color')",
+        ),
+        (
             config_map(items=[item("size", "s")]),
             "volume 'v': key 'size' of ConfigMap 'settings' not found",
         ),

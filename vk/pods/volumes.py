@@ -182,13 +182,15 @@ def _invalid(place: str, text: str) -> InvalidInputError:
 def _missing(source: FileSource, key: str) -> MissingReference:
     kind = _KIND[source.kind]
     part = f"key {key!r} of " if key else ""
+    wanted = ", ".join(repr(item.get("key")) for item in source.raw.get("items") or ())
+    more = f" (wanted: keys {wanted})" if wanted and not key else ""
     return MissingReference(
         kind=kind,
         name=source.name,
         key=key,
         volume=source.volume,
         reason="FailedMount",
-        message=f"volume {source.volume!r}: {part}{kind} {source.name!r} not found",
+        message=f"volume {source.volume!r}: {part}{kind} {source.name!r} not found{more}",
     )
 
 
