@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 _AGAIN = 600.0
 _PATIENCE = 5.0
 """Seconds until a price counts as one that cannot be had."""
+_UNREADABLE = (KeyError, TypeError, ValueError)
+"""What an answer without a price raises where it is read."""
 Kind = tuple[str, str, str, str]
 
 
@@ -53,9 +55,7 @@ class Prices:
             self._known[kind] = (
                 f"{float(price['tradeprice']):g} {price.get('currency') or ''}".strip()
             )
-        except (
-            vk.ProviderError, OutcomeUnknownError, TimeoutError, KeyError, TypeError, ValueError
-        ) as error:  # fmt: skip
+        except (vk.ProviderError, OutcomeUnknownError, TimeoutError, *_UNREADABLE) as error:
             log.info("no price", extra={"error": str(error) or type(error).__name__})
             return False
         return True
