@@ -52,6 +52,21 @@ async def test_patch_sends_form_body_and_credentials() -> None:
         assert client.local_address() == "127.0.0.1"
 
 
+async def test_a_list_of_metadata_asks_for_nothing_else() -> None:
+    seen = []
+
+    async def handle(request: web.Request) -> web.Response:
+        seen.append(request.headers["Accept"])
+        return listing(1, pod("a", 1))
+
+    async with client_of(handle) as client:
+        partial = await client.list(PODS, metadata_only=True)
+        assert partial.items[0]["metadata"]["name"] == "a"
+        await client.list(PODS)
+    form = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+    assert seen == [f"{form},application/json", "application/json"]
+
+
 async def test_delete_carries_uid_and_grace_period() -> None:
     seen = {}
 

@@ -20,6 +20,11 @@ import pytest
 import pytest_asyncio
 from scenarios_world import NODE, PROCESSES, TAINT, Node, World
 
+from vk.cluster.client import Client
+from vk.cluster.config import load_access
+from vk.errors import ObjectNotFoundError
+from vk.models.keys import PodKey
+from vk.pods.bindings import MANY, Bindings
 from vk_providers.process.config import ProcessConfig
 from vk_providers.process.provider import ProcessProvider
 
@@ -31,6 +36,7 @@ needs_bubblewrap = pytest.mark.skipif(
 Json = dict[str, Any]
 EVERY = 1.0
 BYTES = bytes(range(256))
+AWAY = "scenarios-away"
 TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 
 
@@ -350,3 +356,29 @@ async def test_a_hundred_pods_that_share_ten_config_maps_cost_ten_reads_each_tim
 
     await world.until(forty)
     assert clock() - began >= 2 * EVERY
+
+
+async def test_before_their_tokens_many_pods_are_read_live_by_one_list(
+    world: World, namespace: str
+) -> None:
+    """Their node has no kubelet: only what this asks for is counted."""
+    pods = [json.loads(pod(name=f"pod-{number}", node=AWAY)) for number in range(5 * MANY)]
+    everything = json.dumps({"apiVersion": "v1", "kind": "List", "items": pods})
+    await world.kubectl("create", f"-n={namespace}", "-f", "-", input=everything)
+    rows = "{range .items[*]}{.metadata.name} {.metadata.uid}{'\\n'}{end}"
+    said = await world.path(rows, "pods", f"-n={namespace}")
+    keys = [PodKey(namespace, *row.split()) for row in said.splitlines()]
+    await world.kubectl("delete", "pod", "pod-0", f"-n={namespace}", "--force", "--grace-period=0")
+    access = await load_access(str(world.node.account))
+    async with Client(access, user_agent="vk-scenarios") as client:
+        bindings = Bindings(client=client, node_name=AWAY)
+        others = Bindings(client=client, node_name=NODE)
+        await until_alone(world, namespace)
+        before = await reads(world, "pods")
+        found = await asyncio.gather(*map(bindings.is_here, keys), return_exceptions=True)
+        assert await reads(world, "pods") < before + 2 * MANY
+        gone = keys.index(next(key for key in keys if key.name == "pod-0"))
+        assert isinstance(found.pop(gone), ObjectNotFoundError)
+        assert found == (len(keys) - 1) * [True]
+        keys.pop(gone)
+        assert await asyncio.gather(*map(others.is_here, keys)) == len(keys) * [False]

@@ -28,6 +28,8 @@ _FORMS = {
     "merge": "application/merge-patch+json",
     "json": "application/json-patch+json",
 }
+_JSON = "application/json"
+_METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 _PAGE = "500"
 _LIST_ATTEMPTS = 5
 
@@ -113,14 +115,17 @@ class Client:
         namespace: str = "",
         field_selector: str = "",
         label_selector: str = "",
+        metadata_only: bool = False,
         timeout: float = 60.0,
         each: Callable[[Object], Object] | None = None,
     ) -> Listing:
         """Return all objects, never a part: a quorum read, page by page.
 
         ``timeout`` holds for each page. ``each`` is called with every object as its page comes in
-        and gives what is kept. A continue token that expired starts the list over.
+        and gives what is kept. A continue token that expired starts the list over. With
+        ``metadata_only`` nothing else of the objects is sure to be there.
         """
+        accept = _METADATA if metadata_only else _JSON
         query = {
             "limit": _PAGE,
             **({"fieldSelector": field_selector} if field_selector else {}),
@@ -129,7 +134,7 @@ class Client:
         path = resource.path(namespace=namespace)
         for attempt in range(1, _LIST_ATTEMPTS + 1):
             try:
-                return await self._pages(resource, path, query, timeout, each)
+                return await self._pages(resource, path, query, accept, timeout, each)
             except ExpiredError:
                 if attempt == _LIST_ATTEMPTS:
                     raise
@@ -140,6 +145,7 @@ class Client:
         resource: Resource,
         path: str,
         query: Mapping[str, str],
+        accept: str,
         timeout: float,
         each: Callable[[Object], Object] | None,
     ) -> Listing:
@@ -150,6 +156,7 @@ class Client:
                 "GET",
                 f"{path}?{urlencode({**query, 'continue': token} if token else query)}",
                 _text("list", resource),
+                accept=accept,
                 timeout=timeout,
             )
             for item in page.get("items") or ():

@@ -36,6 +36,7 @@ Object = dict[str, Any]
 Observe = Callable[[str, int, float], None]
 """Called with method, status (0: no answer) and seconds of each request; never raises."""
 
+_JSON = "application/json"
 _LONGEST_PAUSE = 60.0
 
 
@@ -53,7 +54,9 @@ class Transport:
     _calls: aiohttp.ClientSession | None = attrs.field(default=None, init=False, repr=False)
     _watches: aiohttp.ClientSession | None = attrs.field(default=None, init=False, repr=False)
     _bucket: Bucket | None = attrs.field(init=False, repr=False)
-    _headers: dict[str, CIMultiDict[str]] = attrs.field(factory=dict, init=False, repr=False)
+    _headers: dict[tuple[str, str], CIMultiDict[str]] = attrs.field(
+        factory=dict, init=False, repr=False
+    )
     _authorization: str | None = attrs.field(default=None, init=False, repr=False)
     _in_flight: int = attrs.field(default=0, init=False)
     _quiet: asyncio.Event = attrs.field(factory=asyncio.Event, init=False, repr=False)
@@ -94,10 +97,12 @@ class Transport:
         text: str,
         *,
         body: object = None,
-        content_type: str = "application/json",
+        content_type: str = _JSON,
+        accept: str = _JSON,
         timeout: float,
     ) -> Object:
         """Send one request and return the object in the answer. ``text`` names it in errors."""
+        forms = (content_type, accept)
         data = None if body is None else orjson.dumps(body)
         deadline = asyncio.get_running_loop().time() + timeout
         fresh = False
@@ -107,7 +112,7 @@ class Transport:
             async with asyncio.timeout_at(deadline):
                 while True:
                     try:
-                        return await self._once(method, path, text, data, content_type)
+                        return await self._once(method, path, text, data, forms)
                     except ThrottledError as error:
                         await _pause(error, deadline)
                     except ClusterError as error:
@@ -128,12 +133,12 @@ class Transport:
             await self._quiet.wait()
 
     async def _once(
-        self, method: str, path: str, text: str, data: bytes | None, content_type: str
+        self, method: str, path: str, text: str, data: bytes | None, forms: tuple[str, str]
     ) -> Object:
         if self._bucket is not None:
             await self._bucket.take()
         try:
-            async with await self._send(self._calls, method, path, data, content_type) as response:
+            async with await self._send(self._calls, method, path, data, forms) as response:
                 body = await response.read()
         except (aiohttp.ClientError, OSError) as error:
             raise self._unavailable(text, error) from error
@@ -148,7 +153,7 @@ class Transport:
         method: str,
         path: str,
         data: bytes | None,
-        content_type: str,
+        forms: tuple[str, str],
     ) -> aiohttp.ClientResponse:
         if session is None:
             raise RuntimeError("the client is not open: use `async with client`")
@@ -156,7 +161,7 @@ class Transport:
         if authorization != self._authorization:
             self._headers.clear()
             self._authorization = authorization
-        headers = self._headers.get(content_type) or self._make_headers(content_type)
+        headers = self._headers.get(forms) or self._make_headers(forms)
         started, status = monotonic(), 0
         try:
             response = await session.request(
@@ -174,10 +179,11 @@ class Transport:
             if self._observe is not None:
                 self._observe(method, status, monotonic() - started)
 
-    def _make_headers(self, content_type: str) -> CIMultiDict[str]:
+    def _make_headers(self, forms: tuple[str, str]) -> CIMultiDict[str]:
+        content_type, accept = forms
         headers = CIMultiDict(
             {
-                "Accept": "application/json",
+                "Accept": accept,
                 # The network is near: unpacking gzip would cost more than it saves.
                 "Accept-Encoding": "identity",
                 "Content-Type": content_type,
@@ -186,7 +192,7 @@ class Transport:
         )
         if self._authorization is not None:
             headers["Authorization"] = self._authorization
-        self._headers[content_type] = headers
+        self._headers[forms] = headers
         return headers
 
     @asynccontextmanager
@@ -195,9 +201,7 @@ class Transport:
         try:
             for fresh in (False, True):
                 async with asyncio.timeout(30):
-                    response = await self._send(
-                        self._watches, "GET", path, None, "application/json"
-                    )
+                    response = await self._send(self._watches, "GET", path, None, (_JSON, _JSON))
                 if response.status != 401 or fresh:
                     break
                 response.close()

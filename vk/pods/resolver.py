@@ -20,6 +20,7 @@ from vk.models.keys import PodKey
 from vk.models.node import NodeInfo
 from vk.models.pod import Json, Pod, Resolution
 from vk.models.volumes import Volume
+from vk.pods.bindings import Bindings
 from vk.pods.claims import ClaimNeed, bound_volume, check_volume, claim_needs, volumes
 from vk.pods.dns import resolve_dns
 from vk.pods.environment import resolve
@@ -51,7 +52,9 @@ class Resolver:
 
     @tokens.default
     def _own_tokens(self) -> Tokens:
-        return Tokens(client=self.references.client, node_name=self.settings.node_name)
+        client = self.references.client
+        bindings = Bindings(client=client, node_name=self.settings.node_name)
+        return Tokens(client=client, bindings=bindings)
 
     async def resolve(
         self, key: PodKey, raw: Json, *, mounted: bool = False, running: bool = False

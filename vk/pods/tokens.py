@@ -1,7 +1,8 @@
 """Service-account tokens of pods, by TokenRequest: bound to the pod, renewed in time.
 
 In: a pod and what its volume asks for. Out: the token's text. A token request is a right to be
-somebody, so before each one the pod is read live: it must still be this pod, bound to this node.
+somebody, so before each one the pod is read live (`bindings`): it must still be this pod, bound to
+this node; the request names its UID, so that a later pod of that name gets none.
 Tokens are kept in memory for as long as their pod, and nowhere else.
 """
 
@@ -15,11 +16,12 @@ from typing import Any
 import attrs
 
 from vk.cluster.client import Client
-from vk.cluster.resources import PODS, SERVICE_ACCOUNTS
+from vk.cluster.resources import SERVICE_ACCOUNTS
 from vk.errors import ClusterError
 from vk.models.keys import PodKey
 from vk.models.pod import Json
 from vk.models.time import parse_time
+from vk.pods.bindings import Bindings
 from vk.pods.file_sources import TokenNeed
 from vk.pods.obstacles import NotReadyError
 
@@ -45,7 +47,7 @@ class Tokens:
     """Asks for tokens and keeps them until it is time to renew them."""
 
     client: Client
-    node_name: str
+    bindings: Bindings
     _kept: dict[str, dict[TokenNeed, _Token]] = attrs.field(factory=dict, init=False, repr=False)
     _locks: dict[str, asyncio.Lock] = attrs.field(factory=dict, init=False, repr=False)
 
@@ -61,7 +63,10 @@ class Tokens:
             if kept is not None and now < kept.renew_at:
                 return kept.text
             try:
-                await self._check_pod(key)
+                if not await self.bindings.is_here(key):
+                    node = self.bindings.node_name
+                    text = f"no service-account token: pod {key} is not one of node {node}"
+                    raise NotReadyError(text, reason="FailedMount")
                 token = await self._request(key, raw, need)
             except ClusterError as error:
                 if kept is not None and now < kept.ends_at:
@@ -77,13 +82,6 @@ class Tokens:
         """Drop a pod's tokens; repeatable."""
         self._kept.pop(key.uid, None)
         self._locks.pop(key.uid, None)
-
-    async def _check_pod(self, key: PodKey) -> None:
-        pod = await self.client.get(PODS, key.name, namespace=key.namespace)
-        here = (pod.get("spec") or {}).get("nodeName") == self.node_name
-        if pod["metadata"]["uid"] != key.uid or not here:
-            text = f"no service-account token: pod {key} is not one of node {self.node_name}"
-            raise NotReadyError(text, reason="FailedMount")
 
     async def _request(self, key: PodKey, raw: Json, need: TokenNeed) -> _Token:
         account = (raw.get("spec") or {}).get("serviceAccountName") or "default"
