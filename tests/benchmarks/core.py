@@ -125,15 +125,10 @@ class Contest:
 
 
 @asynccontextmanager
-async def contest(
-    bench: Bench, who: str, node: str, *settings: str, volumes: Sequence[Figures] = ()
-) -> AsyncIterator[Contest]:
-    """Yield the contestant at work: it has run and ended some pods, so that all is loaded.
-
-    ``volumes`` are those that its pods have beside their own.
-    """
+async def contest(bench: Bench, who: str, node: str, *settings: str) -> AsyncIterator[Contest]:
+    """Yield the contestant at work: it has run and ended some pods, so that all is loaded."""
     async with AsyncExitStack() as stack:
-        clients = await stack.enter_async_context(Clients(bench.kubeconfig, node, volumes))
+        clients = await stack.enter_async_context(Clients(bench.kubeconfig, node))
         observer = await stack.enter_async_context(Observer(bench.kubeconfig, node))
         command, log = bench.command(who, node, *settings), bench.folder / f"{node}.log"
         process = await stack.enter_async_context(Process(command, log))
