@@ -1,6 +1,7 @@
 """The lease: taking it, keeping it, losing it; in simulated time."""
 
 import asyncio
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -64,6 +65,24 @@ async def test_a_standby_takes_a_lease_that_is_given_back_within_two_seconds(api
         await asyncio.sleep(10.3)
         await mine.release()
         assert await elapsed(waiting) <= 2.0
+
+
+async def test_after_a_suspension_nothing_is_done_until_the_lease_is_renewed(
+    api: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine slept for a minute: its monotonic clock did not move, another may have acted."""
+    mine = lease(api, "a")
+    await mine.acquire()
+    mine.check()
+    read = time.clock_gettime
+    slept = {time.CLOCK_BOOTTIME: 60.0}
+    monkeypatch.setattr(time, "clock_gettime", lambda clock: read(clock) + slept.get(clock, 0.0))
+    with pytest.raises(TemporaryError):
+        mine.check()
+    running = asyncio.create_task(mine.run())
+    await asyncio.sleep(11)
+    mine.check()
+    running.cancel()
 
 
 async def test_release_leaves_a_lease_that_somebody_else_took(api: Any) -> None:

@@ -4,6 +4,9 @@ In: a Client of its own, so that pod traffic never delays a renewal. Out: `Lease
 before every change at the provider. Driven by `kubelet.py`. All waiting is measured on the loop's
 monotonic clock: the times in the object are only compared for change, never with our clock. A write
 counts from the moment it was *sent*, and only if its answer came.
+
+Surprising: that clock stands still while the machine is suspended, when others may take the lease.
+So what was slept counts for `Lease.check`; the next renewal finds out whose the lease is now.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -50,6 +54,8 @@ class Lease:
     _object: Json | None = attrs.field(default=None, init=False)
     _owner: str = attrs.field(default="", init=False)
     _sent: float | None = attrs.field(default=None, init=False)
+    _slept: float = attrs.field(default=0.0, init=False)
+    """What `_suspended` was at `_sent`."""
     _clock: Callable[[], float] = attrs.field(default=lambda: 0.0, init=False)
 
     async def acquire(self) -> None:
@@ -109,7 +115,8 @@ class Lease:
 
         Never blocks, and may be called from any thread.
         """
-        if self._sent is None or self._clock() - self._sent > self.duration * 2 / 3:
+        age = math.inf if self._sent is None else self._clock() - self._sent
+        if age + _suspended() - self._slept > self.duration * 2 / 3:
             raise TemporaryError(f"the lease of node {self.node_name} is not surely held")
 
     def owner(self, uid: str) -> None:
@@ -140,7 +147,7 @@ class Lease:
 
     async def _write(self, current: Json | None) -> None:
         """Hold the lease, given what was read; ConflictError when it changed since."""
-        sent = self._clock()
+        sent, slept = self._clock(), _suspended()
         body = self._body(current)
         if current is None:
             self._object = await self.client.create(LEASES, body, namespace=NAMESPACE)
@@ -148,7 +155,7 @@ class Lease:
             self._object = await self.client.replace(
                 LEASES, self.node_name, body, namespace=NAMESPACE
             )
-        self._sent, self.holder = sent, self.identity
+        self._sent, self._slept, self.holder = sent, slept, self.identity
 
     async def _renew(self) -> None:
         current = self._object
@@ -220,6 +227,13 @@ class Lease:
 
     def _extra(self, error: BaseException) -> dict[str, str]:
         return {"node": self.node_name, "error": repr(error)}
+
+
+def _suspended() -> float:
+    """Return for how many seconds the machine was suspended since it booted; 0 where none tells."""
+    boot = getattr(time, "CLOCK_BOOTTIME", None)
+    now = time.clock_gettime
+    return 0.0 if boot is None else now(boot) - now(time.CLOCK_MONOTONIC)
 
 
 def _holder(lease: Json) -> str:
