@@ -15,8 +15,12 @@ from vk.cluster.client import Client
 from vk.cluster.resources import CONFIG_MAPS
 from vk.fields import FieldTable
 from vk.models.files import File, RegistryCredential
+from vk.models.keys import PodKey
 from vk.models.volumes import NFS, EmptyDir
+from vk.pods.bindings import Bindings
+from vk.pods.file_sources import TokenNeed
 from vk.pods.references import References
+from vk.pods.tokens import Tokens
 
 pytestmark = [pytest.mark.looptime, pytest.mark.asyncio]
 
@@ -202,6 +206,24 @@ class TestTokens:
             await asyncio.sleep(60)
             assert (api.requests, provider.creates) == ([], 0)
             assert "is not one of node node-1" in world.events[-1][2]
+
+    async def test_a_token_that_comes_when_its_pod_has_gone_is_not_kept(self) -> None:
+        class Slow(ReferenceApi):
+            async def create(self, resource: Any, body: Any, *, name: str, **_: Any) -> Any:
+                await asyncio.sleep(5)
+                return await super().create(resource, body, name=name)
+
+        api, need = Slow(), TokenNeed("", 3600)
+        api.pods["p"] = pod = using(token())
+        client: Any = api
+        tokens = Tokens(client=client, bindings=Bindings(client=client, node_name="node-1"))
+        key = PodKey("default", "p", "u")
+        asked = asyncio.create_task(tokens.get(key, pod, need))
+        await asyncio.sleep(1)
+        tokens.forget(key)
+        await asked
+        await tokens.get(key, pod, need)
+        assert len(api.requests) == 2
 
     async def test_a_refused_token_is_told_with_the_right_that_lacks(
         self, api: ReferenceApi

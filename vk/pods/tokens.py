@@ -57,7 +57,8 @@ class Tokens:
         Raises NotReadyError where there is none: the API server refuses, or the pod is not (any
         longer) one of this node. A renewal that fails leaves the old token until that has ended.
         """
-        async with self._locks.setdefault(key.uid, asyncio.Lock()):
+        lock = self._locks.setdefault(key.uid, asyncio.Lock())
+        async with lock:
             now = asyncio.get_running_loop().time()
             kept = self._kept.get(key.uid, {}).get(need)
             if kept is not None and now < kept.renew_at:
@@ -75,7 +76,8 @@ class Tokens:
                 raise NotReadyError(
                     text, reason="FailedMount", retry_after=error.retry_after
                 ) from None
-            self._kept.setdefault(key.uid, {})[need] = token
+            if self._locks.get(key.uid) is lock:  # else the pod went meanwhile
+                self._kept.setdefault(key.uid, {})[need] = token
             return token.text
 
     def forget(self, key: PodKey) -> None:
