@@ -109,6 +109,21 @@ async def test_a_resize_reaches_the_status_of_the_container(world: World, namesp
     assert (container["restartCount"], status["observedGeneration"]) == (0, 2)
 
 
+async def test_init_containers_can_be_resized(world: World, namespace: str) -> None:
+    """API servers allow it where the node declares it; for sidecars they do not ask."""
+    sized = {"requests": {"cpu": "1", "memory": "64Mi"}}
+    first = {"name": "first", "image": "nginx", "resources": sized}
+    side = {**first, "name": "side", "restartPolicy": "Always"}
+    await world.apply(pod("one", initContainers=[first, side]), namespace)
+    await world.wait("pod/one", "condition=Ready", namespace)
+    wanted = {"requests": {"cpu": "1500m", "memory": "64Mi"}}
+    spec = {"initContainers": [{"name": name, "resources": wanted} for name in ("first", "side")]}
+    how = ("--subresource=resize", "-p", json.dumps({"spec": spec}))
+    await world.kubectl("patch", "pod", "one", f"-n={namespace}", *how)
+    given = "{.status.initContainerStatuses[1].resources.requests.cpu}=1500m"
+    await world.wait("pod/one", f"jsonpath={given}", namespace)
+
+
 async def test_the_largest_pods_run_beside_others(world: World, namespace: str) -> None:
     """As much as the API server takes: 256 KiB of annotations, and 1 MiB in all."""
     env = [{"name": f"V{number}", "value": "x" * 64 * 1024} for number in range(12)]

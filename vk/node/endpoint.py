@@ -1,4 +1,4 @@
-"""Where the kubelet's API of the node is and what it can do, as a part of the Node's status. Pure.
+"""Where the kubelet's API of the node is and what the node can do, as a part of its status. Pure.
 
 Surprising: an API server that does not know ``declaredFeatures`` drops it from every write. So it
 is no reason to write where there is none yet, and is sent along with what is written anyway.
@@ -10,23 +10,24 @@ from typing import Any
 
 from vk.models.pod import Json
 
-__all__ = ["FEATURES", "endpoint_patch"]
+__all__ = ["endpoint_patch"]
 
-FEATURES = ("ExtendWebSocketsToKubelet",)
-"""What the API can do beyond what every API server expects; sorted."""
+_FEATURES = frozenset({"InPlacePodVerticalScalingInitContainers"})
+"""What API servers ask of a node only where it declares it."""
+_OF_THE_API = frozenset({"ExtendWebSocketsToKubelet"})
+"""The same of its kubelet's API."""
 
 
 def endpoint_patch(status: Json, port: int) -> tuple[dict[str, Any], bool]:
     """Return the fields to write for an API on ``port``, and whether they say anything new.
 
-    Port 0: there is none, and what the Node says of one is left.
+    Port 0: there is none, and where the Node says that one is, that is left.
     """
-    if not port:
-        return {}, False
     patch: dict[str, Any] = {}
-    endpoint, features = {"kubeletEndpoint": {"Port": port}}, list(FEATURES)
+    endpoint = {"kubeletEndpoint": {"Port": port}}
+    features = sorted(_FEATURES | (_OF_THE_API if port else frozenset()))  # the order is demanded
     known = status.get("declaredFeatures")
-    if (status.get("daemonEndpoints") or {}) != endpoint:
+    if port and (status.get("daemonEndpoints") or {}) != endpoint:
         patch["daemonEndpoints"] = endpoint
     told = bool(patch) or known not in (None, features)
     if known != features:
