@@ -69,7 +69,8 @@ class Bindings:
             return uid in self._listed
 
     def _is_paid(self) -> bool:
-        """Say whether another list is worth it: even one that serves nobody costs a fifth of what
-        those who asked since the last one would have cost, or ended in an error.
+        """Say whether enough have asked since the last list, whether that came or failed.
+
+        Another one then costs a fifth of as many reads, even if it serves nobody.
         """
         return self._asked >= max(MANY, len(self._listed) // 2)
