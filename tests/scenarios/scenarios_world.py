@@ -86,9 +86,9 @@ class World:
         """Return what a JSONPath finds."""
         return await self.kubectl("get", *what, f"-o=jsonpath={path}")
 
-    async def until(self, probe: Callable[[], Awaitable[bool]]) -> None:
+    async def until(self, probe: Callable[[], Awaitable[bool]], seconds: float = 25) -> None:
         """Ask again and again until it is so; a command that fails counts as not yet."""
-        async with asyncio.timeout(25):
+        async with asyncio.timeout(seconds):
             while True:
                 with suppress(CommandError):
                     if await probe():
