@@ -6,7 +6,7 @@ One JSON line: the rates of a burst without and with the volume that API servers
 every pod (token, root certificate, namespace), their ratio in each round, and how many tokens were
 asked for a pod. ``reached``: the middle ratio is 0.7 or more, and there was one request a pod. The
 two bursts of a round follow one another at one node: on a shared machine the same work takes half
-as long again a minute later, and single ratios differ by a fifth.
+as long again a minute later, and single ratios differ by a third.
 
 The node is the ServiceAccount of examples/deploy, as in a cluster. A client certificate, which this
 API server verifies twice at every request, would add 0.2 ms of its CPU to each of a pod's requests.

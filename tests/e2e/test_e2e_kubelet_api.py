@@ -60,7 +60,10 @@ def test_the_node_says_where_its_api_is_and_what_it_can(
     """From 1.36 on an API server keeps the declared features, and passes WebSockets through."""
     status = control_plane.get("node", node.name)["status"]
     assert status["daemonEndpoints"]["kubeletEndpoint"]["Port"] > 0
-    assert "ExtendWebSocketsToKubelet" in status["declaredFeatures"]
+    assert status["declaredFeatures"] == [
+        "ExtendWebSocketsToKubelet",
+        "InPlacePodVerticalScalingInitContainers",
+    ]
 
 
 @pytest.mark.parametrize("route", ROUTES)

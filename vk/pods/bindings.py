@@ -46,7 +46,7 @@ class Bindings:
         """
         self._asking += 1
         try:
-            if await self._is_listed(key.uid):
+            if await self._is_in_a_list(key.uid):
                 return True
             pod = await self.client.get(PODS, key.name, namespace=key.namespace)
         finally:
@@ -54,7 +54,8 @@ class Bindings:
         bound = (pod.get("spec") or {}).get("nodeName") == self.node_name
         return bound and pod["metadata"]["uid"] == key.uid
 
-    async def _is_listed(self, uid: str) -> bool:
+    async def _is_in_a_list(self, uid: str) -> bool:
+        """Say whether a list has the pod that is young enough, or worth to be made now."""
         clock = asyncio.get_running_loop().time
         async with self._lock:  # who waits here takes the answer of the one before
             self._asked += 1
