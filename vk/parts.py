@@ -27,24 +27,24 @@ from vk.node.controller import NodeController
 from vk.node.document import is_draining
 from vk.node.identity import StateFolder
 from vk.node.lease import Lease
-from vk.pods.act import Act
-from vk.pods.budget import CreateBudget
-from vk.pods.controller import Controller
-from vk.pods.facts import internal_addresses
-from vk.pods.feed import Feed
-from vk.pods.gauges import watch
-from vk.pods.live_files import LiveFiles
-from vk.pods.prepare import Preparation
-from vk.pods.records import PodView, Records
-from vk.pods.reference_watch import ReferenceWatch
-from vk.pods.references import References
-from vk.pods.refusals import Refusals
-from vk.pods.removal import Orphans
-from vk.pods.report import Report
-from vk.pods.resolver import Resolver
-from vk.pods.services import Services, slim
-from vk.pods.summary import pod_summaries
-from vk.pods.timing import timing
+from vk.pods.resolve.live_files import LiveFiles
+from vk.pods.resolve.reference_watch import ReferenceWatch
+from vk.pods.resolve.references import References
+from vk.pods.resolve.resolver import Resolver
+from vk.pods.resolve.services import Services, slim
+from vk.pods.status.facts import internal_addresses
+from vk.pods.status.writer import Report
+from vk.pods.sync.actions import Act
+from vk.pods.sync.create_limit import CreateBudget
+from vk.pods.sync.failure_rate import Refusals
+from vk.pods.sync.feed import Feed
+from vk.pods.sync.gateway import timing
+from vk.pods.sync.gauges import watch
+from vk.pods.sync.orphans import Orphans
+from vk.pods.sync.prepare import Preparation
+from vk.pods.sync.reconciler import Controller
+from vk.pods.sync.records import PodView, Records
+from vk.pods.sync.summary import pod_summaries
 from vk.provider import Provider, ProviderContext
 from vk.server.server import Server
 from vk.settings import Settings

@@ -1,8 +1,8 @@
 """A queue of keys: each waits once, is worked on by one task at a time, and may be due later.
 
-`vk.pods.controller` takes keys out; the reflector and the feed put them in. A key that is added
-while it is being worked on becomes due again when that work is done, so nothing is missed and no
-key is ever worked on twice at once.
+`vk.pods.sync.reconciler` takes keys out; the reflector and the feed put them in. A key that is
+added while it is being worked on becomes due again when that work is done, so nothing is missed and
+no key is ever worked on twice at once.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ from charts import DEPLOY, one, render
 from prometheus_client.parser import text_string_to_metric_families
 
 from vk.metrics import Metrics
-from vk.pods.gauges import watch
-from vk.pods.records import Held, Records
+from vk.pods.sync.gauges import watch
+from vk.pods.sync.records import Held, Records
 from vk.workqueue import WorkQueue
 
 ROOT = Path(__file__).parents[2]

@@ -17,8 +17,8 @@ import trustme
 from cluster_api import MERGE, PODS, Api, Object, pod
 
 from vk.devcluster.cluster import DevCluster
-from vk.server.spdy.events import Event
-from vk.server.spdy.session import Session
+from vk.streaming.spdy.events import Event
+from vk.streaming.spdy.session import Session
 
 _AUTHORITY = trustme.CA()
 

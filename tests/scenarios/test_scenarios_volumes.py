@@ -24,7 +24,7 @@ from vk.cluster.client import Client
 from vk.cluster.config import load_access
 from vk.errors import ObjectNotFoundError
 from vk.models.keys import PodKey
-from vk.pods.bindings import MANY, Bindings
+from vk.pods.resolve.bindings import MANY, Bindings
 from vk_providers.process.config import ProcessConfig
 from vk_providers.process.provider import ProcessProvider
 
@@ -44,8 +44,8 @@ TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 def often() -> Iterator[None]:
     """Let nodes look every second for what changed, so that no test takes minutes."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("vk.pods.live_files.EVERY", EVERY)
-        patch.setattr("vk.pods.references.KEEP", EVERY)
+        patch.setattr("vk.pods.resolve.live_files.EVERY", EVERY)
+        patch.setattr("vk.pods.resolve.references.KEEP", EVERY)
         yield
 
 
@@ -246,7 +246,7 @@ async def test_a_token_is_renewed_before_its_end(
     world: World, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After two of its 600 seconds, which no API server shortens; the pod has it, and it counts."""
-    monkeypatch.setattr("vk.pods.tokens._RENEW_AT", 1 / 300)
+    monkeypatch.setattr("vk.pods.resolve.tokens._RENEW_AT", 1 / 300)
     source = {"serviceAccountToken": {"path": "token", "expirationSeconds": 600}}
     await world.apply(pod({"name": "own", "projected": {"sources": [source]}}), namespace)
     await world.wait("pod/one", "condition=Ready", namespace)

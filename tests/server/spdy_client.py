@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 import attrs
 from streaming_world import Served
 
-from vk.server.spdy.events import HalfClosed, Pong, StreamAccepted, StreamReset
-from vk.server.spdy.frames import Data, ResetStatus
-from vk.server.spdy.session import Session
+from vk.streaming.spdy.events import HalfClosed, Pong, StreamAccepted, StreamReset
+from vk.streaming.spdy.frames import Data, ResetStatus
+from vk.streaming.spdy.session import Session
 
 
 class RefusedError(Exception):

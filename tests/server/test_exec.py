@@ -11,7 +11,7 @@ from exec_clients import EVERY, SPDY, WEBSOCKET, SpdyExec, path, started, versio
 from spdy_client import RefusedError, spdy
 from streaming_world import NoStreams, Served, served
 
-from vk.server.spdy.frames import ResetStatus
+from vk.streaming.spdy.frames import ResetStatus
 
 CLOSING = [how for how in EVERY if how[0] == "spdy" or how[1].startswith("v5")]
 BOTH = [("spdy", "v5.channel.k8s.io"), ("websocket", "v5.channel.k8s.io")]

@@ -14,8 +14,8 @@ from spdy_client import ClientStream, RefusedError, SpdyClient, spdy
 from streaming_world import Served, served
 
 from vk.server.channels import Channels
-from vk.server.spdy.frames import ResetStatus, SynStream
-from vk.server.spdy.headers import Deflater
+from vk.streaming.spdy.frames import ResetStatus, SynStream
+from vk.streaming.spdy.headers import Deflater
 
 PATH = "/portForward/default/web"
 NAME = "portforward.k8s.io"

@@ -26,7 +26,7 @@ from vk.errors import ClusterError, ConfigError, ProviderError, TemporaryError
 from vk.models.check import Check
 from vk.models.pod import Json
 from vk.plugins import Plugins
-from vk.pods.references import References
+from vk.pods.resolve.references import References
 from vk.provider import Provider, ProviderContext
 from vk.settings import Settings
 

@@ -32,9 +32,9 @@ from vk.models.time import now
 from vk.node.identity import StateFolder
 from vk.node.lease import Lease
 from vk.plugins import Plugins
-from vk.pods.records import PodView, Records
-from vk.pods.references import References
-from vk.pods.removal import Orphans
+from vk.pods.resolve.references import References
+from vk.pods.sync.orphans import Orphans
+from vk.pods.sync.records import PodView, Records
 from vk.provider import Provider, ProviderContext
 from vk.settings import Settings
 

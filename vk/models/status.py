@@ -1,7 +1,7 @@
 """What a provider says of a pod: container states, addresses, reasons.
 
 A provider returns these from every call and yields them from `watch_pods`. Phase and conditions
-are worked out from the containers (`vk.pods.status`) unless the provider gives them.
+are worked out from the containers (`vk.pods.status.desired`) unless the provider gives them.
 """
 
 from __future__ import annotations

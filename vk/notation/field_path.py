@@ -1,7 +1,7 @@
 """The downward API's field paths and the text form of a map.
 
 In: ``metadata.labels['app']`` or ``spec.nodeName``. Out: path and key apart. Pure notation; what a
-path means for a pod is in `vk.pods.downward`.
+path means for a pod is in `vk.pods.resolve.downward`.
 """
 
 from __future__ import annotations

@@ -40,11 +40,11 @@ from vk.server.negotiation import (
 )
 from vk.server.output import run_for_output
 from vk.server.portforward import MAX_STREAMS, ChannelForwarding, Destination, SpdyForwarding
-from vk.server.spdy.session import Session
 from vk.server.spdy_transport import Pipe, SpdyConnection
 from vk.server.targets import Targets
 from vk.server.upgrade import take_over
 from vk.server.websocket_transport import ChannelConnection, MessagePipe, open_websocket
+from vk.streaming.spdy.session import Session
 from vk.streams import ByteStream, ExecIO
 
 __all__ = ["Streams"]

@@ -5,7 +5,7 @@ that is told of each stream that the client opens. Out: `SpdyStream`s. Used by e
 port-forward; `vk.server.conversation` calls `run` and `close`.
 
 Surprising: there is no flow control per stream, so one that is not read stops the whole connection,
-once `vk.server.spdy.streams.UNREAD` waits. Whether the client has read everything is known by
+once `vk.streaming.spdy.streams.UNREAD` waits. Whether the client has read everything is known by
 asking: the answer to a ping comes after all that was sent before it.
 """
 
@@ -21,7 +21,7 @@ import attrs
 
 from vk.server.inbound import Gate, Inbox, Sink
 from vk.server.lifetime import ClientGoneError, Lifetime
-from vk.server.spdy.events import (
+from vk.streaming.spdy.events import (
     Event,
     HalfClosed,
     Pong,
@@ -29,8 +29,8 @@ from vk.server.spdy.events import (
     StreamOpened,
     StreamReset,
 )
-from vk.server.spdy.frames import Data, ResetStatus
-from vk.server.spdy.session import FRAME_SIZE, Session
+from vk.streaming.spdy.frames import Data, ResetStatus
+from vk.streaming.spdy.session import FRAME_SIZE, Session
 
 __all__ = ["Pipe", "SpdyConnection", "SpdyStream", "parts"]
 

@@ -4,7 +4,7 @@ In: an upgraded `Pipe`. Out: `SpdyStream`s to read from and write to, once `Spdy
 beside. Used to speak to a kubelet that knows no WebSockets for a client that speaks one.
 
 Surprising: there is no flow control per stream; a stream that is not read stops the others, once
-`vk.server.spdy.streams.UNREAD` waits in it.
+`vk.streaming.spdy.streams.UNREAD` waits in it.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import attrs
 
 from vk.devcluster.proxy.pipes import KubeletGoneError
 from vk.server.inbound import Gate, Inbox
-from vk.server.spdy.events import Event, HalfClosed, SessionFailed, StreamAccepted, StreamReset
-from vk.server.spdy.frames import Data
-from vk.server.spdy.session import Session
 from vk.server.spdy_transport import Pipe, parts
+from vk.streaming.spdy.events import Event, HalfClosed, SessionFailed, StreamAccepted, StreamReset
+from vk.streaming.spdy.frames import Data
+from vk.streaming.spdy.session import Session
 
 __all__ = ["SpdyClient", "SpdyStream"]
 

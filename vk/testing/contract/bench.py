@@ -22,9 +22,9 @@ from vk.models.logs import LogOptions
 from vk.models.pod import Json, Pod, Resolution, pod_key
 from vk.models.status import PodStatus, Running
 from vk.models.time import format_time, now
-from vk.pods.facts import Facts
-from vk.pods.phase import FINAL, phase_of
-from vk.pods.status import desired
+from vk.pods.status.desired import desired
+from vk.pods.status.facts import Facts
+from vk.pods.status.phase import FINAL, phase_of
 from vk.provider import Provider, ProviderContext
 from vk.testing.contract.rule import Broken
 

@@ -1,0 +1,75 @@
+"""What is remembered of each pod: by UID, never by name alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pod_world import raw
+
+from vk.models.pod import pod_key
+from vk.pods.sync.records import Held, PodView, Records
+
+
+def version(pod: dict[str, Any], text: str) -> dict[str, Any]:
+    return {**pod, "metadata": {**pod["metadata"], "resourceVersion": text}}
+
+
+def test_two_pods_of_one_name_are_two_records() -> None:
+    """B10."""
+    records = Records()
+    old, new = records.observe(raw(uid="old")), records.observe(raw(uid="new"))
+    assert old is not None
+    assert new is not None
+    old.hold(Held.PRESENT, 5.0)
+    assert new.held is Held.UNKNOWN
+    assert records.named(("default", "p")) == [old, new]
+    records.forget(old, 0.0)
+    assert records.named(("default", "p")) == [new]
+    records.forget(new, 0.0)
+    assert (len(records), records.named(("default", "p"))) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("known", "seen", "news"),
+    [("5", "6", True), ("5", "5", False), ("5", "4", False), ("9", "10", True), ("x", "y", True)],
+)
+def test_an_older_version_and_our_own_write_are_no_news(known: str, seen: str, news: bool) -> None:
+    records = Records()
+    records.observe(version(raw(), known))
+    assert (records.observe(version(raw(), seen)) is not None) is news
+    record = records.get("u")
+    assert record is not None
+    assert record.pod == version(raw(), seen if news else known)
+
+
+def test_adding_and_forgetting_can_be_repeated() -> None:
+    records = Records()
+    record = records.add(pod_key(raw()))
+    assert records.add(pod_key(raw())) is record
+    records.forget(record, 0.0)
+    records.forget(record, 0.0)
+    assert list(records) == []
+
+
+def test_since_when_it_is_held_changes_only_with_what_is_held() -> None:
+    record = Records().add(pod_key(raw()))
+    record.hold(Held.PRESENT, 1.0)
+    record.misses = 2
+    record.hold(Held.PRESENT, 9.0)
+    assert (record.held_since, record.misses) == (1.0, 0)
+    record.hold(Held.ABSENT, 9.0)
+    assert record.held_since == 9.0
+
+
+def test_the_providers_view_has_the_pods_that_the_api_server_has() -> None:
+    records = Records()
+    records.observe(raw(uid="a"))
+    gone = records.observe(raw(uid="b"))
+    assert gone is not None
+    gone.pod = None
+    view = PodView(records)
+    assert (list(view), len(view), view["a"].key.uid) == (["a"], 1, "a")
+    assert "b" not in view
+    with pytest.raises(KeyError):
+        view["b"]

@@ -1,0 +1,1 @@
+"""From the API object of a pod to what a provider gets."""

@@ -1,0 +1,136 @@
+"""Objects that pods name: read one by one, by name, each once for all who ask at the same time.
+
+Never listed: the permission is a RoleBinding a namespace. Two kinds of reader: who prepares a pod
+takes what is a few seconds old, who looks for changes says how old an answer may be. For him, what
+is immutable or watched (`vk.pods.resolve.reference_watch`) holds until told otherwise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+import attrs
+
+from vk.cluster.client import Client
+from vk.cluster.resources import CONFIG_MAPS, SECRETS, Resource
+from vk.errors import ObjectNotFoundError
+from vk.models.pod import Json
+
+__all__ = ["Reference", "References"]
+
+KEEP = 10.0
+"""Seconds for which an answer is used again."""
+KEEP_ABSENT = (0.4, 2.0)
+"""The same where there is no such object: at first, and once that is not new."""
+UNUSED = 150.0
+"""Seconds without a use after which an answer that would still hold is dropped all the same."""
+
+Reference = tuple[str, str, str]
+"""Plural, namespace and name of an object."""
+
+
+@attrs.define
+class _Answer:
+    value: Json | None
+    read_at: float
+    """When its request began: no change after that is surely in it."""
+    until: float
+    """When it is no longer used again; counted from the request's end, however long that took."""
+    used_at: float
+    covered: bool
+    """Whether a watch told of all changes from before its request on."""
+
+
+@attrs.define(eq=False)
+class References:
+    """Reads single objects. Raises ClusterError where the API server refuses."""
+
+    client: Client
+    watched: Callable[[str, str], bool] = lambda plural, namespace: False
+    """Whether changes of a kind of object in a namespace are told to `drop`."""
+    _kept: dict[Reference, _Answer] = attrs.field(factory=dict, init=False)
+    _locks: dict[Reference, asyncio.Lock] = attrs.field(factory=dict, init=False)
+    _outdated: set[Reference] = attrs.field(factory=set, init=False)
+    """What changed while it was being read: the answer may be of before."""
+
+    async def config_map(self, namespace: str, name: str) -> Json | None:
+        """Return the config map, None where there is none."""
+        return await self.read(CONFIG_MAPS, namespace, name)
+
+    async def secret(self, namespace: str, name: str) -> Json | None:
+        """Return the secret, None where there is none."""
+        return await self.read(SECRETS, namespace, name)
+
+    async def several(
+        self, resource: Resource, namespace: str, names: Iterable[str], since: float | None = None
+    ) -> dict[str, Json | None]:
+        """Return several objects by name."""
+        return {name: await self.read(resource, namespace, name, since=since) for name in names}
+
+    async def read(
+        self, resource: Resource, namespace: str, name: str, *, since: float | None = None
+    ) -> Json | None:
+        """Return an object, None where there is none.
+
+        ``since`` is the moment of the loop's clock before which no answer is believed, unless it
+        cannot have changed; None: a few seconds ago.
+        """
+        key = (resource.plural, namespace, name)
+        lock = self._locks.setdefault(key, asyncio.Lock())
+        async with lock:
+            clock = asyncio.get_running_loop().time
+            now = clock()
+            kept = self._kept.get(key)
+            if kept is not None and self._holds(key, kept, now, since):
+                kept.used_at = now
+                return kept.value
+            self._prune(now)
+            covered = self.watched(resource.plural, namespace)
+            self._outdated.discard(key)
+            value = await self._get(resource, namespace, name)
+            if key in self._outdated:
+                self._outdated.discard(key)
+                self._kept.pop(key, None)
+                return value
+            known_absent = kept is not None and kept.value is None
+            keep = KEEP if value is not None else KEEP_ABSENT[known_absent]
+            ended = clock()
+            self._kept[key] = _Answer(
+                value, read_at=now, until=ended + keep, used_at=ended, covered=covered
+            )
+            return value
+
+    def drop(self, reference: Reference) -> None:
+        """Forget an answer: the object has changed."""
+        self._kept.pop(reference, None)
+        lock = self._locks.get(reference)
+        if lock is not None and lock.locked():
+            self._outdated.add(reference)
+
+    async def _get(self, resource: Resource, namespace: str, name: str) -> Json | None:
+        try:
+            return await self.client.get(resource, name, namespace=namespace)
+        except ObjectNotFoundError:
+            return None
+
+    def _holds(self, key: Reference, answer: _Answer, now: float, since: float | None) -> bool:
+        if answer.covered and self.watched(key[0], key[1]):
+            return True
+        if since is not None:
+            return answer.read_at >= since or _is_immutable(answer.value)
+        return now < answer.until
+
+    def _prune(self, now: float) -> None:
+        """Secrets are kept no longer than they are of use."""
+        for key, answer in list(self._kept.items()):
+            lasting = _is_immutable(answer.value) or self.watched(key[0], key[1])
+            if now - answer.used_at > (UNUSED if lasting else KEEP):
+                del self._kept[key]
+                lock = self._locks.get(key)  # none where a later read has taken it away already
+                if lock is not None and not lock.locked():
+                    del self._locks[key]
+
+
+def _is_immutable(value: Json | None) -> bool:
+    return value is not None and value.get("immutable") is True

@@ -1,0 +1,221 @@
+"""The files of a pod's volumes, as the kubelet would place them.
+
+In: the sources of each volume (`vk.pods.resolve.file_sources`), the objects and tokens that they
+name, the pod, the node's allocatable resources. Out: a `FileTree` for each volume. Pure. Called
+before a pod is created, and again whenever something that it refers to may have changed.
+
+The surprising part: a pod's fsGroup is the group of every file and adds its rights to the mode, as
+the kubelet's ownership pass over a read-only volume does.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
+
+import attrs
+
+from vk.errors import InvalidInputError
+from vk.models.files import File, FileTree
+from vk.models.pod import Json
+from vk.notation.file_path import clean_file_path
+from vk.pods.errors import MissingReference
+from vk.pods.resolve.downward import field_value, resource_value
+from vk.pods.resolve.file_sources import FileSource, TokenNeed, VolumeSources
+
+__all__ = ["resolve_files"]
+
+_EMPTY: Json = {}
+_GROUP_READS = 0o440
+_TOKEN_MODE = 0o600
+_KIND = {"configMap": "ConfigMap", "secret": "Secret"}
+_Found = tuple[str, bytes, int, str]
+"""Path, content, mode, and the field that asks for the path; empty: a key is the path."""
+
+
+def resolve_files(
+    raw: Json,
+    sources: VolumeSources,
+    *,
+    config_maps: Mapping[str, Json | None],
+    secrets: Mapping[str, Json | None],
+    tokens: Mapping[TokenNeed, str],
+    allocatable: Mapping[str, str],
+    limit: int | None = None,
+) -> dict[str, FileTree]:
+    """Return the files of every volume in ``sources``.
+
+    ``limit`` is the most bytes that one file may have. Raises MissingReference for a required
+    object or key that is not there, and InvalidInputError, whose text begins with the field's
+    path, for a path that leaves the volume, that two files have, or for a file over the limit.
+    """
+    resolver = _Files(
+        raw=raw,
+        objects={"configMap": config_maps, "secret": secrets},
+        tokens=tokens,
+        allocatable=allocatable,
+        limit=limit,
+    )
+    return {volume: resolver.tree(several) for volume, several in sources.items()}
+
+
+@attrs.frozen(kw_only=True)
+class _Files:
+    raw: Json
+    objects: Mapping[str, Mapping[str, Json | None]]
+    tokens: Mapping[TokenNeed, str]
+    allocatable: Mapping[str, str]
+    limit: int | None
+
+    def tree(self, sources: tuple[FileSource, ...]) -> FileTree:
+        files: dict[str, File] = {}
+        asked: dict[str, str] = {}
+        for source in sources:
+            for path, content, mode, field in self._found(source):
+                place = field or source.place
+                clean = _checked(path, place)
+                if field and asked.setdefault(clean, field) != field:
+                    raise _invalid(field, f"the path {clean!r} is that of {asked[clean]} too")
+                if self.limit is not None and len(content) > self.limit:
+                    size = f"{len(content)} bytes, and this node takes {self.limit} at most"
+                    raise _invalid(place, f"the file {clean!r} has {size}")
+                files[clean] = self._owned(source, content, mode)
+        _check_folders(files, asked, sources)
+        return files
+
+    def _found(self, source: FileSource) -> Iterator[_Found]:
+        match source.kind:
+            case "downwardAPI":
+                yield from self._downward(source)
+            case "serviceAccountToken":
+                path, field = str(source.raw.get("path") or ""), f"{source.place}.path"
+                mode = source.mode if self._user is None and self._group is None else _TOKEN_MODE
+                yield path, self.tokens[source.token].encode(), mode, field
+            case _:
+                yield from self._keys(source)
+
+    def _keys(self, source: FileSource) -> Iterator[_Found]:
+        found = self.objects[source.kind].get(source.name)
+        if found is None:
+            if not source.optional:
+                raise _missing(source, "")
+            return
+        items = source.raw.get("items")
+        if not items:
+            for key in {**(found.get("data") or {}), **(found.get("binaryData") or {})}:
+                yield key, _content(source, found, key), source.mode, ""
+        for index, item in enumerate(items or ()):
+            key = item.get("key") or ""
+            if not _has(found, key):
+                if source.optional:
+                    continue
+                raise _missing(source, key)
+            field = f"{source.place}.items[{index}].path"
+            content = _content(source, found, key)
+            yield item.get("path") or "", content, _item_mode(item, source), field
+
+    def _downward(self, source: FileSource) -> Iterator[_Found]:
+        for index, item in enumerate(source.raw.get("items") or ()):
+            field = f"{source.place}.items[{index}]"
+            try:
+                text = self._text(item)
+            except InvalidInputError as error:
+                raise _invalid(field, str(error)) from None
+            mode = _item_mode(item, source)
+            yield item.get("path") or "", text.encode(), mode, f"{field}.path"
+
+    def _text(self, item: Json) -> str:
+        if reference := item.get("fieldRef"):
+            return field_value(self.raw, reference) or ""
+        reference = item.get("resourceFieldRef") or _EMPTY
+        return resource_value(self.raw, reference, container="", allocatable=self.allocatable)
+
+    def _owned(self, source: FileSource, content: bytes, mode: int) -> File:
+        group = self._group
+        if group is not None:
+            mode |= _GROUP_READS
+        user = self._user if source.kind == "serviceAccountToken" else None
+        return File(content, mode=mode, uid=user, gid=group)
+
+    @property
+    def _group(self) -> int | None:
+        group = _security(self.raw.get("spec") or _EMPTY).get("fsGroup")
+        return None if group is None else int(group)
+
+    @property
+    def _user(self) -> int | None:
+        """The user that all containers run as; None: they differ, or the pod does not say."""
+        spec = self.raw.get("spec") or _EMPTY
+        whole = _security(spec).get("runAsUser")
+        users = {
+            _security(container).get("runAsUser", whole)
+            for group in ("initContainers", "containers")
+            for container in spec.get(group) or ()
+        }
+        user = users.pop() if len(users) == 1 else None
+        return None if user is None else int(user)
+
+
+def _checked(path: str, place: str) -> str:
+    try:
+        return clean_file_path(path)
+    except ValueError as error:
+        raise _invalid(place, str(error)) from None
+
+
+def _check_folders(
+    files: Mapping[str, File], asked: Mapping[str, str], sources: tuple[FileSource, ...]
+) -> None:
+    """Refuse a file at a place where another file needs a folder."""
+    for path in files:
+        for parent in map(str, PurePosixPath(path).parents):
+            if parent in files:
+                place = asked.get(path) or sources[0].place
+                raise _invalid(place, f"the path {path!r} needs a folder at the file {parent!r}")
+
+
+def _invalid(place: str, text: str) -> InvalidInputError:
+    return InvalidInputError(f"{place}: {text}", reason="InvalidVolume")
+
+
+def _missing(source: FileSource, key: str) -> MissingReference:
+    kind = _KIND[source.kind]
+    part = f"key {key!r} of " if key else ""
+    wanted = ", ".join(repr(item.get("key")) for item in source.raw.get("items") or ())
+    more = f" (wanted: keys {wanted})" if wanted and not key else ""
+    return MissingReference(
+        kind=kind,
+        name=source.name,
+        key=key,
+        volume=source.volume,
+        reason="FailedMount",
+        message=f"volume {source.volume!r}: {part}{kind} {source.name!r} not found{more}",
+    )
+
+
+def _has(found: Json, key: str) -> bool:
+    return key in (found.get("data") or _EMPTY) or key in (found.get("binaryData") or _EMPTY)
+
+
+def _content(source: FileSource, found: Json, key: str) -> bytes:
+    """Return what stands under ``key``: the text of a config map, else what base64 says."""
+    texts = found.get("data") or _EMPTY
+    if source.kind == "configMap" and key in texts:
+        return str(texts[key] or "").encode(errors="surrogatepass")
+    encoded = texts[key] if key in texts else (found.get("binaryData") or _EMPTY)[key]
+    try:
+        return b64decode(encoded or "")
+    except ValueError:
+        # Without the cause: no part of a secret may reach a traceback.
+        what = f"key {key!r} of {_KIND[source.kind]} {source.name!r}"
+        raise _invalid(source.place, f"{what} is not base64") from None
+
+
+def _item_mode(item: Json, source: FileSource) -> int:
+    mode = item.get("mode")
+    return source.mode if mode is None else int(mode)
+
+
+def _security(owner: Json) -> Json:
+    return owner.get("securityContext") or _EMPTY

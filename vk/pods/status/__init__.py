@@ -1,0 +1,1 @@
+"""From what the provider reports to the status patch, and its only writer."""

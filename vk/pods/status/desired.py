@@ -1,0 +1,238 @@
+"""The status of an API pod, worked out from what the provider says. Pure.
+
+`desired` gives the fields that the core owns, judged against the API server's object: status only
+moves forward (design 5.2). `vk.pods.status.patch` turns it into a patch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import attrs
+
+from vk.models.keys import PodKey
+from vk.models.pod import Json
+from vk.models.status import (
+    ContainerState,
+    ContainerStatus,
+    PodStatus,
+    Running,
+    Terminated,
+    Waiting,
+)
+from vk.models.time import format_time
+from vk.pods.status.conditions import conditions
+from vk.pods.status.facts import Facts
+from vk.pods.status.phase import FINAL, RANK, is_ready, is_sidecar, phase_of
+
+__all__ = ["LOST", "desired"]
+
+_NO_KEY = PodKey("", "", "")
+
+LOST = Terminated(137, "ContainerStatusUnknown", "the outcome of the container is not known")
+
+
+def desired(pod: Json, facts: Facts, now: datetime) -> dict[str, Any]:
+    """Return the status fields that are ours. None as a value means that the field is cleared."""
+    old = pod.get("status") or {}
+    spec = pod.get("spec") or {}
+    deleting = bool(pod["metadata"].get("deletionTimestamp"))
+    if (old.get("phase") or "") in FINAL:
+        return {}  # terminal is sticky, and the API server does not hold that
+    containers = _statuses(spec.get("containers"), old.get("containerStatuses"), facts, spec)
+    inits = _statuses(
+        spec.get("initContainers"), old.get("initContainerStatuses"), facts, spec, init=True
+    )
+    status = _with_containers(facts.status or PodStatus(_NO_KEY), tuple(containers), tuple(inits))
+    phase, reason, message = _phase(spec, old, status, facts, deleting=deleting)
+    result: dict[str, Any] = {"phase": phase, "reason": reason or None, "message": message or None}
+    if facts.verdict is None or facts.verdict.ran:
+        for field, group, found in (
+            ("containerStatuses", "containers", containers),
+            ("initContainerStatuses", "initContainers", inits),
+            ("ephemeralContainerStatuses", "ephemeralContainers", status.ephemeral_containers),
+        ):
+            if found or group == "containers":
+                result[field] = _render_all(found, spec.get(group), phase, facts)
+        _mark_completed(result.get("initContainerStatuses"), spec)
+    if facts.accepted and not old.get("startTime"):
+        result["startTime"] = format_time(now)
+    _addresses(result, "podIP", status.pod_ips)
+    _addresses(result, "hostIP", status.host_ips or (facts.host_ips if facts.accepted else ()))
+    if facts.observed_generation and pod["metadata"].get("generation"):
+        result["observedGeneration"] = facts.observed_generation
+    result["conditions"] = conditions(pod, spec, status, phase, facts, now)
+    return result
+
+
+def _with_containers(
+    said: PodStatus,
+    containers: tuple[ContainerStatus, ...],
+    init_containers: tuple[ContainerStatus, ...],
+) -> PodStatus:
+    if containers == said.containers and init_containers == said.init_containers:
+        return said  # what was said goes as it is, nearly always
+    return attrs.evolve(said, containers=containers, init_containers=init_containers)
+
+
+def _phase(
+    spec: Json, old: Json, status: PodStatus, facts: Facts, *, deleting: bool
+) -> tuple[str, str, str]:
+    if facts.verdict is not None:
+        return "Failed", facts.verdict.reason, facts.verdict.message
+    before = old.get("phase") or "Pending"
+    if facts.problem is not None:
+        return before, "", ""
+    phase = phase_of(spec, status, deleting=deleting)
+    if facts.gone and phase not in FINAL:
+        phase = "Failed"
+    if RANK.get(phase, 0) < RANK.get(before, 0):
+        phase = before
+    return phase, status.reason, status.message
+
+
+def _statuses(
+    specs: Sequence[Json] | None,
+    olds: Sequence[Json] | None,
+    facts: Facts,
+    spec: Json,
+    *,
+    init: bool = False,
+) -> list[ContainerStatus]:
+    said: tuple[ContainerStatus, ...] = ()
+    if facts.status is not None:
+        said = facts.status.init_containers if init else facts.status.containers
+    by_name = {status.name: status for status in said}
+    before = {one["name"]: one for one in olds or ()}
+    policy = spec.get("restartPolicy") or "Always"
+    return [
+        _one(raw, by_name.get(raw["name"]), before.get(raw["name"]), facts, policy)
+        for raw in specs or ()
+    ]
+
+
+def _one(
+    raw: Json, said: ContainerStatus | None, before: Json | None, facts: Facts, policy: str
+) -> ContainerStatus:
+    """Give one container's status: said now, else as before, else waiting; never backwards."""
+    known = PodStatus.from_json(_NO_KEY, {"containerStatuses": [before]}) if before else None
+    old = known.containers[0] if known else None
+    if facts.problem is not None and (old is None or isinstance(old.state, Waiting)):
+        return ContainerStatus(name=raw["name"], state=Waiting(*facts.problem))
+    status = said or old or ContainerStatus(name=raw["name"], state=Waiting())
+    if old is not None and said is not None:
+        status = _forward(old, said, raw.get("restartPolicy") or policy)
+    ended = facts.gone or (facts.verdict is not None and facts.verdict.ran)
+    if ended and not isinstance(status.state, Terminated):
+        started = status.state.started_at if isinstance(status.state, Running) else None
+        status = attrs.evolve(status, state=attrs.evolve(LOST, started_at=started), ready=False)
+    return status
+
+
+def _forward(old: ContainerStatus, new: ContainerStatus, policy: str) -> ContainerStatus:
+    if isinstance(old.state, Terminated) and not isinstance(new.state, Terminated):
+        restarts = policy == "Always" or (policy == "OnFailure" and old.state.exit_code != 0)
+        if not restarts:  # the API server refuses it too
+            return old
+    last = new.last_state or old.last_state
+    if new.last_state is None and isinstance(old.state, Terminated) and new.state != old.state:
+        last = old.state
+    count = new.restart_count
+    if count is None:
+        count = (old.restart_count or 0) + _restarted(old, new.state)
+    return attrs.evolve(new, last_state=last, restart_count=max(count, old.restart_count or 0))
+
+
+def _restarted(old: ContainerStatus, state: ContainerState) -> int:
+    if not isinstance(state, Running):
+        return 0
+    match old.state:
+        case Terminated():
+            return 1
+        case Running(started_at):
+            known = started_at is not None and state.started_at is not None
+            return int(known and state.started_at != started_at)
+        case _:
+            return int(old.last_state is not None)
+
+
+def _render_all(
+    statuses: Sequence[ContainerStatus],
+    specs: Sequence[Json] | None,
+    phase: str,
+    facts: Facts,
+) -> list[dict[str, Any]]:
+    asked = {raw["name"]: raw.get("image") or "" for raw in specs or ()}
+    images = {**asked, **facts.granted.images}
+    return [
+        _render(status, images.get(status.name, ""), phase)
+        | _resources(facts.granted.resources.get(status.name))
+        for status in statuses
+    ]
+
+
+def _mark_completed(rendered: Sequence[dict[str, Any]] | None, spec: Json) -> None:
+    """Call an init container ready for good that has done its work."""
+    for raw, one in zip(spec.get("initContainers") or (), rendered or (), strict=True):
+        ended = one["state"].get("terminated")
+        if ended is not None and not is_sidecar(raw):
+            one["ready"] = ended["exitCode"] == 0
+
+
+def _resources(found: Json | None) -> dict[str, Any]:
+    """Say what the container has; None: the provider has not taken it."""
+    if found is None:
+        return {}
+    given = {name: dict(found[name]) for name in ("limits", "requests") if found.get(name)}
+    requests = given.get("requests")
+    return {"resources": given, **({"allocatedResources": requests} if requests else {})}
+
+
+def _render(status: ContainerStatus, image: str, phase: str) -> dict[str, Any]:
+    running = isinstance(status.state, Running)
+    result: dict[str, Any] = {
+        "name": status.name,
+        "state": _render_state(status.state),
+        "lastState": _render_state(status.last_state) if status.last_state else {},
+        "ready": is_ready(status) and phase not in FINAL,
+        "started": running and status.started is not False,
+        "restartCount": status.restart_count or 0,
+        "image": image if status.image is None else status.image,
+        "imageID": status.image_id,
+    }
+    if status.container_id:
+        result["containerID"] = status.container_id
+    return result
+
+
+def _render_state(state: ContainerState) -> dict[str, Any]:
+    match state:
+        case Waiting(reason, message):
+            return {"waiting": _present(reason=reason, message=message)}
+        case Running(started_at):
+            return {"running": {"startedAt": _time(started_at)}}
+        case Terminated():
+            ended = _present(
+                reason=state.reason,
+                message=state.message,
+            )
+            ended["exitCode"] = state.exit_code
+            ended["startedAt"] = _time(state.started_at)
+            ended["finishedAt"] = _time(state.finished_at)
+            return {"terminated": ended}
+
+
+def _present(**fields: str) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value}
+
+
+def _time(value: datetime | None) -> str | None:
+    return None if value is None else format_time(value)
+
+
+def _addresses(result: dict[str, Any], field: str, ips: Sequence[str]) -> None:
+    if ips:  # an empty answer never takes an address away
+        result[field] = ips[0]
+        result[field + "s"] = [{"ip": ip} for ip in ips]

@@ -1,0 +1,138 @@
+"""Orphans: what the provider runs for this node that no pod asks for. Deleted only with proof.
+
+Proof (design 5.5): it carries this cluster's and node's identity (it is in the provider's list),
+was seen in two passes, is older than `OLD`, the caches are in sync, and a live read says that the
+pod is gone or another one. At most a tenth of the workloads, ten at least, go in one pass.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+
+import attrs
+
+from vk.aio.backoff import Backoff
+from vk.cluster.client import Client
+from vk.errors import ClusterError, NotFoundError
+from vk.metrics import Sample
+from vk.models.keys import PodKey
+from vk.models.status import PodStatus
+from vk.models.time import now
+from vk.pods.status.writer import is_gone
+from vk.pods.sync.records import Records
+from vk.provider import Provider
+
+__all__ = ["OLD", "Orphans"]
+
+log = logging.getLogger(__name__)
+
+OLD = 120.0
+"""Seconds that a workload must have existed, or been known, before it counts as an orphan."""
+EVERY = 30.0
+"""Seconds between two passes."""
+
+
+@attrs.define
+class _Sighting:
+    key: PodKey
+    first: float
+    old: bool
+    passes: int = 1
+    retry_at: float = 0.0
+    backoff: Backoff = attrs.field(factory=lambda: Backoff(first=60.0, cap=300.0))
+
+
+@attrs.define(eq=False, kw_only=True)
+class Orphans:
+    """Collects candidates from lists; `run` deals with them."""
+
+    provider: Provider
+    records: Records
+    client: Client
+    check_lease: Callable[[], None]
+    policy: str
+    """delete, report or keep."""
+    total: int = 0
+    _seen: dict[str, _Sighting] = attrs.field(factory=dict, init=False)
+    _reported: set[str] = attrs.field(factory=set, init=False)
+
+    def consider(self, listed: Mapping[str, PodStatus], began: float) -> None:
+        """Note which of the provider's pods no API object asks for, in one complete list."""
+        self.total = len(listed)
+        strangers = {uid: one for uid, one in listed.items() if self.records.get(uid) is None}
+        self._seen = {uid: one for uid, one in self._seen.items() if uid in strangers}
+        self._reported &= strangers.keys()
+        for uid, status in strangers.items():
+            seen = self._seen.get(uid)
+            if seen is not None:
+                seen.passes += 1
+                continue
+            created = status.created_at
+            old = created is not None and (now() - created).total_seconds() > OLD
+            self._seen[uid] = _Sighting(status.key, began, old)
+
+    @property
+    def suspected(self) -> int:
+        """How many workloads of the last list no pod asks for, proved or not."""
+        return len(self._seen)
+
+    def samples(self) -> list[Sample]:
+        """Return the same as a gauge."""
+        return [({}, float(self.suspected))]
+
+    async def run(self) -> None:
+        """Make a pass every `EVERY` seconds, unless the policy of the moment keeps them all."""
+        while True:
+            await asyncio.sleep(EVERY)
+            if self.policy != "keep":
+                await self.collect()
+
+    async def proved(self) -> AsyncIterator[PodKey]:
+        """Yield what may go in one pass, each with its proof just made."""
+        for seen in self._old_enough():
+            if await self._is_orphan(seen.key):
+                yield seen.key
+
+    async def collect(self) -> None:
+        """Make one pass."""
+        for seen in self._old_enough():
+            if self.records.get(seen.key.uid) is None and await self._is_orphan(seen.key):
+                await self._remove(seen)
+
+    def _old_enough(self) -> Sequence[_Sighting]:
+        clock = asyncio.get_running_loop().time()
+        found = [
+            seen
+            for seen in self._seen.values()
+            if seen.passes >= 2
+            and (seen.old or clock - seen.first > OLD)
+            and clock >= seen.retry_at
+        ]
+        return found[: max(10, self.total // 10)]
+
+    async def _is_orphan(self, key: PodKey) -> bool:
+        try:
+            return await is_gone(self.client, key)
+        except ClusterError:
+            return False
+
+    async def _remove(self, seen: _Sighting) -> None:
+        key = seen.key
+        if self.policy == "report":
+            if key.uid not in self._reported:
+                self._reported.add(key.uid)
+                log.warning("orphan", extra={"pod": str(key), "uid": key.uid})
+            return
+        log.warning("deleting orphan", extra={"pod": str(key), "uid": key.uid})
+        try:
+            self.check_lease()
+            async with asyncio.timeout(self.provider.delete_timeout):
+                await self.provider.delete_pod(key, grace_period=0.0)
+        except NotFoundError:
+            self._seen.pop(key.uid, None)
+        except Exception as error:  # noqa: BLE001 # the next pass tries again
+            log.warning("orphan stays", extra={"pod": str(key), "error": repr(error)})
+        else:  # it takes its time to end
+            seen.retry_at = asyncio.get_running_loop().time() + seen.backoff.next()

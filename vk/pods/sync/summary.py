@@ -1,0 +1,60 @@
+"""The pods of this node in short, as `vk status` shows them: what each waits for and until when.
+
+In: the records. Out: JSON. Pure but for the clocks that it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from math import inf
+from typing import Any
+
+from vk.models.time import format_time
+from vk.pods.sync.records import Held, Record
+
+__all__ = ["pod_summaries"]
+
+
+def pod_summaries(records: Iterable[Record], *, now: float, wall: datetime) -> list[dict[str, Any]]:
+    """Return one entry a pod, those with a problem first.
+
+    ``now`` is the loop's time, which retries are counted in; ``wall`` is the same moment.
+    """
+    entries = [_entry(record, now, wall) for record in records]
+    return sorted(
+        entries, key=lambda one: ("reason" not in one, one["namespace"], one["name"], one["uid"])
+    )
+
+
+def _entry(record: Record, now: float, wall: datetime) -> dict[str, Any]:
+    key, pod = record.key, record.pod
+    phase = ((pod or {}).get("status") or {}).get("phase")
+    entry: dict[str, Any] = {
+        "namespace": key.namespace,
+        "name": key.name,
+        "uid": key.uid,
+        "phase": phase or "Unknown",
+        "held": record.held.value,
+    }
+    if pod is None or pod["metadata"].get("deletionTimestamp"):
+        entry["deleting"] = True
+    reason, message = _reason(record)
+    if reason:
+        entry |= {"reason": reason, "message": message}
+    waits = bool(reason) or record.failed_delete or record.held is Held.UNCERTAIN
+    if waits and now < record.retry_at < inf and record.verdict is None:
+        entry["nextTry"] = format_time(wall + timedelta(seconds=record.retry_at - now))
+    return entry
+
+
+def _reason(record: Record) -> tuple[str, str]:
+    if record.verdict is not None:
+        return record.verdict.reason, record.verdict.message
+    if record.problem is not None and record.held is not Held.PRESENT:
+        return record.problem
+    if record.failed_delete:
+        return "ProviderDeleteFailed", "the provider could not delete the pod"
+    if record.held is Held.UNCERTAIN:
+        return "OutcomeUnknown", "whether the provider has created the pod is not known"
+    return "", ""

@@ -1,0 +1,1 @@
+"""The SPDY/3.1 and WebSocket codecs of exec, attach and port-forward."""
