@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Protocol, Self
 
 import attrs
 
-from vk.errors import UnsupportedError
+from vk.errors import TemporaryError, UnsupportedError
 from vk.fields import FieldTable
 from vk.log_lines import follow
 from vk.models.check import Check
@@ -29,7 +29,7 @@ from vk.models.stats import NodeStats
 from vk.models.status import PodChange, PodStatus
 from vk.streams import ByteStream, ExecIO
 
-__all__ = ["API_VERSION", "Emit", "Provider", "ProviderContext"]
+__all__ = ["API_VERSION", "Emit", "Provider", "ProviderContext", "implements"]
 
 API_VERSION = 1
 """Version of the interface between core and providers; raised when a provider would break."""
@@ -66,6 +66,43 @@ class ProviderContext:
     emit: Emit = attrs.field(repr=False)
     node_changed: Callable[[], None] = attrs.field(repr=False)
     """Ask the core to call `Provider.describe_node` soon."""
+
+    @classmethod
+    def read_only(
+        cls,
+        reason: str,
+        *,
+        node_name: str,
+        cluster_uid: str,
+        config: Any = None,
+        pods: Mapping[str, Pod] | None = None,
+        secret: Callable[[str, str], Awaitable[Json | None]] | None = None,
+        config_map: Callable[[str, str], Awaitable[Json | None]] | None = None,
+    ) -> Self:
+        """Return a context through which nothing can be changed, for commands beside a node.
+
+        ``check_lease`` and ``annotate`` raise TemporaryError with ``reason``, events are not
+        written. ``secret`` and ``config_map`` raise it too where they are not given.
+        """
+
+        def refuse(*_: object) -> None:
+            raise TemporaryError(reason)
+
+        async def refuse_call(*_: object) -> None:
+            raise TemporaryError(reason)
+
+        return cls(
+            node_name=node_name,
+            cluster_uid=cluster_uid,
+            config=config,
+            pods={} if pods is None else pods,
+            secret=secret or refuse_call,
+            config_map=config_map or refuse_call,
+            annotate=refuse_call,
+            check_lease=refuse,
+            emit=lambda *_, **__: None,
+            node_changed=lambda: None,
+        )
 
     def follow(
         self,
@@ -272,3 +309,8 @@ class Provider(ABC):
     async def stats(self) -> NodeStats:
         """Say what the pods use now. Asked at most every 10 s."""
         raise UnsupportedError("this provider has no statistics")
+
+
+def implements(provider: Provider, method: str) -> bool:
+    """Return whether a provider overrides an optional method, such as ``watch_pods``."""
+    return getattr(type(provider), method) is not getattr(Provider, method)

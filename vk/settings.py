@@ -12,7 +12,7 @@ import attrs
 
 from vk.models.node import Taint
 
-__all__ = ["LIVE", "Settings"]
+__all__ = ["LIVE", "LiveSettings", "Settings", "live"]
 
 LIVE = frozenset(
     {
@@ -93,3 +93,15 @@ class Settings:
     state_folder: Path | None = None
     """Where the lock file lives that gives one replica's identity to one process at a time."""
     log_level: str = "info"
+
+
+@attrs.define(eq=False)
+class LiveSettings:
+    """The settings of a running node. Read ``current`` each time: those of `LIVE` may change."""
+
+    current: Settings
+
+
+def live(settings: Settings | LiveSettings) -> LiveSettings:
+    """Return ``settings`` as a holder: for components that may be built with either."""
+    return settings if isinstance(settings, LiveSettings) else LiveSettings(settings)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from vk.cli.lint import findings
 from vk.cli.pod_specs import PodSpec
 from vk.fields import FieldTable
-from vk.pods.admission import AdmissionNode, Usage, admit
+from vk.pods.admission import AdmissionNode, ReservedResources, admit
 from vk_providers.alibabacloud.fields import FIELDS as ALIBABACLOUD
 from vk_providers.mock.fields import FIELDS as MOCK
 from vk_providers.process.fields import FIELDS as PROCESS
@@ -71,7 +71,7 @@ def refused_by_lint(spec: dict[str, Any], table: FieldTable) -> set[str]:
 def refused_at_admission(spec: dict[str, Any], table: FieldTable) -> tuple[set[str], int]:
     """Return the fields that the message names, and how many more it speaks of."""
     raw = {"metadata": {"uid": "u"}, "spec": spec}
-    rejection = admit(raw, fields=table, node=NODE, used=Usage())
+    rejection = admit(raw, fields=table, node=NODE, used=ReservedResources())
     if rejection is None:
         return set(), 0
     assert rejection.reason == "UnsupportedField"

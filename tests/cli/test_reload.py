@@ -33,7 +33,7 @@ class Adjusted:
 
     settings: Settings | None = None
 
-    def adjust(self, settings: Settings) -> None:
+    def update_settings(self, settings: Settings) -> None:
         self.settings = settings
 
 

@@ -18,17 +18,17 @@ from vk.cluster.client import Client
 from vk.cluster.config import load_access
 from vk.cluster.resources import NODES, PODS
 from vk.devcluster.scheduling import Decision, NodeView, choose, is_ours
-from vk.pods.admission import Usage
+from vk.pods.admission import ReservedResources
 from vk.testing.control_plane import ASSETS, ControlPlane
 
 Json = dict[str, Any]
 
 
 def decide(case: Case) -> Decision:
-    used: dict[str, Usage] = {}
+    used: dict[str, ReservedResources] = {}
     for number, raw in enumerate(case.bound):
         counted = {**raw, "metadata": {**raw["metadata"], "uid": str(number)}}
-        used.setdefault(raw["spec"]["nodeName"], Usage()).add(counted)
+        used.setdefault(raw["spec"]["nodeName"], ReservedResources()).add(counted)
     return choose(case.pod, [NodeView.of(one) for one in case.nodes], used)
 
 

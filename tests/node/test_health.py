@@ -9,6 +9,7 @@ import pytest
 
 import vk
 from vk.node.health import UNREACHABLE, Health
+from vk.settings import LiveSettings, Settings
 
 pytestmark = [pytest.mark.looptime, pytest.mark.asyncio]
 
@@ -36,8 +37,9 @@ def backend() -> Backend:
 
 @asynccontextmanager
 async def watched(backend: Backend) -> AsyncIterator[Health]:
-    health = Health(ping=backend.ping, not_ready_after=lambda: 60.0, on_change=lambda: None)
-    task = asyncio.create_task(health.run())
+    settings = LiveSettings(Settings(provider="p", not_ready_after=60.0))
+    health = Health(settings=settings, on_change=lambda: None)
+    task = asyncio.create_task(health.run(backend.ping))
     try:
         yield health
     finally:

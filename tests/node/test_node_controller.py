@@ -29,7 +29,7 @@ class World:
     events: list[str] = attrs.field(factory=list)
     uids: list[str] = attrs.field(factory=list)
 
-    async def describe(self) -> NodeInfo:
+    async def describe_node(self) -> NodeInfo:
         if self.broken:
             raise TemporaryError("not now")
         return self.info
@@ -45,9 +45,6 @@ class World:
         return NodeController(
             client=self.api,
             settings=self.settings,
-            provider_name="p",
-            describe=self.describe,
-            ping=self.ping,
             emit=self.emit,
             on_uid=self.uids.append,
         )
@@ -72,8 +69,8 @@ def world(api: Any) -> World:
 @asynccontextmanager
 async def running(world: World) -> AsyncIterator[NodeController]:
     controller = world.controller()
-    await controller.register()
-    task = asyncio.create_task(controller.run())
+    await controller.register(world)
+    task = asyncio.create_task(controller.run(world))
     await controller.written.wait()
     await asyncio.sleep(1)
     try:
@@ -89,7 +86,7 @@ async def test_register_makes_the_node_and_run_its_status(world: World) -> None:
         assert world.node["status"]["addresses"][0]["address"] == "192.0.2.7"
         assert world.taints() == ["ours"]
         assert world.uids == [world.node["metadata"]["uid"]]
-        assert controller.info is world.info
+        assert controller.described() is world.info
         assert controller.node == world.node
 
 
@@ -102,7 +99,7 @@ async def test_a_restart_adopts_the_node_and_writes_nothing_where_all_is_right(
     uid = world.node["metadata"]["uid"]
     controller = world.controller()
     before = world.api.writes
-    await controller.register()
+    await controller.register(world)
     assert world.api.writes == before
     assert controller.node is not None
     assert controller.node["metadata"]["uid"] == uid

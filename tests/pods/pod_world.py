@@ -17,22 +17,20 @@ from vk.models.keys import PodKey
 from vk.models.node import NodeInfo
 from vk.models.pod import Pod
 from vk.models.status import ContainerStatus, PodStatus, Terminated
-from vk.pods.resolve.live_files import LiveFiles
 from vk.pods.resolve.reference_watch import ReferenceWatch
 from vk.pods.resolve.references import References
 from vk.pods.resolve.resolver import Resolver
 from vk.pods.resolve.services import Services
-from vk.pods.status.writer import Report
-from vk.pods.sync.actions import Act
-from vk.pods.sync.create_limit import CreateBudget
-from vk.pods.sync.failure_rate import Refusals
+from vk.pods.status.writer import StatusWriter
 from vk.pods.sync.feed import Feed
+from vk.pods.sync.gateway import ProviderGateway
+from vk.pods.sync.live_files import LiveFiles
 from vk.pods.sync.orphans import Orphans
 from vk.pods.sync.prepare import Preparation
-from vk.pods.sync.reconciler import Controller
-from vk.pods.sync.records import Records
+from vk.pods.sync.reconciler import Reconciler
+from vk.pods.sync.records import Name, Records
 from vk.provider import Provider
-from vk.settings import Settings
+from vk.settings import LiveSettings, Settings
 from vk.workqueue import WorkQueue
 
 STARTED = "2026-01-01T00:00:00Z"
@@ -241,64 +239,64 @@ class World:
     daemonsets: str = "refuse"
     records: Records = attrs.field(factory=Records)
     events: list[tuple[str, str, str]] = attrs.field(factory=list)
-    doubts: list[bool] = attrs.field(factory=list)
-    controller: Controller = attrs.field(init=False)
+    suspect: list[bool] = attrs.field(factory=list)
+    check_lease: Callable[[], None] = lambda: None
+    settings: LiveSettings = attrs.field(init=False)
+    reconciler: Reconciler = attrs.field(init=False)
     feed: Feed = attrs.field(init=False)
-    live: LiveFiles = attrs.field(init=False)
+    files: LiveFiles = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         client: Any = self.api
-        self._build_live(client)
-        act = Act(
-            provider=self.provider,
-            prepare=Preparation(
-                resolver=self.live.resolver, draining=lambda: False, emit=self.emit
-            ),
-            created=self.live.created,
-            refusals=Refusals(),
-            budget=CreateBudget(0.0),
-            check_lease=lambda: None,
-            emit=self.emit,
-            ask_list=lambda: self.feed.ask_list(),
+        self.settings = LiveSettings(
+            Settings(provider="scripted", node_name="node-1", daemonsets=self.daemonsets)
         )
-        self.controller = Controller(
-            queue=WorkQueue(),
-            records=self.records,
-            act=act,
-            live=self.live,
-            report=Report(client=client, emit=self.emit),
-        )
-        orphans = Orphans(
-            provider=self.provider,
-            records=self.records,
-            client=client,
-            check_lease=lambda: None,
-            policy="delete",
-        )
-        self.feed = Feed(
-            provider=self.provider,
-            controller=self.controller,
-            orphans=orphans,
-            suspect=self.doubts.append,
-        )
-
-    def _build_live(self, client: Any) -> None:
+        gateway = ProviderGateway(provider=self.provider, check_lease=lambda: self.check_lease())
+        watch = ReferenceWatch(client, allowed=self.watched)
+        queue: WorkQueue[Name] = WorkQueue()
         resolver = Resolver(
             provider=self.provider,
-            settings=Settings(provider="scripted", node_name="node-1", daemonsets=self.daemonsets),
-            references=References(client),
+            settings=self.settings.current,
+            references=References(client, watch),
             services=Services(Store()),
             node=lambda: INFO,
             labels=lambda: {"zone": "a"},
         )
-        self.live = LiveFiles(
-            watch=ReferenceWatch(client, allowed=self.watched),
+        self.files = LiveFiles(
+            gateway=gateway,
+            watch=watch,
             resolver=resolver,
             records=self.records,
-            wake=lambda name: self.controller.queue.add(name),
-            check_lease=lambda: None,
+            wake=queue.add,
             emit=self.emit,
         )
+        list_requested = asyncio.Event()
+        self.reconciler = Reconciler(
+            queue=queue,
+            records=self.records,
+            gateway=gateway,
+            preparation=Preparation(
+                resolver=resolver, settings=self.settings, draining=lambda: False, emit=self.emit
+            ),
+            files=self.files,
+            writer=StatusWriter(client=client, emit=self.emit),
+            emit=self.emit,
+            list_requested=list_requested,
+            settings=self.settings,
+        )
+        self.feed = Feed(
+            gateway=gateway,
+            reconciler=self.reconciler,
+            orphans=Orphans(
+                gateway=gateway, records=self.records, client=client, settings=self.settings
+            ),
+            list_requested=list_requested,
+            set_provider_suspect=self.suspect.append,
+        )
+
+    def change_settings(self, **changes: Any) -> None:
+        """The settings change while the process runs."""
+        self.settings.current = attrs.evolve(self.settings.current, **changes)
 
     def emit(
         self, key: PodKey, type: str, reason: str, message: str, *, id: str | None = None
@@ -320,14 +318,14 @@ async def running(api: Api, provider: Provider, **options: Any) -> AsyncIterator
     ``options`` are fields of `World`.
     """
     world = World(api, provider, **options)
-    api.observe = world.controller.observe
+    api.observe = world.reconciler.observe
     for pod in api.pods.values():
-        world.controller.observe(None, copy.deepcopy(pod))
+        world.reconciler.observe(None, copy.deepcopy(pod))
     await world.feed.first_list()
-    loops = [world.controller.run(), world.feed.run_lists(), world.controller.run_resync(60.0)]
-    if world.live.works:
-        loops += [world.live.run(), world.live.watch.run()]
-    if type(provider).watch_pods is not Provider.watch_pods:
+    loops = [world.reconciler.run(), world.feed.run_lists(), world.reconciler.run_resync(60.0)]
+    if world.files.supported:
+        loops += [world.files.run(), world.files.watch.run()]
+    if world.reconciler.gateway.implements("watch_pods"):
         loops.append(world.feed.run_stream())
     tasks = [asyncio.create_task(loop) for loop in loops]
     try:

@@ -9,7 +9,7 @@ import pytest
 
 from vk.fields import FieldTable
 from vk.models.node import Taint
-from vk.pods.admission import AdmissionNode, Rejection, Usage, admit, effective_requests
+from vk.pods.admission import AdmissionNode, Rejection, ReservedResources, admit, effective_requests
 
 NODE = AdmissionNode(
     allocatable={"cpu": "2", "memory": "1Gi", "pods": "2", "example.org/card": "1"},
@@ -38,8 +38,8 @@ def match(key: str, operator: str, *values: str) -> dict[str, Any]:
     return {"key": key, "operator": operator, "values": list(values) or None}
 
 
-def reason(raw: dict[str, Any], used: Usage | None = None) -> str:
-    rejection = admit(raw, fields=FIELDS, node=NODE, used=used or Usage())
+def reason(raw: dict[str, Any], used: ReservedResources | None = None) -> str:
+    rejection = admit(raw, fields=FIELDS, node=NODE, used=used or ReservedResources())
     return rejection.reason if rejection else ""
 
 
@@ -87,7 +87,7 @@ def test_each_check_has_its_reason(spec: dict[str, Any], expected: str) -> None:
 
 
 def refusal(raw: dict[str, Any], fields: FieldTable) -> str:
-    rejection = admit(raw, fields=fields, node=NODE, used=Usage())
+    rejection = admit(raw, fields=fields, node=NODE, used=ReservedResources())
     assert rejection is not None and rejection.reason == "UnsupportedField"
     return rejection.message
 
@@ -117,7 +117,7 @@ def test_many_containers_that_are_refused_for_one_reason_make_no_long_message() 
 
 
 def test_what_other_pods_use_is_not_there() -> None:
-    used = Usage()
+    used = ReservedResources()
     used.add(pod("other", containers=[asks(cpu="1500m")]))
     rejection = admit(pod(containers=[asks(cpu="1")]), fields=FIELDS, node=NODE, used=used)
     assert rejection == Rejection(
@@ -130,7 +130,7 @@ def test_what_other_pods_use_is_not_there() -> None:
 
 
 def test_a_pod_that_counts_already_does_not_stand_in_its_own_way() -> None:
-    used = Usage()
+    used = ReservedResources()
     mine = pod(containers=[asks(cpu="2")])
     used.add(mine)
     used.add(mine)
@@ -166,6 +166,6 @@ def test_a_pods_request_is_its_largest_moment(spec: dict[str, Any], cpu: int) ->
 def test_a_node_that_is_drained_takes_no_new_pod_whatever_it_tolerates() -> None:
     everything = pod(tolerations=[{"operator": "Exists"}])
     rejection = admit(
-        everything, fields=FIELDS, node=attrs.evolve(NODE, draining=True), used=Usage()
+        everything, fields=FIELDS, node=attrs.evolve(NODE, draining=True), used=ReservedResources()
     )
     assert rejection is not None and rejection.reason == "NodeDraining"

@@ -187,6 +187,11 @@ async def connected(
             await writer.wait_closed()
 
 
+def statuses() -> list[vk.PodStatus]:
+    """What the provider last reported."""
+    return [vk.PodStatus.running(vk.Pod(POD))]
+
+
 @asynccontextmanager
 async def serving(
     folder: Path,
@@ -234,9 +239,7 @@ async def serving(
                 **{"internal_ip": "127.0.0.1", "kubelet_port": 0, "serving_signer": "", **settings},
             ),
             client=own,
-            provider=provider or Quiet(),
             pods=pods,
-            statuses=lambda: [vk.PodStatus.running(vk.Pod(POD))],
             hosts=lambda: (NODE, "127.0.0.1"),
             ready=lambda: True,
             summary=lambda: {"node": NODE, "at": f"{datetime.now(UTC):%Y}"},
@@ -252,7 +255,7 @@ async def serving(
             if not acting:
                 yield world
                 return
-            async with server.serving_provider():
+            async with server.serving_provider(provider or Quiet(), statuses):
                 yield world
         finally:
             task.cancel()

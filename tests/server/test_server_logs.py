@@ -11,7 +11,7 @@ from pathlib import Path
 import aiohttp
 import attrs
 import pytest
-from server_world import Quiet, World, serving
+from server_world import Quiet, World, serving, statuses
 
 import vk
 from vk.log_lines import filter_lines, split_stamp, stamp_time
@@ -486,7 +486,7 @@ async def test_the_end_of_the_provider_breaks_followers_off(tmp_path: Path) -> N
     provider = Writing()
     await provider.write("one")
     async with serving(tmp_path, provider, acting=False) as world, AsyncExitStack() as stack:
-        async with world.server.serving_provider():
+        async with world.server.serving_provider(provider, statuses):
             reader = await stack.enter_async_context(following(world))
             assert await reader.line() == "one"
             await provider.until(1)

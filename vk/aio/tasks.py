@@ -13,14 +13,14 @@ from typing import TypeVar
 
 from vk.aio.backoff import Backoff
 
-__all__ = ["SAY_EVERY", "supervise", "until_it_works"]
+__all__ = ["SAY_EVERY", "retry_forever", "supervise"]
 
 log = logging.getLogger(__name__)
 
 _HEALTHY_AFTER = 60.0
 
 SAY_EVERY = 60.0
-"""Seconds between two log lines of `until_it_works`."""
+"""Seconds between two log lines of `retry_forever`."""
 
 T = TypeVar("T")
 
@@ -54,7 +54,7 @@ async def supervise(name: str, run: Callable[[], Awaitable[None]]) -> None:
         await asyncio.sleep(backoff.next())
 
 
-async def until_it_works(problem: str, attempt: Callable[[], Awaitable[T]]) -> T:
+async def retry_forever(problem: str, attempt: Callable[[], Awaitable[T]]) -> T:
     """Return what ``attempt`` gives, tried for ever: any Exception is said and means once more.
 
     The waits grow to 15 s; the log says ``problem`` at once and then once a minute.

@@ -11,7 +11,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
-from typing import Any, NoReturn
+from typing import Any
 
 import attrs
 import click
@@ -22,9 +22,8 @@ from vk.cli.provider_config import load_for
 from vk.cluster.client import Client
 from vk.cluster.config import load_access
 from vk.cluster.permissions import features_of, wanted_permissions
-from vk.errors import ClusterError, ConfigError, ProviderError, TemporaryError
+from vk.errors import ClusterError, ConfigError, ProviderError
 from vk.models.check import Check
-from vk.models.pod import Json
 from vk.plugins import Plugins
 from vk.pods.resolve.references import References
 from vk.provider import Provider, ProviderContext
@@ -126,26 +125,12 @@ def _context(
     client: Client | None, settings: Settings, config: Any, cluster_uid: str
 ) -> ProviderContext:
     """Return a context through which nothing can be changed; without ``client`` nothing is read."""
-    references = References(client) if client is not None else None
-
-    def refuse(*_: object) -> NoReturn:
-        raise TemporaryError("vk doctor holds no lease and changes nothing")
-
-    async def refuse_later(*_: object) -> NoReturn:
-        refuse()
-
-    async def unread(namespace: str, name: str) -> Json | None:
-        raise TemporaryError("there is no cluster to read it from")
-
-    return ProviderContext(
+    references = None if client is None else References(client)
+    return ProviderContext.read_only(
+        "vk doctor holds no lease and changes nothing",
         node_name=settings.node_name,
         cluster_uid=cluster_uid,
         config=config,
-        pods={},
-        secret=references.secret if references else unread,
-        config_map=references.config_map if references else unread,
-        annotate=refuse_later,
-        check_lease=refuse,
-        emit=lambda *_, **__: None,
-        node_changed=lambda: None,
+        secret=None if references is None else references.secret,
+        config_map=None if references is None else references.config_map,
     )

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import attrs
 import click
 
 from vk._version import __version__
@@ -33,6 +34,7 @@ from vk.node.identity import StateFolder
 from vk.node.lease import Lease
 from vk.plugins import Plugins
 from vk.pods.resolve.references import References
+from vk.pods.sync.gateway import OutcomeUnknownError, ProviderGateway
 from vk.pods.sync.orphans import Orphans
 from vk.pods.sync.records import PodView, Records
 from vk.provider import Provider, ProviderContext
@@ -40,6 +42,7 @@ from vk.settings import Settings
 
 __all__ = ["gc"]
 
+_DRY_RUN = "a dry run changes nothing"
 _APART = 5.0
 """Seconds between the two lists."""
 
@@ -63,27 +66,22 @@ async def _run(settings: Settings, provider_class: type[Provider], *, dry_run: b
             records.observe(pod)
         context = await _context(client, settings, config, records, check_lease)
         async with provider_class(context) as provider:
-            orphans = Orphans(
-                provider=provider,
-                records=records,
-                client=client,
-                check_lease=check_lease,
-                policy="delete",
-            )
-            return await _collect(orphans, provider, dry_run=dry_run)
+            gateway = ProviderGateway(provider=provider, check_lease=check_lease)
+            orphans = Orphans(gateway=gateway, records=records, client=client, settings=settings)
+            return await _collect(orphans, gateway, dry_run=dry_run)
 
 
-async def _collect(orphans: Orphans, provider: Provider, *, dry_run: bool) -> int:
+async def _collect(orphans: Orphans, gateway: ProviderGateway, *, dry_run: bool) -> int:
     listed: Mapping[str, PodStatus] = {}
     for wait in (0.0, _APART):
         await asyncio.sleep(wait)
         began = asyncio.get_running_loop().time()
-        listed = {status.key.uid: status for status in await provider.list_pods()}
+        listed = {status.key.uid: status for status in await gateway.list_pods()}
         orphans.consider(listed, began)
     found, stay = 0, 0
     async for key in orphans.proved():
         found += 1
-        ended = dry_run or await _end(orphans, provider, key)
+        ended = dry_run or await _end(gateway, key)
         stay += not ended
         click.echo(f"{_told(listed[key.uid])}: {_outcome(ended, dry_run=dry_run)}")
     left = orphans.suspected - found
@@ -93,15 +91,13 @@ async def _collect(orphans: Orphans, provider: Provider, *, dry_run: bool) -> in
     return 1 if stay else 0
 
 
-async def _end(orphans: Orphans, provider: Provider, key: PodKey) -> bool:
-    orphans.check_lease()
+async def _end(gateway: ProviderGateway, key: PodKey) -> bool:
     try:
-        async with asyncio.timeout(provider.delete_timeout):
-            await provider.delete_pod(key, grace_period=0.0)
+        await gateway.delete_pod(key, grace_period=0.0)
     except NotFoundError:
         return True
-    except (ProviderError, TimeoutError) as error:
-        click.echo(f"{key}: {error or 'no answer'}", err=True)
+    except (ProviderError, OutcomeUnknownError) as error:
+        click.echo(f"{key}: {error}", err=True)
         return False
     return True
 
@@ -151,7 +147,7 @@ async def _acting(
 
 
 def _refuse() -> None:
-    raise TemporaryError("a dry run changes nothing")
+    raise TemporaryError(_DRY_RUN)
 
 
 async def _context(
@@ -163,19 +159,13 @@ async def _context(
 ) -> ProviderContext:
     namespace = await client.get(NAMESPACES, "kube-system")
     references = References(client)
-
-    async def keep_off(*_: object) -> None:
-        _refuse()
-
-    return ProviderContext(
+    context = ProviderContext.read_only(
+        _DRY_RUN,
         node_name=settings.node_name,
         cluster_uid=str(namespace["metadata"]["uid"]),
         config=config,
         pods=PodView(records),
         secret=references.secret,
         config_map=references.config_map,
-        annotate=keep_off,
-        check_lease=check_lease,
-        emit=lambda *_, **__: None,
-        node_changed=lambda: None,
     )
+    return attrs.evolve(context, check_lease=check_lease)

@@ -26,7 +26,7 @@ from vk.cli.options import OPTIONS
 from vk.errors import ConfigError
 from vk.settings import LIVE, Settings
 
-__all__ = ["Adjustable", "Reload"]
+__all__ = ["HasSettings", "Reload"]
 
 log = logging.getLogger(__name__)
 
@@ -34,10 +34,10 @@ _EVERY = 5.0
 _FLAGS = {option.field: option.flag or option.variable for option in OPTIONS}
 
 
-class Adjustable(Protocol):
+class HasSettings(Protocol):
     """What takes other settings while it runs: `vk.kubelet.VirtualKubelet`."""
 
-    def adjust(self, settings: Settings) -> None:
+    def update_settings(self, settings: Settings) -> None:
         """Go on with these, which differ in `LIVE` at most."""
 
 
@@ -53,7 +53,7 @@ class Reload:
     """The file of ``--config``."""
     _hangup: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
 
-    async def run(self, node: Adjustable) -> None:
+    async def run(self, node: HasSettings) -> None:
         """Follow signals and files until cancelled."""
         loop = asyncio.get_running_loop()
         if not sys.stderr.isatty():  # there it says that the terminal is closed, and ends us
@@ -73,7 +73,7 @@ class Reload:
         finally:
             loop.remove_signal_handler(signal.SIGHUP)
 
-    def take(self, node: Adjustable) -> None:
+    def take(self, node: HasSettings) -> None:
         """Read the settings and let the node go on with what may change."""
         try:
             found = self.read()
@@ -90,7 +90,7 @@ class Reload:
         if "log_level" in live:
             logs.configure(found.log_level, sys.stderr)
         if live:
-            node.adjust(self.settings)
+            node.update_settings(self.settings)
 
     def _tell_fixed(self, flags: Sequence[str]) -> None:
         for flag in flags:

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
-from contextlib import aclosing
+from collections.abc import Callable, Iterator
+from contextlib import aclosing, contextmanager
 from typing import Any
 
 import attrs
@@ -54,7 +54,7 @@ class Reflector:
     _client: Client = attrs.field(repr=False)
     _resource: Resource
     _store: Store = attrs.field(repr=False)
-    _on_change: OnChange = attrs.field(repr=False)
+    _on_change: OnChange | None = attrs.field(default=None, repr=False)
     _namespace: str = attrs.field(default="", kw_only=True)
     _field_selector: str = attrs.field(default="", kw_only=True)
     _transform: Callable[[Object], Object] | None = attrs.field(
@@ -68,10 +68,26 @@ class Reflector:
     """Where to watch from; empty: list first."""
     _listed: int = attrs.field(default=0, init=False)
     """The highest resource version of a list so far."""
+    _observers: list[OnChange] = attrs.field(factory=list, init=False, repr=False)
     _compared: float = attrs.field(default=0.0, init=False)
     """When a list was last tried, by the loop's clock."""
     _gone: dict[ObjectKey, int] = attrs.field(factory=dict, init=False, repr=False)
     """Up to which version events of an object are old news, after a look showed it gone."""
+
+    def __attrs_post_init__(self) -> None:
+        if self._on_change is not None:
+            self._observers.append(self._on_change)
+
+    @contextmanager
+    def observing(self, on_change: OnChange) -> Iterator[None]:
+        """Call ``on_change`` too inside the block, at once for each object that is there."""
+        for raw in self._store:
+            self._call(on_change, None, raw)
+        self._observers.append(on_change)
+        try:
+            yield
+        finally:
+            self._observers.remove(on_change)
 
     async def run(self) -> None:
         """Mirror until cancelled; failures of the API server are waited out, never raised."""
@@ -230,8 +246,12 @@ class Reflector:
             self._notify(old, new)
 
     def _notify(self, old: Object | None, new: Object | None) -> None:
+        for on_change in tuple(self._observers):
+            self._call(on_change, old, new)
+
+    def _call(self, on_change: OnChange, old: Object | None, new: Object | None) -> None:
         try:
-            self._on_change(old, new)
+            on_change(old, new)
         except Exception:  # one object's trouble must not stop the others
             log.exception("change not taken", extra={"resource": self._resource.plural})
 

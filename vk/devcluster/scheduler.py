@@ -27,7 +27,7 @@ from vk.cluster.store import ObjectKey, Store, object_key
 from vk.devcluster.scheduling import NodeView, choose, is_ours
 from vk.errors import ClusterError, ConflictError, ObjectNotFoundError
 from vk.models.time import format_time, now
-from vk.pods.admission import Usage
+from vk.pods.admission import ReservedResources
 from vk.workqueue import WorkQueue
 
 __all__ = ["Scheduler"]
@@ -61,8 +61,8 @@ class Scheduler:
     _events: EventRecorder = attrs.field(init=False, repr=False)
     _pods: Store = attrs.field(factory=Store, init=False, repr=False)
     _nodes: dict[str, NodeView] = attrs.field(factory=dict, init=False, repr=False)
-    _used: defaultdict[str, Usage] = attrs.field(
-        factory=lambda: defaultdict(Usage), init=False, repr=False
+    _used: defaultdict[str, ReservedResources] = attrs.field(
+        factory=lambda: defaultdict(ReservedResources), init=False, repr=False
     )
     _assumed: dict[str, str] = attrs.field(factory=dict, init=False, repr=False)
     """By UID, the node of a pod that was bound and is not yet seen with it."""

@@ -17,7 +17,7 @@ import attrs
 
 from vk.notation.quantity import to_integer, to_milli
 from vk.notation.selector import node_selector_matches
-from vk.pods.admission import Usage, effective_requests
+from vk.pods.admission import ReservedResources, effective_requests
 
 __all__ = ["Decision", "NodeView", "choose", "is_ours"]
 
@@ -90,7 +90,7 @@ def is_ours(pod: Json) -> bool:
     )
 
 
-def choose(pod: Json, nodes: Sequence[NodeView], used: Mapping[str, Usage]) -> Decision:
+def choose(pod: Json, nodes: Sequence[NodeView], used: Mapping[str, ReservedResources]) -> Decision:
     """Return where ``pod`` goes. ``used`` gives what each node's pods request, by node name.
 
     Of several nodes that will do, the one with the highest score; of equals the one with the fewest
@@ -103,7 +103,7 @@ def choose(pod: Json, nodes: Sequence[NodeView], used: Mapping[str, Usage]) -> D
     obstacles: list[_Obstacle] = []
     fitting: list[NodeView] = []
     for node in nodes:
-        obstacle = _obstacle(pod, node, named, requests, used.get(node.name) or Usage())
+        obstacle = _obstacle(pod, node, named, requests, used.get(node.name) or ReservedResources())
         if obstacle is None:
             fitting.append(node)
         else:
@@ -118,7 +118,7 @@ def _obstacle(
     node: NodeView,
     named: set[str] | None,
     requests: Mapping[str, int],
-    used: Usage,
+    used: ReservedResources,
 ) -> _Obstacle | None:
     """Return what the first filter that refuses the node says; None: it will do."""
     tolerations = pod["spec"].get("tolerations") or ()
@@ -185,7 +185,7 @@ def _matches(terms: Sequence[Json], node: NodeView) -> bool:
     return node_selector_matches(terms, node.labels, {"metadata.name": node.name})
 
 
-def _lack(node: NodeView, requests: Mapping[str, int], used: Usage) -> _Obstacle | None:
+def _lack(node: NodeView, requests: Mapping[str, int], used: ReservedResources) -> _Obstacle | None:
     """Return what the node has too little of; more than it has in all is never resolvable."""
     lacking = [
         resource
@@ -214,11 +214,14 @@ def _histogram(counts: Counter[str]) -> str:
 
 
 def _best(
-    pod: Json, nodes: Sequence[NodeView], requests: Mapping[str, int], used: Mapping[str, Usage]
+    pod: Json,
+    nodes: Sequence[NodeView],
+    requests: Mapping[str, int],
+    used: Mapping[str, ReservedResources],
 ) -> str:
     if len(nodes) == 1:
         return nodes[0].name
-    usages = [used.get(node.name) or Usage() for node in nodes]
+    usages = [used.get(node.name) or ReservedResources() for node in nodes]
     avoided = _normalised([_avoided(pod, node) for node in nodes])
     preferred = _normalised([_preference(pod, node) for node in nodes])
     scores = [
@@ -250,7 +253,7 @@ def _preference(pod: Json, node: NodeView) -> int:
     )
 
 
-def _room(node: NodeView, requests: Mapping[str, int], used: Usage) -> int:
+def _room(node: NodeView, requests: Mapping[str, int], used: ReservedResources) -> int:
     """Return how much of cpu and memory would stay free, 0..100."""
     shares = []
     for resource, assumed in _ASSUMED.items():

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import attrs
@@ -25,16 +25,22 @@ from vk.models.node import NodeInfo
 from vk.models.pod import Json
 from vk.models.status import Condition
 from vk.models.time import now
-from vk.node.document import Wanted, metadata_patch, new_node, status_patch, wanted
+from vk.node.document import (
+    Wanted,
+    is_draining,
+    metadata_patch,
+    new_node,
+    status_patch,
+    wanted,
+)
 from vk.node.health import Health
-from vk.settings import Settings
+from vk.settings import LiveSettings, live
 
 __all__ = ["NodeController"]
 
 log = logging.getLogger(__name__)
 
 _DESCRIBE_INTERVAL = 60.0
-_DESCRIBE_TIMEOUT = 60.0
 _STATUS_INTERVAL = 300.0
 _PAUSE = 0.5  # between two writes, so that a fight over a field stays a slow one
 _RETRY_CAP = 5.0  # a deleted Node is to be back within 10 s
@@ -48,6 +54,14 @@ class Emit(Protocol):
     def __call__(self, reference: Json, type: str, reason: str, message: str, /) -> None: ...
 
 
+class NodeSource(Protocol):
+    """Describes the node and answers pings: the gateway to the provider, with its time-outs."""
+
+    async def describe_node(self) -> NodeInfo: ...
+
+    async def ping(self) -> None: ...
+
+
 @attrs.define(kw_only=True, eq=False)
 class NodeController:
     """Keeps one Node. Call `register` once, then `run` until cancelled, then `stop`.
@@ -56,12 +70,11 @@ class NodeController:
     """
 
     client: Client
-    settings: Settings
-    provider_name: str
-    describe: Callable[[], Awaitable[NodeInfo]]
-    ping: Callable[[], Awaitable[None]]
+    settings: LiveSettings = attrs.field(converter=live)
     emit: Emit
     on_uid: Callable[[str], None] = lambda uid: None
+    port: int = 0
+    """Port of the kubelet's API; 0: it does not listen yet."""
     node: Json | None = attrs.field(default=None, init=False)
     """The Node as last seen or written; None while there is none."""
     written: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
@@ -73,44 +86,38 @@ class NodeController:
     _again: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
     _uid: str = attrs.field(default="", init=False)
     _deleted: str | None = attrs.field(default=None, init=False)
-    _port: int = attrs.field(default=0, init=False)
     _written_at: float = attrs.field(default=float("-inf"), init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._health = Health(
-            ping=self.ping,
-            not_ready_after=lambda: self.settings.not_ready_after,
-            on_change=self._reachability,
-        )
+        self._health = Health(settings=self.settings, on_change=self._report_reachability)
 
-    @property
-    def info(self) -> NodeInfo:
-        """The provider's last description; there is one once `register` has returned."""
+    def described(self) -> NodeInfo:
+        """Return the provider's last description; there is one once `register` has returned."""
         if self._info is None:
             raise RuntimeError("the node is not registered yet")
         return self._info
 
-    async def register(self) -> None:
+    async def register(self, source: NodeSource) -> None:
         """Create the Node, or adopt the one that is there. The status is left to `run`.
 
-        Raises ClusterError, TimeoutError and what the provider raises; may be repeated.
+        Raises ClusterError and what ``source`` raises; may be repeated.
         """
-        await self._describe()
+        self._info = await source.describe_node()
         await self._write_metadata()
 
-    async def run(self) -> None:
+    async def run(self, source: NodeSource) -> None:
         """Keep the Node until cancelled: ask the provider, ping it, write what differs."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(supervise("node status", self._keep))
-            tasks.create_task(supervise("node description", self._redescribe))
-            tasks.create_task(supervise("provider health", self._health.run))
+            tasks.create_task(supervise("node description", lambda: self._redescribe(source)))
+            tasks.create_task(supervise("provider health", lambda: self._health.run(source.ping)))
 
     async def stop(self) -> None:
-        """Say Ready=False where the settings ask for it; call it after `run` has ended.
+        """Set Ready=False where the settings ask for it; call it after `run` has ended.
 
         Raises nothing but cancellation, and takes 5 s at most.
         """
-        if not self.settings.not_ready_on_exit or self.node is None:
+        if not self.settings.current.not_ready_on_exit or self.node is None:
             return
         message = "the virtual kubelet was stopped"
         self._conditions["Ready"] = Condition(
@@ -142,19 +149,46 @@ class NodeController:
         self._again.set()
 
     def listens(self, port: int) -> None:
-        """Say on the node that the kubelet's API listens on ``port``. Never blocks."""
-        self._port = port
+        """Show on the Node that the kubelet's API listens on ``port``. Never blocks."""
+        self.port = port
         self._wake.set()
 
-    def hosts(self) -> tuple[str, ...]:
-        """Return the names and addresses of the node, as known now."""
-        own = (self.settings.node_name, self.settings.internal_ip or self.client.local_address())
+    def addresses(self) -> tuple[str, ...]:
+        """Return the node's addresses; none before it is described."""
         described = () if self._info is None else self._wanted().addresses
-        return tuple(dict.fromkeys((*own, *(one.address for one in described))))
+        return tuple(one.address for one in described)
 
-    def doubts(self) -> tuple[Condition, ...]:
-        """Return the conditions that only hold for now; none of them when all is well."""
+    def internal_addresses(self) -> tuple[str, ...]:
+        """Return the internal addresses, one of each family: others are no host addresses."""
+        found: dict[bool, str] = {}
+        for one in ((self.node or {}).get("status") or {}).get("addresses") or ():
+            if one["type"] == "InternalIP":
+                found.setdefault(":" in one["address"], one["address"])
+        return tuple(found.values())
+
+    def labels(self) -> Mapping[str, str]:
+        """Return the labels of the Node as last seen."""
+        return ((self.node or {}).get("metadata") or {}).get("labels") or {}
+
+    def is_draining(self) -> bool:
+        """Return whether the node is being left for good."""
+        return is_draining(self.node)
+
+    def problem_conditions(self) -> tuple[Condition, ...]:
+        """Return the conditions of the present problems; none when all is well."""
         return (*self._health.conditions(), *self._conditions.values())
+
+    def set_provider_suspect(self, suspect: bool) -> None:
+        """Show on the Node whether the provider's lists are believed."""
+        if suspect:
+            text = "many pods vanished from the provider's list at once; nothing is given up yet"
+            self.set_condition(
+                Condition(
+                    type="ProviderSuspect", status="True", reason="PodsVanished", message=text
+                )
+            )
+        else:
+            self.clear_condition("ProviderSuspect")
 
     def set_condition(self, condition: Condition) -> None:
         """Put a condition on the Node until it is cleared, before the provider's own."""
@@ -184,30 +218,27 @@ class NodeController:
             due = max(0.0, self._written_at + _STATUS_INTERVAL - loop.time())
             await _wait(self._wake, due)
 
-    async def _redescribe(self) -> None:
+    async def _redescribe(self, source: NodeSource) -> None:
         while True:
             await _wait(self._again, _DESCRIBE_INTERVAL)
             self._again.clear()
             try:
-                await self._describe()
+                self._info = await source.describe_node()
             except Exception:
                 self._again.set()  # asked again as soon as the supervisor lets us
                 raise
             self._wake.set()
 
-    async def _describe(self) -> None:
-        async with asyncio.timeout(_DESCRIBE_TIMEOUT):
-            self._info = await self.describe()
-
     def _wanted(self) -> Wanted:
+        settings = self.settings.current
         return wanted(
-            self.settings,
-            self.info,
-            provider_name=self.provider_name,
-            internal_ip=self.settings.internal_ip or self.client.local_address(),
+            settings,
+            self.described(),
+            provider_name=settings.provider,
+            internal_ip=settings.internal_ip or self.client.local_address(),
             taints=self._health.taints(),
-            conditions=self.doubts(),
-            port=self._port,
+            conditions=self.problem_conditions(),
+            port=self.port,
         )
 
     async def _write_metadata(self) -> None:
@@ -217,12 +248,14 @@ class NodeController:
                 return
             except (ConflictError, ObjectNotFoundError):
                 self.node = None  # read again
-        raise ConflictError(f"node {self.settings.node_name} changed {_TRIES} times while writing")
+        raise ConflictError(
+            f"node {self.settings.current.node_name} changed {_TRIES} times while writing"
+        )
 
     async def _patch_metadata(self, node: Json) -> None:
         patch = metadata_patch(node, self._wanted())
         if patch is not None:
-            name = self.settings.node_name
+            name = self.settings.current.node_name
             self._take(await self.client.patch(NODES, name, patch, form="merge"))
 
     async def _write_status(self, *, force: bool) -> None:
@@ -233,7 +266,7 @@ class NodeController:
         sent = asyncio.get_running_loop().time()
         try:
             answer = await self.client.patch(
-                NODES, self.settings.node_name, patch, subresource="status"
+                NODES, self.settings.current.node_name, patch, subresource="status"
             )
         except ObjectNotFoundError:
             self.node = None
@@ -246,11 +279,11 @@ class NodeController:
         """Return the Node as known, read, or made now."""
         if self.node is None:
             try:
-                node = await self.client.get(NODES, self.settings.node_name)
+                node = await self.client.get(NODES, self.settings.current.node_name)
             except ObjectNotFoundError:
                 node = await self.client.create(NODES, new_node(self._wanted()))
-                log.info("created the node", extra={"node": self.settings.node_name})
-                self._tell("Normal", "RegisteredNode", "the virtual kubelet created the node")
+                log.info("created the node", extra={"node": self.settings.current.node_name})
+                self._emit("Normal", "RegisteredNode", "the virtual kubelet created the node")
             self._take(node)
             return node
         return self.node
@@ -264,22 +297,24 @@ class NodeController:
             self._uid = _uid(node)
             self.on_uid(self._uid)
 
-    def _reachability(self) -> None:
+    def _report_reachability(self) -> None:
         self._wake.set()
         if not self._health.unreachable:
-            self._tell("Normal", "ProviderReachable", "the provider answers again")
+            self._emit("Normal", "ProviderReachable", "the provider answers again")
         elif not self._health.not_ready:
-            self._tell("Warning", "ProviderUnreachable", "the provider does not answer")
+            self._emit("Warning", "ProviderUnreachable", "the provider does not answer")
         else:
-            self._tell("Warning", "NodeNotReady", "the provider has not answered for too long")
+            self._emit("Warning", "NodeNotReady", "the provider has not answered for too long")
 
-    def _tell(self, type: str, reason: str, message: str) -> None:
-        name = self.settings.node_name  # as the UID too, like the kubelet: kubectl looks for that
+    def _emit(self, type: str, reason: str, message: str) -> None:
+        name = (
+            self.settings.current.node_name
+        )  # as the UID too, like the kubelet: kubectl looks for that
         reference = {"apiVersion": "v1", "kind": "Node", "namespace": "", "name": name, "uid": name}
         self.emit(reference, type, reason, message)
 
     def _extra(self, error: BaseException) -> dict[str, str]:
-        return {"node": self.settings.node_name, "error": repr(error)}
+        return {"node": self.settings.current.node_name, "error": repr(error)}
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

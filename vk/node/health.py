@@ -17,6 +17,7 @@ import attrs
 from vk.errors import ProviderError
 from vk.models.node import Taint
 from vk.models.status import Condition
+from vk.settings import LiveSettings
 
 __all__ = ["UNREACHABLE", "Health"]
 
@@ -30,13 +31,9 @@ _MISSES = 3
 
 @attrs.define(kw_only=True, eq=False)
 class Health:
-    """The provider's reachability. ``not_ready_after`` counts, in seconds, from the first miss.
+    """The provider's reachability; `Settings.not_ready_after` counts from the first miss."""
 
-    It is asked for each time, since it may be changed while the node runs.
-    """
-
-    ping: Callable[[], Awaitable[None]]
-    not_ready_after: Callable[[], float]
+    settings: LiveSettings
     on_change: Callable[[], None]
     unreachable: bool = attrs.field(default=False, init=False)
     not_ready: bool = attrs.field(default=False, init=False)
@@ -44,12 +41,12 @@ class Health:
     _since: float = attrs.field(default=0.0, init=False)
     _error: str = attrs.field(default="", init=False)
 
-    async def run(self) -> None:
-        """Ping every 10 s, for ever; a ping over 10 s is a miss."""
+    async def run(self, ping: Callable[[], Awaitable[None]]) -> None:
+        """Ping every 10 s until cancelled; each ping that raises, or takes over 10 s, is a miss."""
         loop = asyncio.get_running_loop()
         while True:
             started = loop.time()
-            error = await self._ping()
+            error = await self._ping(ping)
             self._note(error, started=started, moment=loop.time())
             await asyncio.sleep(max(0.0, started + _INTERVAL - loop.time()))
 
@@ -74,12 +71,12 @@ class Health:
         """Return the taint that keeps new pods away while the provider is unreachable."""
         return (UNREACHABLE,) if self.unreachable else ()
 
-    async def _ping(self) -> str:
+    async def _ping(self, ping: Callable[[], Awaitable[None]]) -> str:
         """Return what went wrong, for the Node; empty: nothing."""
         timeout = asyncio.timeout(_TIMEOUT)
         try:
             async with timeout:
-                await self.ping()
+                await ping()
         except Exception as error:  # noqa: BLE001 # any of them is a miss; a traceback each is noise
             name, text = type(error).__name__, " ".join(str(error).split())
             shown = text if isinstance(error, ProviderError) else ""
@@ -101,6 +98,8 @@ class Health:
             if not self.unreachable:
                 self._error = error  # not later: the message would change with every miss
             self.unreachable = self._misses >= _MISSES
-            self.not_ready = self.unreachable and moment - self._since >= self.not_ready_after()
+            self.not_ready = (
+                self.unreachable and moment - self._since >= self.settings.current.not_ready_after
+            )
         if before != (self.unreachable, self.not_ready):
             self.on_change()

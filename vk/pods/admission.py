@@ -16,7 +16,14 @@ from vk.models.pod import Json
 from vk.models.tuples import as_tuple
 from vk.notation.quantity import to_integer, to_milli
 
-__all__ = ["AdmissionNode", "Rejection", "Usage", "admit", "effective_requests", "term_matches"]
+__all__ = [
+    "AdmissionNode",
+    "Rejection",
+    "ReservedResources",
+    "admit",
+    "effective_requests",
+    "term_matches",
+]
 
 INFEASIBLE = "Infeasible"
 """A resize that the node can never grant."""
@@ -51,7 +58,7 @@ class AdmissionNode:
 
 
 @attrs.define
-class Usage:
+class ReservedResources:
     """What the node's pods request: running sums, in thousandths for cpu, else whole units."""
 
     _requests: dict[str, dict[str, int]] = attrs.field(init=False, factory=dict)
@@ -89,7 +96,9 @@ class Usage:
             self._sums[resource] = self._sums.get(resource, 0) + sign * amount
 
 
-def admit(raw: Json, *, fields: FieldTable, node: AdmissionNode, used: Usage) -> Rejection | None:
+def admit(
+    raw: Json, *, fields: FieldTable, node: AdmissionNode, used: ReservedResources
+) -> Rejection | None:
     """Return why the pod cannot run on the node, None when it can.
 
     ``used`` may count the pod itself: its own share is left out. Only NoExecute taints count, since
@@ -106,12 +115,12 @@ def admit(raw: Json, *, fields: FieldTable, node: AdmissionNode, used: Usage) ->
     )
 
 
-def resize_problem(raw: Json, node: AdmissionNode, used: Usage) -> Rejection | None:
+def resize_rejection(raw: Json, node: AdmissionNode, used: ReservedResources) -> Rejection | None:
     """Return why a running pod cannot have its new resources, with the kubelet's reasons.
 
     ``Infeasible``: the node never has that much. ``Deferred``: others use it now.
     """
-    alone = _check_resources(raw, node, Usage())
+    alone = _check_resources(raw, node, ReservedResources())
     if alone is not None:
         return Rejection(INFEASIBLE, alone.message)
     now = _check_resources(raw, node, used)
@@ -119,7 +128,7 @@ def resize_problem(raw: Json, node: AdmissionNode, used: Usage) -> Rejection | N
 
 
 def effective_requests(raw: Json) -> dict[str, int]:
-    """Return what the pod requests as a whole, by resource, in the units of `Usage`.
+    """Return what the pod requests as a whole, by resource, in the units of `ReservedResources`.
 
     Its containers and sidecars together, or the largest moment of its init containers, whichever
     is more; a request of the pod itself replaces that; plus overhead.
@@ -154,7 +163,7 @@ def _check_fields(raw: Json, fields: FieldTable) -> Rejection | None:
     return Rejection("UnsupportedField", in_words(refusals)) if refusals else None
 
 
-def _check_resources(raw: Json, node: AdmissionNode, used: Usage) -> Rejection | None:
+def _check_resources(raw: Json, node: AdmissionNode, used: ReservedResources) -> Rejection | None:
     others = used.pods - used.counts(raw)
     if "pods" in node.allocatable:
         capacity = to_integer(str(node.allocatable["pods"]))

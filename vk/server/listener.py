@@ -18,7 +18,7 @@ from collections.abc import Callable
 import attrs
 from aiohttp import web
 
-from vk.aio.tasks import until_it_works
+from vk.aio.tasks import retry_forever
 from vk.server.certificates import Certificates
 from vk.server.connections import Connection
 from vk.server.limits import Places
@@ -50,7 +50,7 @@ class Listener:
 
     async def run(self, server: web.Server) -> None:
         """Accept until cancelled; then no connection is accepted, and handshakes are ended."""
-        listening = await until_it_works(
+        listening = await retry_forever(
             "cannot listen: logs, exec and metrics of this node do not work",
             self._bind,
         )

@@ -21,7 +21,7 @@ import orjson
 from aiohttp import web
 
 from vk.aio.memo import Memo
-from vk.aio.tasks import supervise, until_it_works
+from vk.aio.tasks import retry_forever, supervise
 from vk.cluster.client import Client
 from vk.cluster.reflector import Reflector
 from vk.cluster.resources import CONFIG_MAPS
@@ -46,7 +46,7 @@ from vk.server.reviews import Reviews
 from vk.server.sessions import Streams
 from vk.server.stats import Stats
 from vk.server.targets import Targets
-from vk.settings import Settings
+from vk.settings import LiveSettings, Settings, live
 
 __all__ = ["Server"]
 
@@ -62,16 +62,30 @@ _BLIND = (
 
 
 @attrs.define(eq=False, kw_only=True)
+class _ProviderRoutes:
+    """The routes that one open provider answers, with what is under way on them."""
+
+    followers: Followers
+    logs: Logs
+    stats: Stats
+    streams: Streams
+    statuses: Callable[[], Iterable[PodStatus]]
+
+    async def close(self) -> None:
+        """End every session and every call that is under way."""
+        await self.streams.close()
+        await self.followers.close()
+        await self.stats.close()
+
+
+@attrs.define(eq=False, kw_only=True)
 class Server:
     """Serves one node. Raises ConfigError for certificates that cannot be used."""
 
-    settings: Settings
+    settings: LiveSettings = attrs.field(converter=live)
     client: Client = attrs.field(repr=False)
-    provider: Provider
     pods: Store
     """The pods of this node as the API server has them."""
-    statuses: Callable[[], Iterable[PodStatus]]
-    """What the provider last said of each."""
     hosts: Callable[[], tuple[str, ...]]
     """Names and addresses of the node as known now."""
     ready: Callable[[], bool]
@@ -81,18 +95,17 @@ class Server:
     on_listen: Callable[[int], None]
     """Called with the port."""
     metrics: Metrics
-    acting: bool = attrs.field(default=False, init=False)
-    """Whether the provider is entered."""
+    port: int = attrs.field(default=0, init=False)
+    """Where it listens; 0: not yet."""
     places: Places = attrs.field(factory=Places, init=False)
     """The connections there are."""
     certificates: Certificates = attrs.field(init=False)
-    streams: Streams = attrs.field(init=False)
     _authority: Authority = attrs.field(init=False)
     _reviews: Reviews = attrs.field(init=False)
     _access: Access = attrs.field(init=False)
     _targets: Targets = attrs.field(init=False)
-    _followers: Followers = attrs.field(init=False)
-    _stats: Stats = attrs.field(init=False)
+    _provider_routes: _ProviderRoutes | None = attrs.field(default=None, init=False)
+    """The routes of the open provider; None in a standby."""
     _health: Health = attrs.field(init=False)
     _bodies: Memo[str, bytes] = attrs.field(
         factory=lambda: Memo(lambda body: _FRESH, 2), init=False, repr=False
@@ -100,7 +113,7 @@ class Server:
     """What all who ask within a second are answered with."""
 
     def __attrs_post_init__(self) -> None:
-        settings, provider = self.settings, self.provider
+        settings = self.settings.current
         self._authority = Authority(settings.client_authority)
         self.certificates = Certificates(
             authority=self._authority,
@@ -116,17 +129,22 @@ class Server:
             open=settings.insecure_dev,
         )
         self._targets = Targets(self.pods, lambda: self.acting)
-        self._followers = Followers(provider)
         self._health = Health(self.ready)
-        self._stats = Stats(provider, settings.node_name, self._targets.check_acting)
-        self.streams = Streams(
-            provider=provider, targets=self._targets, idle_timeout=settings.stream_idle_timeout
-        )
         text = "Whether this process acts for the node."
         self.metrics.gauge("vk_acting", text, lambda: [({}, float(self.acting))])
         left = self.certificates.seconds_left
         name = "kubelet_certificate_manager_server_ttl_seconds"
         self.metrics.gauge(name, "Until the serving certificate expires.", lambda: [({}, left())])
+
+    @property
+    def acting(self) -> bool:
+        """Whether a provider is open."""
+        return self._provider_routes is not None
+
+    @property
+    def streams(self) -> Streams:
+        """The streams of the open provider."""
+        return self._open_routes().streams
 
     async def run(self) -> None:
         """Serve until cancelled; open streams end with it."""
@@ -137,11 +155,11 @@ class Server:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(supervise("serving certificate", self.certificates.run))
-                if port := self.settings.health_port:
-                    host = self.settings.internal_ip
+                if port := self.settings.current.health_port:
+                    host = self.settings.current.internal_ip
                     probes = supervise("probes", lambda: self._health.serve(host, port))
                     tasks.create_task(probes)
-                if not self.settings.insecure_dev:
+                if not self.settings.current.insecure_dev:
                     await self._learn_access(tasks)
                 tasks.create_task(self._listener().run(runner.server))
         finally:
@@ -149,26 +167,48 @@ class Server:
             await runner.cleanup()
 
     @asynccontextmanager
-    async def serving_provider(self) -> AsyncIterator[None]:
-        """Let requests through to the provider inside; at the end those that run are ended."""
-        self.acting = True
+    async def serving_provider(
+        self, provider: Provider, statuses: Callable[[], Iterable[PodStatus]]
+    ) -> AsyncIterator[None]:
+        """Let requests through to ``provider`` inside; at the end those that run are ended.
+
+        ``statuses`` returns the last status of each of its pods.
+        """
+        settings, followers = self.settings.current, Followers(provider)
+        routes = self._provider_routes = _ProviderRoutes(
+            followers=followers,
+            logs=Logs(provider, self._targets, followers),
+            stats=Stats(provider, settings.node_name, self._targets.check_acting),
+            streams=Streams(
+                provider=provider, targets=self._targets, idle_timeout=settings.stream_idle_timeout
+            ),
+            statuses=statuses,
+        )
         try:
             yield
         finally:
-            self.acting = False
-            await self._end_sessions()
+            self._provider_routes = None
+            await routes.close()
 
-    async def _end_sessions(self) -> None:
-        await self.streams.close()
-        await self._followers.close()
-        await self._stats.close()
+    def _open_routes(self) -> _ProviderRoutes:
+        """Return the routes of the open provider. Raises Refusal 503 in a standby."""
+        self._targets.check_acting()
+        assert self._provider_routes is not None
+        return self._provider_routes
+
+    def _statuses(self) -> Iterable[PodStatus]:
+        return () if self._provider_routes is None else self._provider_routes.statuses()
+
+    def _note_port(self, port: int) -> None:
+        self.port = port
+        self.on_listen(port)
 
     def signing(self, folder: Path) -> Signing | None:
         """Return what has the serving certificate signed, None where nobody is to be asked.
 
         ``folder`` is this user's own. Run it while this process acts for the node.
         """
-        settings = self.settings
+        settings = self.settings.current
         if settings.serving_certificate is not None or not settings.serving_signer:
             return None
         return Signing(
@@ -183,7 +223,7 @@ class Server:
     async def _learn_access(self, tasks: asyncio.TaskGroup) -> None:
         """Find out how callers can be known; wait a little for it, then serve what is possible."""
         known: asyncio.Event | None = None
-        if self.settings.client_authority is None:
+        if self.settings.current.client_authority is None:
             reflector = Reflector(
                 self.client,
                 CONFIG_MAPS,
@@ -201,16 +241,17 @@ class Server:
                     await known.wait()
 
     async def _probe(self, known: asyncio.Event | None) -> None:
-        await until_it_works("cannot ask the API server about tokens", self._reviews.probe)
+        await retry_forever("cannot ask the API server about tokens", self._reviews.probe)
         if known is not None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_PATIENCE):
                     await known.wait()
         if self._access.blind:
-            log.error(_BLIND, extra={"node": self.settings.node_name})
+            log.error(_BLIND, extra={"node": self.settings.current.node_name})
 
     def _listener(self) -> Listener:
-        settings, address = self.settings, self.settings.internal_ip
+        settings = self.settings.current
+        address = settings.internal_ip
         host = address if address and ip_address(address).is_loopback else ""
         if settings.insecure_dev:
             host = host or "127.0.0.1"
@@ -220,29 +261,36 @@ class Server:
             host=host,
             port=settings.kubelet_port,
             certificates=self.certificates,
-            on_listen=self.on_listen,
+            on_listen=self._note_port,
             places=self.places,
         )
 
     def _handlers(self) -> Mapping[str, Handler]:
-        lists = Pods(self.pods, self.statuses)
-        logs = Logs(self.provider, self._targets, self._followers)
+        lists = Pods(self.pods, self._statuses)
         return {
             "pods": lists.wanted,
             "running_pods": lists.running,
-            "logs": logs.answer,
-            "exec": self.streams.exec,
-            "attach": self.streams.attach,
-            "port_forward": self.streams.port_forward,
-            "run": self.streams.run,
-            "stats": self._stats.summary,
-            "resource_metrics": self._stats.metrics,
+            "logs": self._route(lambda routes: routes.logs.answer),
+            "exec": self._route(lambda routes: routes.streams.exec),
+            "attach": self._route(lambda routes: routes.streams.attach),
+            "port_forward": self._route(lambda routes: routes.streams.port_forward),
+            "run": self._route(lambda routes: routes.streams.run),
+            "stats": self._route(lambda routes: routes.stats.summary),
+            "resource_metrics": self._route(lambda routes: routes.stats.metrics),
             "metrics": self._answer_metrics,
             "health": self._health.alive,
             "ready": self._health.readiness,
-            "configuration": Configuration(lambda: self.settings).answer,
+            "configuration": Configuration(lambda: self.settings.current).answer,
             "summary": self._answer_summary,
         }
+
+    def _route(self, pick: Callable[[_ProviderRoutes], Handler]) -> Handler:
+        """Return a handler of the open provider's routes."""
+
+        async def handle(request: web.Request) -> web.StreamResponse:
+            return await pick(self._open_routes())(request)
+
+        return handle
 
     async def _answer_metrics(self, request: web.Request) -> web.Response:
         body = await self._bodies.get("metrics", self._write_metrics)

@@ -202,7 +202,7 @@ class TestTokens:
             live = {**pod, "spec": {**pod["spec"], **change}}
             live["metadata"] = {**pod["metadata"], **({} if change else {"uid": "another"})}
             api.pods["p"] = live
-            world.controller.observe(None, pod)
+            world.reconciler.observe(None, pod)
             await asyncio.sleep(60)
             assert (api.requests, provider.creates) == ([], 0)
             assert "is not one of node node-1" in world.events[-1][2]

@@ -18,7 +18,7 @@ from vk.models.status import (
     Waiting,
 )
 from vk.pods.status.desired import desired
-from vk.pods.status.facts import Facts
+from vk.pods.status.facts import StatusFacts
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 RUNS, DONE, WAITS = Running(NOW), Terminated(0, "Completed"), Waiting("PodInitializing")
@@ -37,7 +37,7 @@ def status_of(
     pod = raw(initContainers=inits, restartPolicy=policy)
     containers = [ContainerStatus(name="main", state=main)]
     status = PodStatus(pod_key(pod), containers=containers, init_containers=said, pod_ips=pod_ips)
-    return desired(pod, Facts(status=status, accepted=True), NOW)
+    return desired(pod, StatusFacts(status=status, present=True), NOW)
 
 
 def condition(status: dict[str, Any], kind: str) -> tuple[str, str, str]:

@@ -22,10 +22,9 @@ from vk.models.status import (
 )
 from vk.models.time import parse_time
 from vk.pods.status.desired import desired
-from vk.pods.status.facts import Facts
+from vk.pods.status.facts import StatusFacts, TerminalFailure
 from vk.pods.status.patch import difference
 from vk.pods.status.phase import RANK
-from vk.pods.sync.records import Verdict
 
 KEY = pod_key(raw())
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -37,7 +36,7 @@ def says(state: ContainerState, **more: Any) -> PodStatus:
 
 
 def work(pod: dict[str, Any], status: PodStatus | None, **facts: Any) -> dict[str, Any]:
-    return desired(pod, Facts(status=status, accepted=True, **facts), NOW)
+    return desired(pod, StatusFacts(status=status, present=True, **facts), NOW)
 
 
 def after(pod: dict[str, Any], *statuses: PodStatus) -> dict[str, Any]:
@@ -76,7 +75,7 @@ def test_a_running_pod() -> None:
 
 
 def test_a_pod_that_waits_says_why() -> None:
-    facts = Facts(problem=("ProviderFailed", "no capacity"))
+    facts = StatusFacts(waiting=("ProviderFailed", "no capacity"))
     status = desired(raw(), facts, NOW)
     waiting = {"reason": "ProviderFailed", "message": "no capacity"}
     assert (status["phase"], main(status)["state"]) == ("Pending", {"waiting": waiting})
@@ -85,7 +84,7 @@ def test_a_pod_that_waits_says_why() -> None:
 
 
 def test_a_rejected_pod_has_no_container_statuses() -> None:
-    status = desired(raw(), Facts(verdict=Verdict("OutOfcpu", "too much")), NOW)
+    status = desired(raw(), StatusFacts(failure=TerminalFailure("OutOfcpu", "too much")), NOW)
     assert (status["phase"], status["reason"]) == ("Failed", "OutOfcpu")
     assert "containerStatuses" not in status
 

@@ -36,14 +36,14 @@ async def test_a_pod_runs_and_its_status_stands_at_the_api_server(api: Api) -> N
         assert status["phase"] == "Running"
         assert {one["type"]: one["status"] for one in status["conditions"]}["Ready"] == "True"
         assert status["containerStatuses"][0]["ready"] is True
-        assert (provider.creates, world.controller.report.written) == (1, 1)
+        assert (provider.creates, world.reconciler.writer.written) == (1, 1)
 
 
 async def test_nothing_is_written_while_nothing_changes(api: Api) -> None:
     async with running(api, Backend()) as world:
         api.add(raw())
         await asyncio.sleep(600)
-        assert world.controller.report.written == 1
+        assert world.reconciler.writer.written == 1
 
 
 async def test_one_change_is_one_write_also_where_the_watch_is_faster_than_the_answer(
@@ -53,7 +53,7 @@ async def test_one_change_is_one_write_also_where_the_watch_is_faster_than_the_a
     async with running(api, Backend()) as world:
         api.add(raw())
         await asyncio.sleep(600)
-        assert world.controller.report.written == 1
+        assert world.reconciler.writer.written == 1
 
 
 async def test_deletion_ends_when_the_provider_says_so_and_not_before(api: Api) -> None:
@@ -156,7 +156,7 @@ async def test_a_failing_create_is_tried_for_ever_and_says_why(api: Api) -> None
 async def test_a_pod_beyond_the_cap_on_creates_waits_and_says_so(api: Api) -> None:
     provider = Backend()
     async with running(api, provider) as world:
-        world.controller.act.budget.per_minute = 1.0
+        world.change_settings(max_creates_per_minute=1.0)
         api.add(raw("first", "u1"))
         await asyncio.sleep(1)
         api.add(raw("second", "u2"))

@@ -9,6 +9,7 @@ from pod_world import STARTED, deleted, ended, raw
 
 from vk.models.pod import pod_key
 from vk.models.status import ContainerStatus, PodStatus, Running, Waiting
+from vk.pods.status.facts import TerminalFailure
 from vk.pods.sync.decide import (
     Create,
     Decision,
@@ -22,9 +23,10 @@ from vk.pods.sync.decide import (
     Wait,
     decide,
 )
-from vk.pods.sync.records import Accepted, Held, Record, Verdict
+from vk.pods.sync.records import AppliedSpec, ProviderState, Record
 
 NOW = 1000.0
+UNKNOWN, UNCERTAIN, ABSENT, PRESENT = ProviderState
 KEY = pod_key(raw())
 RUNS = PodStatus(KEY, containers=[ContainerStatus(name="main", state=Running())])
 WAITS = PodStatus(KEY, containers=[ContainerStatus(name="main", state=Waiting())])
@@ -35,11 +37,8 @@ def final(phase: str = "Failed", **spec: Any) -> dict[str, Any]:
     return raw(status={"phase": phase, "startTime": STARTED}, **spec)
 
 
-def record(pod: dict[str, Any] | None, held: Held, **known: Any) -> Record:
-    result = Record(KEY, pod=pod, held=held)
-    for name, value in known.items():
-        setattr(result, name, value)
-    return result
+def record(pod: dict[str, Any] | None, state: ProviderState, **known: Any) -> Record:
+    return Record(KEY, pod=pod, provider_state=state, **known)
 
 
 def step(one: Record, *, wall: float = 0.0, enforce: bool = True) -> Decision:
@@ -47,110 +46,132 @@ def step(one: Record, *, wall: float = 0.0, enforce: bool = True) -> Decision:
 
 
 @pytest.mark.parametrize(
-    ("held", "known", "expected"),
+    ("state", "known", "expected"),
     [
-        (Held.UNKNOWN, {}, Wait()),
-        (Held.UNCERTAIN, {}, Lookup()),
-        (Held.UNCERTAIN, {"retry_at": NOW + 5}, Wait(5.0)),
-        (Held.ABSENT, {}, Create()),
-        (Held.ABSENT, {"retry_at": NOW + 5}, Wait(5.0)),
-        (Held.ABSENT, {"retry_at": NOW - 5}, Create()),
-        (Held.ABSENT, {"verdict": Verdict("x", "y")}, Wait()),
-        (Held.PRESENT, {}, Wait()),
-        (Held.PRESENT, {"status": RUNS}, Wait()),
+        (UNKNOWN, {}, Wait()),
+        (UNCERTAIN, {}, Lookup()),
+        (UNCERTAIN, {"retry_at": NOW + 5}, Wait(5.0)),
+        (ABSENT, {}, Create()),
+        (ABSENT, {"retry_at": NOW + 5}, Wait(5.0)),
+        (ABSENT, {"retry_at": NOW - 5}, Create()),
+        (ABSENT, {"failure": TerminalFailure("x", "y")}, Wait()),
+        (PRESENT, {}, Wait()),
+        (PRESENT, {"status": RUNS}, Wait()),
     ],
 )
-def test_a_pod_that_is_wanted(held: Held, known: dict[str, Any], expected: Decision) -> None:
-    assert step(record(raw(), held, **known)) == expected
+def test_a_pod_that_is_wanted(
+    state: ProviderState, known: dict[str, Any], expected: Decision
+) -> None:
+    assert step(record(raw(), state, **known)) == expected
 
 
 def test_an_accepted_pod_that_is_gone_is_lost_and_never_created_again() -> None:
-    assert step(record(raw(status=RAN), Held.ABSENT)) == Lost()
+    assert step(record(raw(status=RAN), ABSENT)) == Lost()
 
 
 def test_an_accepted_pod_that_never_ran_is_created_again() -> None:
-    assert step(record(raw(status=RAN), Held.ABSENT, unplaced=True)) == Create()
+    assert step(record(raw(status=RAN), ABSENT, recreatable=True)) == Create()
 
 
 @pytest.mark.parametrize(
-    ("held", "known", "expected"),
+    ("state", "known", "expected"),
     [
-        (Held.UNKNOWN, {}, Wait()),
-        (Held.UNCERTAIN, {}, Lookup()),
-        (Held.ABSENT, {}, Remove()),
-        (Held.ABSENT, {"removed": True}, Wait()),
-        (Held.PRESENT, {}, Delete(30.0)),
-        (Held.PRESENT, {"status": RUNS}, Delete(30.0)),
-        (Held.PRESENT, {"status": RUNS, "retry_at": NOW + 5}, Wait(5.0)),
-        (Held.PRESENT, {"status": RUNS, "delete_grace": 30.0, "retry_at": NOW + 5}, Wait(5.0)),
-        (Held.PRESENT, {"status": RUNS, "delete_grace": 30.0, "retry_at": NOW - 5}, Delete(30.0)),
-        (Held.PRESENT, {"status": RUNS, "delete_tried": 60.0, "retry_at": NOW + 5}, Delete(30.0)),
-        (Held.PRESENT, {"status": WAITS, "delete_grace": 30.0, "retry_at": NOW + 5}, Wait(5.0)),
-        (Held.PRESENT, {"status": ended(KEY), "delete_grace": 30.0}, Remove()),
-        (Held.PRESENT, {"status": ended(KEY, 9), "delete_grace": 30.0}, Remove()),
-        (Held.PRESENT, {"status": ended(KEY)}, Delete(30.0)),
-        (Held.PRESENT, {"status": PodStatus(KEY), "delete_grace": 30.0}, Delete(30.0)),
+        (UNKNOWN, {}, Wait()),
+        (UNCERTAIN, {}, Lookup()),
+        (ABSENT, {}, Remove()),
+        (ABSENT, {"removed": True}, Wait()),
+        (PRESENT, {}, Delete(30.0)),
+        (PRESENT, {"status": RUNS}, Delete(30.0)),
+        (PRESENT, {"status": RUNS, "retry_at": NOW + 5}, Wait(5.0)),
+        (
+            PRESENT,
+            {"status": RUNS, "delete_grace": 30.0, "retry_at": NOW + 5},
+            Wait(5.0),
+        ),
+        (
+            PRESENT,
+            {"status": RUNS, "delete_grace": 30.0, "retry_at": NOW - 5},
+            Delete(30.0),
+        ),
+        (
+            PRESENT,
+            {"status": RUNS, "delete_tried": 60.0, "retry_at": NOW + 5},
+            Delete(30.0),
+        ),
+        (
+            PRESENT,
+            {"status": WAITS, "delete_grace": 30.0, "retry_at": NOW + 5},
+            Wait(5.0),
+        ),
+        (PRESENT, {"status": ended(KEY), "delete_grace": 30.0}, Remove()),
+        (PRESENT, {"status": ended(KEY, 9), "delete_grace": 30.0}, Remove()),
+        (PRESENT, {"status": ended(KEY)}, Delete(30.0)),
+        (PRESENT, {"status": PodStatus(KEY), "delete_grace": 30.0}, Delete(30.0)),
     ],
 )
 @pytest.mark.parametrize("status", [None, RAN, {"phase": "Failed"}])
 def test_a_pod_that_is_being_deleted(
-    held: Held, known: dict[str, Any], expected: Decision, status: dict[str, Any] | None
+    state: ProviderState, known: dict[str, Any], expected: Decision, status: dict[str, Any] | None
 ) -> None:
     """B2: neither the grace period nor the phase ends it, only what the provider says."""
-    assert step(record(deleted(raw(status=status)), held, **known)) == expected
+    assert step(record(deleted(raw(status=status)), state, **known)) == expected
 
 
 def test_no_grace_period_means_none() -> None:
-    assert step(record(deleted(raw(), 0), Held.PRESENT)) == Delete(0.0)
+    assert step(record(deleted(raw(), 0), PRESENT)) == Delete(0.0)
 
 
 @pytest.mark.parametrize(
-    ("held", "known", "expected"),
+    ("state", "known", "expected"),
     [
-        (Held.UNKNOWN, {}, Forget()),
-        (Held.ABSENT, {}, Forget()),
-        (Held.UNCERTAIN, {}, Lookup()),
-        (Held.PRESENT, {}, Delete(0.0)),
-        (Held.PRESENT, {"delete_grace": 30.0, "retry_at": NOW + 5}, Delete(0.0)),
-        (Held.PRESENT, {"delete_grace": 0.0, "retry_at": NOW + 5}, Wait(5.0)),
-        (Held.PRESENT, {"failed_delete": True, "retry_at": NOW + 5}, Wait(5.0)),
-        (Held.PRESENT, {"delete_grace": 0.0, "status": RUNS}, Delete(0.0)),
-        (Held.PRESENT, {"delete_grace": 0.0, "status": ended(KEY)}, Forget()),
+        (UNKNOWN, {}, Forget()),
+        (ABSENT, {}, Forget()),
+        (UNCERTAIN, {}, Lookup()),
+        (PRESENT, {}, Delete(0.0)),
+        (PRESENT, {"delete_grace": 30.0, "retry_at": NOW + 5}, Delete(0.0)),
+        (PRESENT, {"delete_grace": 0.0, "retry_at": NOW + 5}, Wait(5.0)),
+        (PRESENT, {"delete_failed": True, "retry_at": NOW + 5}, Wait(5.0)),
+        (PRESENT, {"delete_grace": 0.0, "status": RUNS}, Delete(0.0)),
+        (PRESENT, {"delete_grace": 0.0, "status": ended(KEY)}, Forget()),
     ],
 )
-def test_a_pod_without_an_api_object(held: Held, known: dict[str, Any], expected: Decision) -> None:
+def test_a_pod_without_an_api_object(
+    state: ProviderState, known: dict[str, Any], expected: Decision
+) -> None:
     """B1, B27: a deletion that was not seen to begin still ends the workload, at once."""
-    assert step(record(None, held, **known)) == expected
+    assert step(record(None, state, **known)) == expected
 
 
 @pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
 @pytest.mark.parametrize(
-    ("held", "known", "expected"),
+    ("state", "known", "expected"),
     [
-        (Held.ABSENT, {}, Wait()),
-        (Held.PRESENT, {"status": RUNS}, Delete(7.0)),
-        (Held.PRESENT, {"status": RUNS, "retry_at": NOW + 5}, Wait(5.0)),
-        (Held.PRESENT, {"status": ended(KEY), "delete_grace": 30.0}, Wait()),
-        (Held.PRESENT, {}, Wait()),
+        (ABSENT, {}, Wait()),
+        (PRESENT, {"status": RUNS}, Delete(7.0)),
+        (PRESENT, {"status": RUNS, "retry_at": NOW + 5}, Wait(5.0)),
+        (PRESENT, {"status": ended(KEY), "delete_grace": 30.0}, Wait()),
+        (PRESENT, {}, Wait()),
     ],
 )
-def test_a_terminal_pod(phase: str, held: Held, known: dict[str, Any], expected: Decision) -> None:
+def test_a_terminal_pod(
+    phase: str, state: ProviderState, known: dict[str, Any], expected: Decision
+) -> None:
     pod = final(phase, terminationGracePeriodSeconds=7)
-    assert step(record(pod, held, **known)) == expected
+    assert step(record(pod, state, **known)) == expected
 
 
 def test_a_terminal_pod_keeps_its_finished_workload() -> None:
     pod = final("Succeeded", restartPolicy="Never")
-    assert step(record(pod, Held.PRESENT, status=ended(KEY))) == Wait()
+    assert step(record(pod, PRESENT, status=ended(KEY))) == Wait()
 
 
-@pytest.mark.parametrize("held", [Held.ABSENT, Held.PRESENT])
-def test_the_deadline_ends_a_pod(held: Held) -> None:
+@pytest.mark.parametrize("state", [ABSENT, PRESENT])
+def test_the_deadline_ends_a_pod(state: ProviderState) -> None:
     pod = raw(status=RAN, activeDeadlineSeconds=60)
     began = 1767225600.0  # 2026-01-01
-    assert step(record(pod, Held.PRESENT), wall=began + 20) == Wait(40.0)
-    assert step(record(pod, held), wall=began + 60) == Expire()
-    assert step(record(pod, Held.PRESENT), wall=began + 60, enforce=False) == Wait()
+    assert step(record(pod, PRESENT), wall=began + 20) == Wait(40.0)
+    assert step(record(pod, state), wall=began + 60) == Expire()
+    assert step(record(pod, PRESENT), wall=began + 60, enforce=False) == Wait()
 
 
 METADATA = raw()["metadata"]
@@ -172,27 +193,27 @@ def test_an_update_is_what_differs_from_what_was_accepted(
     pod: dict[str, Any], expected: Decision | set[str]
 ) -> None:
     """Never with a deletionTimestamp; annotations that we wrote are no change."""
-    one = record(pod, Held.PRESENT, accepted=Accepted.of(raw()), annotations={"ours": "b"})
+    one = record(pod, PRESENT, applied=AppliedSpec.of(raw()), annotations={"ours": "b"})
     wanted = Update(frozenset(expected)) if isinstance(expected, set) else expected
     assert step(one) == wanted
 
 
 def test_a_failed_update_waits_for_its_next_try() -> None:
     pod = raw(activeDeadlineSeconds=9)
-    one = record(pod, Held.PRESENT, accepted=Accepted.of(raw()), retry_at=NOW + 5)
+    one = record(pod, PRESENT, applied=AppliedSpec.of(raw()), retry_at=NOW + 5)
     assert step(one) == Wait(5.0)
 
 
 def test_a_deadline_does_not_wait_for_the_next_try_of_an_update() -> None:
     pod = raw(status=RAN, activeDeadlineSeconds=60)
     began = 1767225600.0  # 2026-01-01
-    one = record(pod, Held.PRESENT, accepted=Accepted.of(raw()), retry_at=NOW + 50)
+    one = record(pod, PRESENT, applied=AppliedSpec.of(raw()), retry_at=NOW + 50)
     assert step(one, wall=began + 20) == Wait(40.0)
     assert step(one, wall=began) == Wait(50.0)
 
 
 def test_deciding_changes_nothing() -> None:
     pod = raw(activeDeadlineSeconds=9)
-    one = record(pod, Held.PRESENT, accepted=Accepted.of(raw()))
+    one = record(pod, PRESENT, applied=AppliedSpec.of(raw()))
     assert step(one) == step(one)
     assert pod == raw(activeDeadlineSeconds=9)

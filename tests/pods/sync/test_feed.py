@@ -93,12 +93,12 @@ async def test_a_mass_disappearance_makes_the_provider_suspect_and_ends_no_pod(
         await asyncio.sleep(1)
         kept, provider.workloads = provider.workloads, {}
         await asyncio.sleep(540)
-        assert world.doubts == [True]
+        assert world.suspect == [True]
         assert phases(api) == {"Running"}
         assert (provider.creates, provider.deletes) == (10, 0)
         provider.workloads = kept
         await asyncio.sleep(10)
-        assert world.doubts == [True, False]
+        assert world.suspect == [True, False]
         assert phases(api) == {"Running"}
 
 
@@ -141,7 +141,7 @@ async def test_a_failed_list_means_unknown_and_never_empty(api: Api) -> None:
         await asyncio.sleep(1)
         provider.down = True
         await asyncio.sleep(3600)
-        assert (phases(api), world.doubts, provider.creates) == ({"Running"}, [], 3)
+        assert (phases(api), world.suspect, provider.creates) == ({"Running"}, [], 3)
 
 
 async def test_nothing_is_created_before_the_first_list_worked(api: Api) -> None:

@@ -59,7 +59,7 @@ def api() -> Api:
 async def collecting(api: Api, provider: Backend, policy: str = "delete") -> AsyncIterator[World]:
     """A process that acts for the node and collects orphans."""
     async with running(api, provider) as world:
-        world.feed.orphans.policy = policy
+        world.change_settings(orphans=policy)
         task = asyncio.create_task(world.feed.orphans.run())
         try:
             yield world
@@ -171,7 +171,7 @@ async def test_nothing_is_deleted_without_the_lease(api: Api) -> None:
         raise TemporaryError("the lease is not surely held")
 
     async with collecting(api, cloud) as world:
-        world.feed.orphans.check_lease = lost
+        world.check_lease = lost
         await asyncio.sleep(LONG)
         assert cloud.deletes == 0
 

@@ -8,7 +8,7 @@ import pytest
 from pod_world import raw
 
 from vk.models.pod import pod_key
-from vk.pods.sync.records import Held, PodView, Records
+from vk.pods.sync.records import PodView, ProviderState, Records
 
 
 def version(pod: dict[str, Any], text: str) -> dict[str, Any]:
@@ -21,8 +21,8 @@ def test_two_pods_of_one_name_are_two_records() -> None:
     old, new = records.observe(raw(uid="old")), records.observe(raw(uid="new"))
     assert old is not None
     assert new is not None
-    old.hold(Held.PRESENT, 5.0)
-    assert new.held is Held.UNKNOWN
+    old.presumed_present(5.0)
+    assert new.provider_state is ProviderState.UNKNOWN
     assert records.named(("default", "p")) == [old, new]
     records.forget(old, 0.0)
     assert records.named(("default", "p")) == [new]
@@ -52,14 +52,15 @@ def test_adding_and_forgetting_can_be_repeated() -> None:
     assert list(records) == []
 
 
-def test_since_when_it_is_held_changes_only_with_what_is_held() -> None:
+def test_the_time_of_a_provider_state_changes_only_with_that_state() -> None:
     record = Records().add(pod_key(raw()))
-    record.hold(Held.PRESENT, 1.0)
-    record.misses = 2
-    record.hold(Held.PRESENT, 9.0)
-    assert (record.held_since, record.misses) == (1.0, 0)
-    record.hold(Held.ABSENT, 9.0)
-    assert record.held_since == 9.0
+    record.presumed_present(1.0)
+    record.missed(5.0, 30.0)
+    assert record.misses == 1
+    record.presumed_present(9.0)
+    assert (record.provider_state_since, record.misses) == (1.0, 0)
+    record.gone(9.0)
+    assert record.provider_state_since == 9.0
 
 
 def test_the_providers_view_has_the_pods_that_the_api_server_has() -> None:
@@ -67,7 +68,7 @@ def test_the_providers_view_has_the_pods_that_the_api_server_has() -> None:
     records.observe(raw(uid="a"))
     gone = records.observe(raw(uid="b"))
     assert gone is not None
-    gone.pod = None
+    gone.object_gone()
     view = PodView(records)
     assert (list(view), len(view), view["a"].key.uid) == (["a"], 1, "a")
     assert "b" not in view

@@ -37,7 +37,6 @@ from vk.models.status import (
 )
 from vk.models.time import parse_time
 from vk.pods.resolve.references import References
-from vk.pods.sync.actions import Act
 
 pytestmark = [pytest.mark.looptime, pytest.mark.asyncio]
 
@@ -237,7 +236,7 @@ class _Unplacing(Backend):
 async def test_what_was_said_during_a_create_is_newer_than_its_answer(api: Api) -> None:
     provider = _Unplacing()
     async with running(api, provider) as world:
-        provider.hear = world.feed.hear
+        provider.hear = world.feed.receive
         api.add(raw())
         await asyncio.sleep(300)
         assert (provider.creates, api.phase()) == (2, "Running")
@@ -247,7 +246,7 @@ async def test_a_pod_that_is_never_placed_is_created_with_backoff(api: Api) -> N
     provider = _Unplacing()
     provider.times = 1_000
     async with running(api, provider) as world:
-        provider.hear = world.feed.hear
+        provider.hear = world.feed.receive
         api.add(raw())
         await asyncio.sleep(300)
         assert 5 <= provider.creates <= 12
@@ -263,7 +262,7 @@ async def test_an_accepted_pod_that_is_gone_is_lost_even_if_its_start_was_never_
         api.add(raw(restartPolicy="Never"))
         await asyncio.sleep(0.2)
         provider.workloads.clear()
-        world.feed.hear(Gone(PodKey("default", "p", "u"), "Finished"))
+        world.feed.receive(Gone(PodKey("default", "p", "u"), "Finished"))
         await asyncio.sleep(120)
         assert (provider.creates, api.phase()) == (1, "Failed")
 
@@ -298,7 +297,7 @@ async def test_a_doubted_list_ends_no_deletion(api: Api) -> None:
         kept, provider.workloads = provider.workloads, {}
         await asyncio.sleep(6)
         provider.workloads = kept
-        assert world.doubts == [True]
+        assert world.suspect == [True]
         assert "p0" in api.pods
 
 
@@ -314,7 +313,7 @@ async def test_a_doubted_list_names_no_orphans(api: Api) -> None:
         collecting = asyncio.create_task(world.feed.orphans.run())
         await asyncio.sleep(300)
         collecting.cancel()
-        assert world.doubts == [True]
+        assert world.suspect == [True]
         assert provider.deletes == 0
 
 
@@ -408,22 +407,17 @@ async def test_a_part_that_is_cancelled_from_within_is_started_again() -> None:
 async def test_a_lost_lease_is_not_the_providers_fault(api: Api) -> None:
     provider = Backend()
     async with running(api, provider) as world:
-        held = world.controller.act
 
         def lost() -> None:
             raise TemporaryError("the lease is not held", retry_after=2.0)
 
-        _set(held, lost)
+        world.check_lease = lost
         api.add(raw())
         await asyncio.sleep(1)
         assert provider.creates == 0
         waits = api.status()["containerStatuses"][0]["state"]["waiting"]
         assert waits["reason"] == "LeaseNotHeld"
         assert "ProviderCreateFailed" not in world.reasons()
-
-
-def _set(act: Act, check_lease: Callable[[], None]) -> None:
-    act.check_lease = check_lease
 
 
 async def test_an_object_that_was_slow_to_read_harms_no_other() -> None:
@@ -462,7 +456,7 @@ async def test_a_status_that_comes_before_the_create_returns_is_not_lost(api: Ap
 
     provider = Early()
     async with running(api, provider) as world:
-        provider.hear = world.feed.hear
+        provider.hear = world.feed.receive
         api.add(raw())
         await asyncio.sleep(6)
         assert (api.phase(), api.status()["podIP"]) == ("Running", "10.0.0.7")
@@ -557,7 +551,7 @@ async def test_a_change_of_a_pod_that_was_never_seen_is_taken_as_it_is(api: Api)
     provider = Backend()
     async with running(api, provider) as world:
         pod = raw()
-        world.controller.observe(pod, pod)
+        world.reconciler.observe(pod, pod)
         api.pods["p"] = pod
         await asyncio.sleep(1)
         assert provider.creates == 1

@@ -1,14 +1,15 @@
-"""Objects that pods name: read one by one, by name, each once for all who ask at the same time.
+"""Objects that pods name: read one by one, by name, each once for all readers of a moment.
 
-Never listed: the permission is a RoleBinding a namespace. Two kinds of reader: who prepares a pod
-takes what is a few seconds old, who looks for changes says how old an answer may be. For him, what
-is immutable or watched (`vk.pods.resolve.reference_watch`) holds until told otherwise.
+Never listed: the permission is a RoleBinding a namespace. There are two kinds of readers: preparing
+a pod takes what is a few seconds old; looking for changes says how old an answer may be. For the
+latter, an answer about an immutable object holds, and one about a watched object
+(`vk.pods.resolve.reference_watch`) holds until the watch shows a change.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import attrs
 
@@ -16,8 +17,9 @@ from vk.cluster.client import Client
 from vk.cluster.resources import CONFIG_MAPS, SECRETS, Resource
 from vk.errors import ObjectNotFoundError
 from vk.models.pod import Json
+from vk.pods.resolve.reference_watch import Reference, ReferenceWatch
 
-__all__ = ["Reference", "References"]
+__all__ = ["References"]
 
 KEEP = 10.0
 """Seconds for which an answer is used again."""
@@ -25,9 +27,6 @@ KEEP_ABSENT = (0.4, 2.0)
 """The same where there is no such object: at first, and once that is not new."""
 UNUSED = 150.0
 """Seconds without a use after which an answer that would still hold is dropped all the same."""
-
-Reference = tuple[str, str, str]
-"""Plural, namespace and name of an object."""
 
 
 @attrs.define
@@ -38,8 +37,8 @@ class _Answer:
     until: float
     """When it is no longer used again; counted from the request's end, however long that took."""
     used_at: float
-    covered: bool
-    """Whether a watch told of all changes from before its request on."""
+    version: tuple[int, int] | None
+    """What the watch had of the object before the request began; None: it was not watched."""
 
 
 @attrs.define(eq=False)
@@ -47,12 +46,10 @@ class References:
     """Reads single objects. Raises ClusterError where the API server refuses."""
 
     client: Client
-    watched: Callable[[str, str], bool] = lambda plural, namespace: False
-    """Whether changes of a kind of object in a namespace are told to `drop`."""
+    watch: ReferenceWatch | None = None
+    """Shows changes of some of the objects."""
     _kept: dict[Reference, _Answer] = attrs.field(factory=dict, init=False)
     _locks: dict[Reference, asyncio.Lock] = attrs.field(factory=dict, init=False)
-    _outdated: set[Reference] = attrs.field(factory=set, init=False)
-    """What changed while it was being read: the answer may be of before."""
 
     async def config_map(self, namespace: str, name: str) -> Json | None:
         """Return the config map, None where there is none."""
@@ -86,27 +83,21 @@ class References:
                 kept.used_at = now
                 return kept.value
             self._prune(now)
-            covered = self.watched(resource.plural, namespace)
-            self._outdated.discard(key)
+            version = self._version(key)
             value = await self._get(resource, namespace, name)
-            if key in self._outdated:
-                self._outdated.discard(key)
-                self._kept.pop(key, None)
+            if version is not None and version != self._version(key):
+                self._kept.pop(key, None)  # it changed while it was read
                 return value
             known_absent = kept is not None and kept.value is None
             keep = KEEP if value is not None else KEEP_ABSENT[known_absent]
             ended = clock()
             self._kept[key] = _Answer(
-                value, read_at=now, until=ended + keep, used_at=ended, covered=covered
+                value, read_at=now, until=ended + keep, used_at=ended, version=version
             )
             return value
 
-    def drop(self, reference: Reference) -> None:
-        """Forget an answer: the object has changed."""
-        self._kept.pop(reference, None)
-        lock = self._locks.get(reference)
-        if lock is not None and lock.locked():
-            self._outdated.add(reference)
+    def _version(self, reference: Reference) -> tuple[int, int] | None:
+        return None if self.watch is None else self.watch.version(reference)
 
     async def _get(self, resource: Resource, namespace: str, name: str) -> Json | None:
         try:
@@ -115,8 +106,8 @@ class References:
             return None
 
     def _holds(self, key: Reference, answer: _Answer, now: float, since: float | None) -> bool:
-        if answer.covered and self.watched(key[0], key[1]):
-            return True
+        if answer.version is not None and (version := self._version(key)) is not None:
+            return answer.version == version
         if since is not None:
             return answer.read_at >= since or _is_immutable(answer.value)
         return now < answer.until
@@ -124,7 +115,7 @@ class References:
     def _prune(self, now: float) -> None:
         """Secrets are kept no longer than they are of use."""
         for key, answer in list(self._kept.items()):
-            lasting = _is_immutable(answer.value) or self.watched(key[0], key[1])
+            lasting = _is_immutable(answer.value) or self._version(key) is not None
             if now - answer.used_at > (UNUSED if lasting else KEEP):
                 del self._kept[key]
                 lock = self._locks.get(key)  # none where a later read has taken it away already

@@ -15,26 +15,26 @@ from vk.models.pod import Json
 from vk.models.status import Condition, ContainerStatus, PodStatus, Running, Terminated
 from vk.models.time import format_time
 from vk.pods.daemonsets import REASON as DAEMON_SET_REFUSED
-from vk.pods.status.facts import Facts
+from vk.pods.status.facts import StatusFacts
 from vk.pods.status.phase import FINAL, is_ready, is_sidecar
 
-__all__ = ["ACCEPTED", "RESIZE_PENDING", "UPDATE_REFUSED", "conditions"]
+__all__ = ["RESIZE_PENDING", "UPDATE_ACCEPTED", "UPDATE_REFUSED", "conditions"]
 
 RESIZE_PENDING = "PodResizePending"
 UPDATE_REFUSED = "UpdateRefused"
 """The provider cannot apply a change of the pod; the message names the fields."""
 
-ACCEPTED = Condition(type=UPDATE_REFUSED, status="False")
+UPDATE_ACCEPTED = Condition(type=UPDATE_REFUSED, status="False")
 """What became of an update that the provider took."""
 
 _Rows = Mapping[str, Json]
 
 
 def conditions(
-    pod: Json, spec: Json, status: PodStatus, phase: str, facts: Facts, now: datetime
+    pod: Json, spec: Json, status: PodStatus, phase: str, facts: StatusFacts, now: datetime
 ) -> list[dict[str, Any]]:
     """Return the conditions that the pod should have; ``status`` has all its containers."""
-    if facts.verdict is not None and not facts.verdict.ran:
+    if facts.failure is not None and not facts.failure.ran:
         return []
     old = {one["type"]: one for one in (pod.get("status") or {}).get("conditions") or ()}
     wanted = _standard(pod, spec, status, phase, facts)
@@ -50,9 +50,9 @@ def conditions(
 
 
 def _standard(
-    pod: Json, spec: Json, status: PodStatus, phase: str, facts: Facts
+    pod: Json, spec: Json, status: PodStatus, phase: str, facts: StatusFacts
 ) -> dict[str, Condition]:
-    placed = facts.accepted and phase not in FINAL and _has_network(status, phase)
+    placed = facts.present and phase not in FINAL and _has_network(status, phase)
     reason, message = _unready(spec, status, phase, facts)
     todo = _incomplete(spec, status, phase)
     initial = "PodCompleted" if phase == "Succeeded" else ""
@@ -84,14 +84,14 @@ def _has_network(status: PodStatus, phase: str) -> bool:
     return phase != "Pending" or bool(status.pod_ips) or ran
 
 
-def _unready(spec: Json, status: PodStatus, phase: str, facts: Facts) -> tuple[str, str]:
+def _unready(spec: Json, status: PodStatus, phase: str, facts: StatusFacts) -> tuple[str, str]:
     """Return why the containers, sidecars among them, are not ready; an empty reason: they are."""
     if phase == "Succeeded":
         return "PodCompleted", ""
     if phase == "Failed":
         return "PodFailed", ""
-    if facts.problem is not None:
-        return facts.problem
+    if facts.waiting is not None:
+        return facts.waiting
     sidecars = {raw["name"] for raw in spec.get("initContainers") or () if is_sidecar(raw)}
     known = (*(one for one in status.init_containers if one.name in sidecars), *status.containers)
     waits = [one.name for one in known if not is_ready(one)]
@@ -139,20 +139,20 @@ def _closed_gates(pod: Json, spec: Json) -> str:
     return ", ".join(texts)
 
 
-def _own(facts: Facts) -> Iterator[Condition]:
+def _own(facts: StatusFacts) -> Iterator[Condition]:
     if facts.last_update is not None and facts.last_update.status == "True":
         yield facts.last_update
-    if facts.problem is not None and facts.problem[0] == DAEMON_SET_REFUSED:
-        reason, message = facts.problem
+    if facts.waiting is not None and facts.waiting[0] == DAEMON_SET_REFUSED:
+        reason, message = facts.waiting
         yield Condition(type=reason, status="True", reason=reason, message=message)
 
 
-def _over(facts: Facts, wanted: Mapping[str, Condition], old: _Rows) -> list[str]:
+def _over(facts: StatusFacts, wanted: Mapping[str, Condition], old: _Rows) -> list[str]:
     """Return our own types that stand there and no longer hold."""
     ours = []
     if facts.last_update is not None:
         ours += [RESIZE_PENDING, UPDATE_REFUSED]
-    if facts.accepted:
+    if facts.present:
         ours.append(DAEMON_SET_REFUSED)
     return [name for name in ours if name in old and name not in wanted]
 

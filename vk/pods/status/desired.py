@@ -24,7 +24,7 @@ from vk.models.status import (
 )
 from vk.models.time import format_time
 from vk.pods.status.conditions import conditions
-from vk.pods.status.facts import Facts
+from vk.pods.status.facts import StatusFacts
 from vk.pods.status.phase import FINAL, RANK, is_ready, is_sidecar, phase_of
 
 __all__ = ["LOST", "desired"]
@@ -34,8 +34,13 @@ _NO_KEY = PodKey("", "", "")
 LOST = Terminated(137, "ContainerStatusUnknown", "the outcome of the container is not known")
 
 
-def desired(pod: Json, facts: Facts, now: datetime) -> dict[str, Any]:
-    """Return the status fields that are ours. None as a value means that the field is cleared."""
+def desired(
+    pod: Json, facts: StatusFacts, now: datetime, *, host_ips: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Return the status fields that the core owns; the value None clears a field.
+
+    ``host_ips`` are the node's addresses: the pod's host where the provider does not name one.
+    """
     old = pod.get("status") or {}
     spec = pod.get("spec") or {}
     deleting = bool(pod["metadata"].get("deletionTimestamp"))
@@ -48,7 +53,7 @@ def desired(pod: Json, facts: Facts, now: datetime) -> dict[str, Any]:
     status = _with_containers(facts.status or PodStatus(_NO_KEY), tuple(containers), tuple(inits))
     phase, reason, message = _phase(spec, old, status, facts, deleting=deleting)
     result: dict[str, Any] = {"phase": phase, "reason": reason or None, "message": message or None}
-    if facts.verdict is None or facts.verdict.ran:
+    if facts.failure is None or facts.failure.ran:
         for field, group, found in (
             ("containerStatuses", "containers", containers),
             ("initContainerStatuses", "initContainers", inits),
@@ -57,10 +62,10 @@ def desired(pod: Json, facts: Facts, now: datetime) -> dict[str, Any]:
             if found or group == "containers":
                 result[field] = _render_all(found, spec.get(group), phase, facts)
         _mark_completed(result.get("initContainerStatuses"), spec)
-    if facts.accepted and not old.get("startTime"):
+    if facts.present and not old.get("startTime"):
         result["startTime"] = format_time(now)
     _addresses(result, "podIP", status.pod_ips)
-    _addresses(result, "hostIP", status.host_ips or (facts.host_ips if facts.accepted else ()))
+    _addresses(result, "hostIP", status.host_ips or (host_ips if facts.present else ()))
     if facts.observed_generation and pod["metadata"].get("generation"):
         result["observedGeneration"] = facts.observed_generation
     result["conditions"] = conditions(pod, spec, status, phase, facts, now)
@@ -78,12 +83,12 @@ def _with_containers(
 
 
 def _phase(
-    spec: Json, old: Json, status: PodStatus, facts: Facts, *, deleting: bool
+    spec: Json, old: Json, status: PodStatus, facts: StatusFacts, *, deleting: bool
 ) -> tuple[str, str, str]:
-    if facts.verdict is not None:
-        return "Failed", facts.verdict.reason, facts.verdict.message
+    if facts.failure is not None:
+        return "Failed", facts.failure.reason, facts.failure.message
     before = old.get("phase") or "Pending"
-    if facts.problem is not None:
+    if facts.waiting is not None:
         return before, "", ""
     phase = phase_of(spec, status, deleting=deleting)
     if facts.gone and phase not in FINAL:
@@ -96,7 +101,7 @@ def _phase(
 def _statuses(
     specs: Sequence[Json] | None,
     olds: Sequence[Json] | None,
-    facts: Facts,
+    facts: StatusFacts,
     spec: Json,
     *,
     init: bool = False,
@@ -114,17 +119,17 @@ def _statuses(
 
 
 def _one(
-    raw: Json, said: ContainerStatus | None, before: Json | None, facts: Facts, policy: str
+    raw: Json, said: ContainerStatus | None, before: Json | None, facts: StatusFacts, policy: str
 ) -> ContainerStatus:
     """Give one container's status: said now, else as before, else waiting; never backwards."""
     known = PodStatus.from_json(_NO_KEY, {"containerStatuses": [before]}) if before else None
     old = known.containers[0] if known else None
-    if facts.problem is not None and (old is None or isinstance(old.state, Waiting)):
-        return ContainerStatus(name=raw["name"], state=Waiting(*facts.problem))
+    if facts.waiting is not None and (old is None or isinstance(old.state, Waiting)):
+        return ContainerStatus(name=raw["name"], state=Waiting(*facts.waiting))
     status = said or old or ContainerStatus(name=raw["name"], state=Waiting())
     if old is not None and said is not None:
         status = _forward(old, said, raw.get("restartPolicy") or policy)
-    ended = facts.gone or (facts.verdict is not None and facts.verdict.ran)
+    ended = facts.gone or (facts.failure is not None and facts.failure.ran)
     if ended and not isinstance(status.state, Terminated):
         started = status.state.started_at if isinstance(status.state, Running) else None
         status = attrs.evolve(status, state=attrs.evolve(LOST, started_at=started), ready=False)
@@ -162,13 +167,13 @@ def _render_all(
     statuses: Sequence[ContainerStatus],
     specs: Sequence[Json] | None,
     phase: str,
-    facts: Facts,
+    facts: StatusFacts,
 ) -> list[dict[str, Any]]:
     asked = {raw["name"]: raw.get("image") or "" for raw in specs or ()}
-    images = {**asked, **facts.granted.images}
+    images = {**asked, **facts.allocated.images}
     return [
         _render(status, images.get(status.name, ""), phase)
-        | _resources(facts.granted.resources.get(status.name))
+        | _resources(facts.allocated.resources.get(status.name))
         for status in statuses
     ]
 

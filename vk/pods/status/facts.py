@@ -1,40 +1,69 @@
-"""What a pod's status follows from, beside the API object: a value made by `status.writer`."""
+"""What a pod's status follows from, beside the API object: values that `vk.pods.sync` gives."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import attrs
 
 from vk.models.pod import Json
 from vk.models.status import Condition, PodStatus
-from vk.pods.sync.records import Granted, Verdict
 
-__all__ = ["Facts", "internal_addresses"]
+__all__ = ["AllocatedResources", "StatusFacts", "TerminalFailure"]
+
+_CONTAINERS = ("containers", "initContainers")
+_STATUSES = ("containerStatuses", "initContainerStatuses")
 
 
-def internal_addresses(node: Json | None) -> tuple[str, ...]:
-    """Return the node's internal addresses, one of each family: more are no host addresses."""
-    found: dict[bool, str] = {}
-    for one in ((node or {}).get("status") or {}).get("addresses") or ():
-        if one["type"] == "InternalIP":
-            found.setdefault(":" in one["address"], one["address"])
-    return tuple(found.values())
+@attrs.frozen
+class TerminalFailure:
+    """Why a pod is Failed for good. ``ran``: its containers may have run (then exit 137)."""
+
+    reason: str
+    message: str
+    ran: bool = False
+
+
+@attrs.frozen
+class AllocatedResources:
+    """The image and the resources of each container, by its name, as last applied."""
+
+    images: Mapping[str, str] = attrs.field(factory=dict)
+    resources: Mapping[str, Json] = attrs.field(factory=dict)
+
+    @classmethod
+    def of(cls, pod: Json) -> AllocatedResources:
+        """Return what the containers of the pod ask for."""
+        spec = pod.get("spec") or {}
+        several = [raw for group in _CONTAINERS for raw in spec.get(group) or ()]
+        return cls(
+            {raw["name"]: raw.get("image") or "" for raw in several},
+            {raw["name"]: raw.get("resources") or {} for raw in several},
+        )
+
+    @classmethod
+    def shown(cls, pod: Json) -> AllocatedResources:
+        """Return what the pod's status shows that they have, else what they ask for."""
+        asked, status = cls.of(pod), pod.get("status") or {}
+        several = [one for group in _STATUSES for one in status.get(group) or ()]
+        images = {one["name"]: one["image"] for one in several if one.get("image")}
+        resources = {one["name"]: one["resources"] for one in several if one.get("resources")}
+        return cls({**asked.images, **images}, {**asked.resources, **resources})
 
 
 @attrs.frozen(kw_only=True)
-class Facts:
-    """What is known of one pod. ``status`` is what the provider said last."""
+class StatusFacts:
+    """What is known of one pod. ``status`` is the last one that the provider reported."""
 
     status: PodStatus | None = None
-    verdict: Verdict | None = None
-    problem: tuple[str, str] | None = None
+    failure: TerminalFailure | None = None
+    waiting: tuple[str, str] | None = None
     """Reason and message of a pod that is not at the provider yet."""
     gone: bool = False
-    """The provider holds nothing any more, and the pod is to end."""
-    host_ips: tuple[str, ...] = ()
-    """The node's addresses: the pod's host where the provider does not name one."""
-    accepted: bool = False
-    """The provider has the pod, or had it."""
+    """The provider holds nothing any more, and the pod is being deleted."""
+    present: bool = False
+    """The provider has the pod."""
     observed_generation: int = 0
     last_update: Condition | None = None
-    """What became of the last update: refused (status True), or not; None: not known."""
-    granted: Granted = attrs.field(factory=Granted)
+    """The outcome of the last update: refused (status True), or not; None: not known."""
+    allocated: AllocatedResources = attrs.field(factory=AllocatedResources)

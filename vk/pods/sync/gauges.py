@@ -1,51 +1,66 @@
-"""What is read off the pods and the queue whenever somebody asks for the metrics.
+"""Gauges of the pods and the work queue, under the kubelet's names, read at each scrape.
 
-In: the records and the work queue. Out: gauges under the kubelet's names. `kubelet.py` calls it
-once.
+In: functions that return the records and the queue of the present term. `vk.kubelet` adds them.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import TypeVar
 
 from vk.metrics import Metrics, Sample
 from vk.models.status import Running, Terminated
-from vk.pods.sync.records import Held, Records
+from vk.pods.sync.records import ProviderState, Records
 from vk.workqueue import WorkQueue
 
-__all__ = ["watch"]
+__all__ = ["add"]
 
 K = TypeVar("K", bound=Hashable)
 
 
-def watch(metrics: Metrics, records: Records, queue: WorkQueue[K], name: str) -> None:
-    """Add the gauges to ``metrics``; ``name`` is the queue's."""
+def add(
+    metrics: Metrics,
+    records: Callable[[], Records],
+    queue: Callable[[], WorkQueue[K] | None],
+    name: str,
+) -> None:
+    """Add the gauges to ``metrics``; ``name`` is the queue's, None where there is none now."""
     labels = {"name": name}
+
+    def unfinished() -> list[float]:
+        found = queue()
+        return [] if found is None else list(found.unfinished())
+
+    def depth() -> int:
+        found = queue()
+        return 0 if found is None else len(found)
+
     metrics.gauge(
         "kubelet_running_pods",
         "Pods with a running container.",
-        lambda: [({}, float(_running_pods(records)))],
+        lambda: [({}, float(_running_pods(records())))],
     )
     metrics.gauge(
         "kubelet_running_containers",
         "Containers by their state.",
-        lambda: _containers(records),
+        lambda: _containers(records()),
     )
-    metrics.gauge("vk_pods", "Pods by what the provider holds for them.", lambda: _held(records))
     metrics.gauge(
-        "workqueue_depth", "Keys that wait, due or not.", lambda: [(labels, float(len(queue)))]
+        "vk_pods", "Pods by what the provider holds for them.", lambda: _provider_states(records())
+    )
+    metrics.gauge(
+        "workqueue_depth", "Keys that wait, due or not.", lambda: [(labels, float(depth()))]
     )
     metrics.gauge(
         "workqueue_unfinished_work_seconds",
         "Seconds of work that is under way.",
-        lambda: [(labels, sum(queue.unfinished()))],
+        lambda: [(labels, sum(unfinished()))],
     )
     metrics.gauge(
         "workqueue_longest_running_processor_seconds",
         "Seconds of the work that takes longest.",
-        lambda: [(labels, max(queue.unfinished(), default=0.0))],
+        lambda: [(labels, max(unfinished(), default=0.0))],
     )
 
 
@@ -72,6 +87,6 @@ def _containers(records: Records) -> Iterable[Sample]:
     return [({"container_state": state}, float(number)) for state, number in count.items()]
 
 
-def _held(records: Records) -> Iterable[Sample]:
-    count = Counter(record.held for record in records)
-    return [({"held": held.value}, float(count[held])) for held in Held]
+def _provider_states(records: Records) -> Iterable[Sample]:
+    count = Counter(record.provider_state for record in records)
+    return [({"held": state.value}, float(count[state])) for state in ProviderState]

@@ -1,15 +1,15 @@
-"""Orphans: what the provider runs for this node that no pod asks for. Deleted only with proof.
+"""Orphans: workloads that the provider runs for this node without a pod. Deleted only with proof.
 
-Proof (design 5.5): it carries this cluster's and node's identity (it is in the provider's list),
-was seen in two passes, is older than `OLD`, the caches are in sync, and a live read says that the
-pod is gone or another one. At most a tenth of the workloads, ten at least, go in one pass.
+Proof: the workload carries this cluster's and node's identity (it is in the provider's list), was
+seen in two passes, is older than `OLD`, the caches are in sync, and a live read shows that the pod
+is gone or another one has its name. At most a tenth of the workloads, ten at least, go in one pass.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 import attrs
 
@@ -21,8 +21,9 @@ from vk.models.keys import PodKey
 from vk.models.status import PodStatus
 from vk.models.time import now
 from vk.pods.status.writer import is_gone
+from vk.pods.sync.gateway import ProviderGateway
 from vk.pods.sync.records import Records
-from vk.provider import Provider
+from vk.settings import LiveSettings, live
 
 __all__ = ["OLD", "Orphans"]
 
@@ -48,18 +49,16 @@ class _Sighting:
 class Orphans:
     """Collects candidates from lists; `run` deals with them."""
 
-    provider: Provider
+    gateway: ProviderGateway
     records: Records
     client: Client
-    check_lease: Callable[[], None]
-    policy: str
-    """delete, report or keep."""
+    settings: LiveSettings = attrs.field(converter=live)
     total: int = 0
     _seen: dict[str, _Sighting] = attrs.field(factory=dict, init=False)
     _reported: set[str] = attrs.field(factory=set, init=False)
 
     def consider(self, listed: Mapping[str, PodStatus], began: float) -> None:
-        """Note which of the provider's pods no API object asks for, in one complete list."""
+        """Note which of the provider's pods have no API object, in one complete list."""
         self.total = len(listed)
         strangers = {uid: one for uid, one in listed.items() if self.records.get(uid) is None}
         self._seen = {uid: one for uid, one in self._seen.items() if uid in strangers}
@@ -75,7 +74,7 @@ class Orphans:
 
     @property
     def suspected(self) -> int:
-        """How many workloads of the last list no pod asks for, proved or not."""
+        """How many workloads of the last list have no pod, proved or not."""
         return len(self._seen)
 
     def samples(self) -> list[Sample]:
@@ -83,14 +82,14 @@ class Orphans:
         return [({}, float(self.suspected))]
 
     async def run(self) -> None:
-        """Make a pass every `EVERY` seconds, unless the policy of the moment keeps them all."""
+        """Make a pass every `EVERY` seconds, unless the settings keep all orphans."""
         while True:
             await asyncio.sleep(EVERY)
-            if self.policy != "keep":
+            if self.settings.current.orphans != "keep":
                 await self.collect()
 
     async def proved(self) -> AsyncIterator[PodKey]:
-        """Yield what may go in one pass, each with its proof just made."""
+        """Yield what may be deleted in one pass, each with its proof just made."""
         for seen in self._old_enough():
             if await self._is_orphan(seen.key):
                 yield seen.key
@@ -120,16 +119,14 @@ class Orphans:
 
     async def _remove(self, seen: _Sighting) -> None:
         key = seen.key
-        if self.policy == "report":
+        if self.settings.current.orphans == "report":
             if key.uid not in self._reported:
                 self._reported.add(key.uid)
                 log.warning("orphan", extra={"pod": str(key), "uid": key.uid})
             return
         log.warning("deleting orphan", extra={"pod": str(key), "uid": key.uid})
         try:
-            self.check_lease()
-            async with asyncio.timeout(self.provider.delete_timeout):
-                await self.provider.delete_pod(key, grace_period=0.0)
+            await self.gateway.delete_pod(key, grace_period=0.0)
         except NotFoundError:
             self._seen.pop(key.uid, None)
         except Exception as error:  # noqa: BLE001 # the next pass tries again

@@ -1,7 +1,7 @@
 """From an API pod to the pod that a provider gets: admitted to the node and resolved.
 
-Admission is pure (`admission`), `resolver` reads what the pod refers to; here is what follows where
-one of them says no. Keeps account of what the node's pods request.
+Admission is pure (`vk.pods.admission`), the resolver reads what the pod refers to; here is what
+follows where one of them refuses. Keeps the sums of what the node's pods request.
 """
 
 from __future__ import annotations
@@ -17,11 +17,18 @@ from vk.errors import InvalidInputError, VkError
 from vk.models.keys import PodKey
 from vk.models.pod import Json, Pod
 from vk.pods import daemonsets
-from vk.pods.admission import AdmissionNode, Rejection, Usage, admit, resize_problem
+from vk.pods.admission import (
+    AdmissionNode,
+    Rejection,
+    ReservedResources,
+    admit,
+    resize_rejection,
+)
 from vk.pods.errors import LOOK_WITHIN, MissingReference, NotReadyError, RefusedError
 from vk.pods.resolve.resolver import Resolver
 from vk.pods.sync.changes import starts_containers
 from vk.provider import Emit
+from vk.settings import LiveSettings, live
 
 __all__ = ["Preparation"]
 
@@ -33,16 +40,17 @@ class Preparation:
     """Admits and resolves pods."""
 
     resolver: Resolver
+    settings: LiveSettings = attrs.field(converter=live)
     draining: Callable[[], bool]
     emit: Emit
-    _used: Usage = attrs.field(factory=Usage, init=False)
-    _told: set[str] = attrs.field(factory=set, init=False)
+    _reserved: ReservedResources = attrs.field(factory=ReservedResources, init=False)
+    _reported: set[str] = attrs.field(factory=set, init=False)
     """UIDs of the DaemonSets whose pods were refused: an event's id counts for one pod only."""
 
-    async def pod(self, key: PodKey, raw: Json) -> Pod:
-        """Return the pod for `create_pod`, with its requests taken from the node.
+    async def prepare(self, key: PodKey, raw: Json) -> Pod:
+        """Return the pod for `create_pod`, with its requests reserved on the node.
 
-        Raises RefusedError, NotReadyError, or ClusterError; then nothing is taken.
+        Raises RefusedError, NotReadyError, or ClusterError; then nothing is reserved.
         """
         with self._readable(key):
             self._check_owner(key, raw)
@@ -51,10 +59,10 @@ class Preparation:
                 pod = await self._resolved(key, raw)
             except InvalidInputError as error:
                 raise RefusedError(f"Pod was rejected: {error}", reason=error.reason) from None
-            self.occupy(raw)
+            self.reserve(raw)
             return pod
 
-    async def changed(self, key: PodKey, raw: Json, changed: Collection[str]) -> Pod:
+    async def prepare_change(self, key: PodKey, raw: Json, changed: Collection[str]) -> Pod:
         """Return the pod for `update_pod`: resolved, not admitted again.
 
         Raises NotReadyError or ClusterError.
@@ -64,9 +72,9 @@ class Preparation:
             return await self._resolved(key, raw, mounted=True, running=running)
 
     def _admit(self, raw: Json) -> None:
-        if self._used.counts(raw):
+        if self._reserved.counts(raw):
             return
-        node, used = self._admission_node(), self._used
+        node, used = self._admission_node(), self._reserved
         rejection = admit(raw, fields=self.resolver.provider.fields, node=node, used=used)
         if rejection is not None:
             raise RefusedError(f"Pod was rejected: {rejection.message}", reason=rejection.reason)
@@ -87,38 +95,38 @@ class Preparation:
             self.emit(key, notice.type, notice.reason, notice.message)
         return pod
 
-    def resize_problem(self, key: PodKey, raw: Json) -> Rejection | None:
+    def resize_rejection(self, key: PodKey, raw: Json) -> Rejection | None:
         """Return why the node has no room for a pod's new resources."""
         with self._readable(key):
-            return resize_problem(raw, self._admission_node(), self._used)
+            return resize_rejection(raw, self._admission_node(), self._reserved)
 
     def _check_owner(self, key: PodKey, raw: Json) -> None:
         """Refuse pods of DaemonSets where the operator says so; one event an owner."""
-        text = daemonsets.refusal(raw, self.resolver.settings.daemonsets)
+        text = daemonsets.refusal(raw, self.settings.current.daemonsets)
         if text is None:
             return
         owner = str((daemonsets.owner(raw) or {}).get("uid"))
-        if owner not in self._told:
-            self._told.add(owner)
+        if owner not in self._reported:
+            self._reported.add(owner)
             id = f"{owner}/daemonset-refused"
             self.emit(key, "Warning", daemonsets.REASON, text, id=id)
         raise NotReadyError(text, reason=daemonsets.REASON, retry_after=inf)
 
-    def occupy(self, raw: Json, *, anew: bool = False) -> None:
-        """Count a pod's requests; once a UID, unless they are others now."""
-        if anew or not self._used.counts(raw):
-            self._used.add(raw)
+    def reserve(self, raw: Json, *, anew: bool = False) -> None:
+        """Reserve a pod's requests; once a UID, unless ``anew``: they are others now."""
+        if anew or not self._reserved.counts(raw):
+            self._reserved.add(raw)
 
     def release(self, key: PodKey) -> None:
         """Give a pod's requests back; repeatable."""
-        self._used.remove({"metadata": {"uid": key.uid}})
+        self._reserved.remove({"metadata": {"uid": key.uid}})
 
     @contextmanager
     def _readable(self, key: PodKey) -> Iterator[None]:
-        """Make of an object that the rules cannot read a pod that waits and says so.
+        """Turn an error in reading a malformed object into a pod that waits, with the reason.
 
-        The error is ours, not the provider's: nothing was sent to it. Its text may quote the
-        object, which may hold secrets.
+        Nothing was sent to the provider. The error's own text may quote the object, which may hold
+        secrets.
         """
         try:
             yield
@@ -131,7 +139,7 @@ class Preparation:
             raise NotReadyError(text, reason="InvalidPod") from None
 
     def _admission_node(self) -> AdmissionNode:
-        resolver, settings = self.resolver, self.resolver.settings
+        resolver, settings = self.resolver, self.settings.current
         info = resolver.node()
         return AdmissionNode(
             allocatable=info.allocatable or info.capacity,

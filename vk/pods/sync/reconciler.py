@@ -1,7 +1,19 @@
-"""Takes keys from the work queue, decides, acts and reports, until nothing is left to do.
+"""One pod's way from a key of the work queue to the provider and back, from top to bottom.
 
-One task works on a name at a time; creates, deletes and reports have limits of their own, so that
-a full create queue never holds back a delete or a status (design 1).
+`Reconciler.observe` notes what the API server has; `run` takes keys from the queue, one task each.
+A task works on a record step by step until nothing is left to do now: it writes the status where
+that differs, asks `vk.pods.sync.decide` for the next step, and carries it out. What a call at the
+provider came to is a transition of the record, never an exception: one bad pod hurts only itself.
+Creates, deletes and status updates have limits of their own, so that a full create queue never
+holds back a delete or a status.
+
+| raised by the provider | create            | update             | delete                    |
+|------------------------|-------------------|--------------------|---------------------------|
+| NotFoundError          | retry             | retry              | done                      |
+| UnsupportedError       | Failed            | refused            | retry slowly              |
+| PermanentError         | Failed            | refused            | retry slowly              |
+| TemporaryError         | retry by its hint | retry by its hint  | retry by its hint         |
+| OutcomeUnknownError    | look it up        | retry              | retry                     |
 """
 
 from __future__ import annotations
@@ -9,98 +21,145 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
+from datetime import timedelta
+from math import inf, isfinite
+from typing import Any
 
 import attrs
 
-from vk.errors import ClusterError, ForbiddenError
+from vk.aio.token_bucket import TokenBucket
+from vk.errors import (
+    ClusterError,
+    ForbiddenError,
+    NotFoundError,
+    PermanentError,
+    ProviderError,
+    TemporaryError,
+    UnsupportedError,
+)
 from vk.models.pod import Json
-from vk.pods.resolve.live_files import LiveFiles
+from vk.models.status import PodStatus
+from vk.models.time import format_time, now
+from vk.pods.admission import INFEASIBLE
+from vk.pods.errors import NotReadyError, RefusedError
+from vk.pods.status.conditions import UPDATE_ACCEPTED
+from vk.pods.status.desired import desired
+from vk.pods.status.facts import StatusFacts
+from vk.pods.status.patch import difference
 from vk.pods.status.phase import is_final
-from vk.pods.status.writer import Report
-from vk.pods.sync.actions import Act
+from vk.pods.status.writer import StatusWriter
+from vk.pods.sync.changes import (
+    RESOURCES,
+    allocated_after,
+    is_pending,
+    is_spec_change,
+    refused_condition,
+    resize_condition,
+    with_allocated,
+    with_resources,
+)
 from vk.pods.sync.decide import (
     Create,
     Decision,
     Delete,
     Expire,
     Forget,
-    GiveFiles,
     Lookup,
     Lost,
     Remove,
     Update,
+    UpdateFiles,
     Wait,
     decide,
 )
-from vk.pods.sync.records import Held, Name, Record, Records, Verdict
+from vk.pods.sync.failure_rate import FailureRateLimiter
+from vk.pods.sync.gateway import LeaseNotHeldError, OutcomeUnknownError, ProviderGateway
+from vk.pods.sync.live_files import LiveFiles
+from vk.pods.sync.prepare import Preparation
+from vk.pods.sync.records import Name, ProviderState, Record, Records
+from vk.provider import Emit
+from vk.settings import LiveSettings, live
 from vk.workqueue import WorkQueue
 
-__all__ = ["DRAIN", "Controller"]
+__all__ = ["DRAIN", "Reconciler"]
 
 log = logging.getLogger(__name__)
 
 DRAIN = 25.0
 """Seconds that calls in flight get when the process stops."""
 IN_FLIGHT = 64
+"""Deletes, look-ups and status updates in flight at once, each."""
+LIST_WAIT = 10.0
+"""Seconds until a list that settles an unknown outcome is requested again."""
 _MIRROR = "kubernetes.io/config.mirror"
-_ENDING = (Delete, Lookup, Lost, Expire)
-"""What goes on although the pod's status cannot be written."""
+"""Annotation of a pod that only shows what a kubelet runs from a file."""
+
+
+def _clock() -> float:
+    return asyncio.get_running_loop().time()
 
 
 @attrs.define(eq=False, kw_only=True)
-class Controller:
+class Reconciler:
     """Works on pods. `observe` is the reflector's callback; `run` ends when cancelled."""
 
     queue: WorkQueue[Name]
     records: Records
-    act: Act
-    live: LiveFiles
-    report: Report
-    creates: int = IN_FLIGHT
-    enforce_deadline: bool = True
+    gateway: ProviderGateway
+    preparation: Preparation
+    files: LiveFiles
+    writer: StatusWriter
+    emit: Emit
+    list_requested: asyncio.Event
+    """Set to request a complete list of the provider's pods soon."""
+    settings: LiveSettings = attrs.field(converter=live)
+    host_ips: Callable[[], tuple[str, ...]] = tuple
+    """Returns the node's addresses."""
     listed: bool = False
     """The provider has been listed once: what it did not name, it does not have."""
-    _limits: dict[type[Decision], asyncio.Semaphore] = attrs.field(init=False)
-    _report_limit: asyncio.Semaphore = attrs.field(init=False)
+    failures: FailureRateLimiter = attrs.field(factory=FailureRateLimiter)
+    _create_tokens: TokenBucket | None = attrs.field(default=None, init=False)
+    _limits: Mapping[str, asyncio.Semaphore] = attrs.field(init=False)
     _tasks: set[asyncio.Task[None]] = attrs.field(factory=set, init=False)
     _stopping: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
-        create = asyncio.Semaphore(self.creates)
-        self._report_limit = asyncio.Semaphore(IN_FLIGHT)
         self._limits = {
-            **dict.fromkeys((Create, Update, GiveFiles), create),
-            Delete: asyncio.Semaphore(IN_FLIGHT),
-            Lookup: asyncio.Semaphore(IN_FLIGHT),
+            "create": asyncio.Semaphore(self.settings.current.pod_sync_workers),
+            **{name: asyncio.Semaphore(IN_FLIGHT) for name in ("delete", "lookup", "status")},
         }
 
+    # From the watch to the queue.
+
     def observe(self, old: Json | None, new: Json | None) -> None:
-        """Note what the API server says of a pod; ``new`` None: it is gone."""
+        """Note what the API server has of a pod; ``new`` None: it is gone. Never blocks."""
         if new is not None:
             if _MIRROR in (new["metadata"].get("annotations") or {}):
-                return  # it shows what a kubelet runs from a file
+                return
             record = self.records.observe(new, old)
             if record is None:
                 return
-            if record.held is Held.UNKNOWN and self.listed:
-                self._meet(record, new)
+            if record.provider_state is ProviderState.UNKNOWN and self.listed:
+                self._first_seen(record, new)
             if is_final(new):
-                self.act.prepare.release(record.key)
+                self.preparation.release(record.key)
             self.queue.add(record.name)
         elif old is not None:
             gone = self.records.get(old["metadata"]["uid"])
             if gone is not None:
-                gone.pod = None
+                gone.object_gone()
                 self.queue.add(gone.name)
 
-    def _meet(self, record: Record, pod: Json) -> None:
-        """Say what the provider holds for a pod that was not there at the first list."""
+    def _first_seen(self, record: Record, pod: Json) -> None:
+        """Note what the provider holds for a pod that was not there at the first list."""
         if (pod.get("status") or {}).get("startTime") and not is_final(pod):
-            self.act.ask_list()  # it runs: the watch was late, and the next list settles it
+            self.list_requested.set()  # it runs: the watch was late, and the next list settles it
         else:
-            record.hold(Held.ABSENT, asyncio.get_running_loop().time())
+            record.never_created(_clock())
+
+    # From the queue to a step.
 
     async def run(self) -> None:
         """Work until cancelled; calls in flight then get `DRAIN` seconds to end."""
@@ -123,10 +182,10 @@ class Controller:
                     self.queue.add(record.name)
 
     def _is_due(self, record: Record) -> bool:
-        """Say whether a task would find something to do, or to say."""
+        """Return whether a task would find something to do or to write."""
         try:
-            return self.report.patch(record) is not None or self._decide(record) != Wait()
-        except Exception:  # noqa: BLE001 # the task says it of this one pod
+            return self._status_patch(record) is not None or self._decide(record) != Wait()
+        except Exception:  # noqa: BLE001 # the task reports it, for this pod alone
             return True
 
     async def _drain(self) -> None:
@@ -139,10 +198,11 @@ class Controller:
     async def _work(self, name: Name) -> None:
         try:
             for record in self.records.named(name):
-                await self._settle(record)
+                await self._reconcile(record)
         except ClusterError as error:
             level = logging.ERROR if isinstance(error, ForbiddenError) else logging.INFO
-            log.log(level, "write failed", extra={"pod": "/".join(name), "error": str(error)})
+            extra = {"pod": "/".join(name), "error": str(error)}
+            log.log(level, "status update failed", extra=extra)
             self.queue.retry(name)
         except Exception:  # one bad pod hurts only itself
             log.exception("pod failed unexpectedly", extra={"pod": "/".join(name)})
@@ -152,86 +212,315 @@ class Controller:
         finally:
             self.queue.done(name)
 
-    async def _settle(self, record: Record) -> None:
+    async def _reconcile(self, record: Record) -> None:
         """Take step after step until there is nothing to do now.
 
         A status that cannot be written holds back what would follow from it, but never the end of
-        a workload; it is raised once that is under way.
+        a workload; the error is raised once that is under way.
         """
         unwritten: ClusterError | None = None
         while not self._stopping:
-            if unwritten is None and self.report.patch(record) is not None:
-                unwritten = await self._write(record)
+            if unwritten is None and self._status_patch(record) is not None:
+                unwritten = await self._write_status(record)
                 continue
             decision = self._decide(record)
+            if unwritten is not None and not decision.ends_workload:
+                break
+            if not await self._carry_out(record, decision):
+                break
+        if unwritten is not None:
+            raise unwritten
+
+    def _decide(self, record: Record) -> Decision:
+        # A backend that lists this field as honoured ends pods itself.
+        own_deadline = "spec.activeDeadlineSeconds" in self.gateway.provider.fields.honoured
+        return decide(record, now=_clock(), wall=time.time(), enforce_deadline=not own_deadline)
+
+    async def _carry_out(self, record: Record, decision: Decision) -> bool:
+        """Carry out one step; return whether another one may follow now."""
+        async with self._limited(decision):
+            if decision.limit and (self._stopping or self._decide(record) != decision):
+                return True  # it changed while this task waited for its turn
             match decision:
                 case Wait(seconds):
                     if seconds is not None:
                         self.queue.add(record.name, max(seconds, 0.01))
-                    break
+                    return False
                 case Forget():
-                    self.records.forget(record, asyncio.get_running_loop().time())
-                    self.act.prepare.release(record.key)
-                    self.live.forget(record.key)
-                    break
-                case _ if unwritten is None or isinstance(decision, _ENDING):
-                    await self._step(record, decision)
-                case _:
-                    break
-        if unwritten is not None:
-            raise unwritten
-
-    async def _write(self, record: Record) -> ClusterError | None:
-        """Write the status if it still differs; return why it could not be written."""
-        async with self._report_limit:
-            patch = self.report.patch(record)  # it may have changed while this waited
-            if patch is None:
-                return None
-            try:
-                await self.report.write(record, patch)
-            except ClusterError as error:
-                return error
-        if record.pod is not None and is_final(record.pod):
-            self.act.prepare.release(record.key)
-        return None
-
-    def _decide(self, record: Record) -> Decision:
-        return decide(
-            record,
-            now=asyncio.get_running_loop().time(),
-            wall=time.time(),
-            enforce_deadline=self.enforce_deadline,
-        )
-
-    async def _step(self, record: Record, decision: Decision) -> None:
-        async with self._limit(decision):
-            if self._stopping or self._decide(record) != decision:
-                return  # it changed while this task waited for its turn
-            match decision:
+                    self._forget(record)
+                    return False
                 case Create():
-                    await self.act.create(record)
+                    await self._create(record)
                 case Update(changed):
-                    await self.act.update(record, changed)
-                    self.live.ask(record.key.uid)  # labels and annotations may be files too
-                case GiveFiles():
-                    await self.live.give(record)
+                    await self._update(record, changed)
+                case UpdateFiles():
+                    await self.files.update(record)
                 case Delete(grace_period):
-                    await self.act.delete(record, grace_period)
+                    await self._delete(record, grace_period)
                 case Lookup():
-                    await self.act.look(record)
+                    await self._look_up(record)
                 case Lost():
-                    record.verdict = Verdict("WorkloadLost", "the workload is gone", ran=True)
+                    record.lost()
                 case Expire():
-                    text = "Pod was active on the node longer than the specified deadline"
-                    record.verdict = Verdict("DeadlineExceeded", text, ran=True)
+                    record.deadline_exceeded()
                 case Remove():
-                    await self.report.remove(record)
+                    await self._remove_object(record)
+            return True
 
     @asynccontextmanager
-    async def _limit(self, decision: Decision) -> AsyncIterator[None]:
-        limit = self._limits.get(type(decision))
-        if limit is None:
+    async def _limited(self, decision: Decision) -> AsyncIterator[None]:
+        if not decision.limit:
             yield
             return
-        async with limit:
+        async with self._limits[decision.limit]:
             yield
+
+    def _forget(self, record: Record) -> None:
+        self.records.forget(record, _clock())
+        self.preparation.release(record.key)
+        self.files.forget(record.key)
+
+    # Create, update, delete, look up.
+
+    async def _create(self, record: Record) -> None:
+        """Create the pod at the provider, or note why not."""
+        if record.pod is None:
+            return
+        raw, asked = record.pod, record.status_updated_at
+        try:
+            pod = await self.preparation.prepare(record.key, raw)
+            self._take_create_token()
+            status = await self.gateway.create_pod(pod)
+        except NotReadyError as error:
+            self._delay(record, error.reason, str(error), error.retry_after, error.within)
+        except LeaseNotHeldError as error:
+            self._delay(record, "LeaseNotHeld", str(error), error.retry_after)
+        except RefusedError as error:
+            self._fail(record, error.reason, str(error))
+        except PermanentError as error:
+            self.preparation.release(record.key)
+            self._fail(record, error.reason, str(error), event="ProviderCreateFailed")
+        except UnsupportedError as error:
+            self.preparation.release(record.key)
+            self._fail(record, "Unsupported", str(error), event="ProviderCreateFailed")
+        except (TemporaryError, NotFoundError) as error:
+            self.emit(record.key, "Warning", "ProviderCreateFailed", str(error))
+            self._delay(record, "ProviderFailed", str(error), _hint(error))
+        except ClusterError as error:
+            self._delay(record, "CreateContainerConfigError", str(error), error.retry_after)
+        except Exception as error:  # noqa: BLE001 # one bad pod hurts only itself
+            self._report_unknown(record, "create", error)
+            record.create_unknown(raw, _clock())
+        else:
+            record.created(pod.raw, asked, _clock())
+            record.answered(status, asked, _clock())
+            self.files.created(record, pod)
+            if status is None:
+                self.list_requested.set()
+            log.info("pod created", extra={"pod": str(record.key), "uid": record.key.uid})
+
+    def _take_create_token(self) -> None:
+        """Raise NotReadyError while the operator's limit of creates is reached."""
+        per_minute = self.settings.current.max_creates_per_minute
+        if not per_minute:
+            return
+        rate, burst = per_minute / 60.0, max(1.0, per_minute)
+        if self._create_tokens is None:
+            self._create_tokens = TokenBucket(rate, burst)
+        self._create_tokens.rate, self._create_tokens.burst = rate, burst
+        seconds = self._create_tokens.take(_clock())
+        if seconds:
+            text, reason = "the node's limit of creates a minute is reached", "CreateRateLimited"
+            raise NotReadyError(text, reason=reason, retry_after=seconds, within=seconds)
+
+    def _delay(
+        self,
+        record: Record,
+        reason: str,
+        message: str,
+        after: float | None,
+        within: float = inf,
+    ) -> None:
+        """Let the pod wait for its next try, and show when that is."""
+        self.preparation.release(record.key)
+        wait = record.next_wait(after, within)
+        if isfinite(wait) and within == inf:  # to show each of many looks would be many writes
+            message = f"{message}; next try at {format_time(now() + timedelta(seconds=wait))}"
+        record.create_delayed(reason, message, _clock(), wait)
+
+    def _fail(self, record: Record, reason: str, message: str, *, event: str = "Failed") -> None:
+        """Let the pod be Failed for good, unless its owner's pods fail too fast."""
+        wait = self.failures.wait(record.pod or {"metadata": {}}, reason, _clock())
+        if wait:
+            self._delay(record, reason, message, wait)
+            return
+        record.failed(reason, message, _clock())
+        self.emit(record.key, "Warning", event, message)
+        log.info("pod refused", extra={"pod": str(record.key), "error": message})
+
+    async def _update(self, record: Record, changed: Collection[str]) -> None:
+        """Apply changes at the provider; a refusal is reported once and counts as applied."""
+        if record.pod is None:
+            return
+        raw, asked = record.pod, record.status_updated_at
+        resize = bool(RESOURCES & set(changed))
+        try:
+            if not (resize and self._refuses_resize(record, raw)):
+                pod = await self.preparation.prepare_change(record.key, raw, changed)
+                status = await self.gateway.update_pod(pod, changed)
+                self._updated(record, raw, changed, status, asked)
+        except (UnsupportedError, PermanentError) as error:
+            matters = is_spec_change(changed)
+            record.update_refused(raw, refused_condition(changed, error) if matters else None)
+            if matters:
+                self.emit(record.key, "Warning", "ProviderUpdateFailed", str(error))
+        except NotReadyError as error:
+            record.retry_later(_clock(), error.retry_after, error.within)
+        except (ClusterError, LeaseNotHeldError) as error:
+            record.retry_later(_clock(), error.retry_after)
+        except (TemporaryError, NotFoundError) as error:
+            self.emit(record.key, "Warning", "ProviderUpdateFailed", str(error))
+            record.retry_later(_clock(), _hint(error))
+        except Exception as error:  # noqa: BLE001 # one bad pod hurts only itself
+            self._report_unknown(record, "update", error)
+            record.retry_later(_clock())
+        self.files.request(record.key.uid)  # labels and annotations may be files too
+
+    def _updated(
+        self,
+        record: Record,
+        raw: Json,
+        changed: Collection[str],
+        status: PodStatus | None,
+        asked: float,
+    ) -> None:
+        keeps = not is_spec_change(changed) or is_pending(record.last_update, changed)
+        record.updated(
+            raw,
+            allocated_after(record.allocated, changed, raw),
+            None if keeps else UPDATE_ACCEPTED,
+        )
+        if RESOURCES & set(changed):
+            self.preparation.reserve(raw, anew=True)
+        record.answered(status, asked, _clock())
+        log.info("pod updated", extra={"pod": str(record.key), "uid": record.key.uid})
+
+    def _refuses_resize(self, record: Record, raw: Json) -> bool:
+        """Return whether the node has no room for a pod's new resources, and note why."""
+        rejection = self.preparation.resize_rejection(record.key, raw)
+        if rejection is None:
+            return False
+        condition, applied = resize_condition(rejection), record.applied
+        if rejection.reason != INFEASIBLE:
+            record.resize_deferred(condition, _clock())
+        else:  # the next step applies what else changed
+            rest = None if applied is None else with_resources(applied, raw)
+            record.resize_refused(raw, condition, rest)
+        return True
+
+    async def _delete(self, record: Record, grace_period: float) -> None:
+        """Ask the provider to end the workload; the next call comes with backoff."""
+        asked, began = record.status_updated_at, _clock()
+        if record.delete_grace is None and record.pod is not None:
+            for container in (record.pod.get("spec") or {}).get("containers") or ():
+                text = f"Stopping container {container['name']}"
+                self.emit(record.key, "Normal", "Killing", text)
+        record.delete_requested(grace_period)
+        try:
+            status = await self.gateway.delete_pod(record.key, grace_period=grace_period)
+        except NotFoundError:
+            self.gone(record)
+        except LeaseNotHeldError as error:
+            record.delete_refused(_clock(), error.retry_after)
+        except ProviderError as error:
+            self.emit(record.key, "Warning", "ProviderDeleteFailed", str(error))
+            slow = None if isinstance(error, TemporaryError) else record.backoff.next() + 5.0
+            record.delete_refused(_clock(), slow or _hint(error))
+        except Exception as error:  # noqa: BLE001 # one bad pod hurts only itself
+            self._report_unknown(record, "delete", error)
+            record.delete_refused(_clock())
+        else:
+            record.delete_accepted(grace_period, began, _clock())
+            record.answered(status, asked, _clock())
+            if status is None:
+                await self._look_up(record)
+
+    async def _look_up(self, record: Record) -> None:
+        """Ask for this pod directly, or for a list where the provider has no direct look-up."""
+        asked = record.status_updated_at
+        try:
+            statuses = await self.gateway.get_pods((record.key,))
+        except UnsupportedError:
+            self.list_requested.set()
+            if record.provider_state is ProviderState.UNCERTAIN:
+                record.retry_later(_clock(), LIST_WAIT)
+        except Exception as error:  # noqa: BLE001 # a failed look-up means unknown, never absent
+            log.info("look-up failed", extra={"pod": str(record.key), "error": repr(error)})
+            record.retry_later(_clock(), _hint(error))
+        else:
+            if statuses:
+                record.found(statuses[0], asked, _clock())
+            else:
+                self.gone(record)
+
+    def gone(self, record: Record) -> None:
+        """Note proof that the provider holds nothing for this pod."""
+        record.gone(_clock())
+        self.preparation.release(record.key)
+
+    def adopt(self, record: Record) -> None:
+        """Take over a pod that an earlier process gave to the provider."""
+        record.adopted()
+        assert record.pod is not None
+        if not is_final(record.pod):
+            self.preparation.reserve(with_allocated(record.pod, record.allocated))
+
+    def _report_unknown(self, record: Record, verb: str, error: Exception) -> None:
+        """Report a call whose outcome is not known: only the log has the error's text."""
+        cause = error.__cause__ if isinstance(error, OutcomeUnknownError) else error
+        kind = str(error) if isinstance(error, OutcomeUnknownError) else type(error).__name__
+        extra = {"pod": str(record.key), "uid": record.key.uid, "call": verb}
+        log.error("outcome of a call is unknown", exc_info=cause, extra=extra)
+        text = f"the provider's {verb} failed ({kind}); its outcome is unknown"
+        self.emit(record.key, "Warning", f"Provider{verb.capitalize()}Failed", text)
+
+    # From the record to the API server.
+
+    def _status_patch(self, record: Record) -> dict[str, Any] | None:
+        """Return the status patch that the pod needs now."""
+
+        def make(pod: Json, facts: StatusFacts) -> dict[str, Any] | None:
+            status = desired(pod, facts, now(), host_ips=self.host_ips())
+            return difference(pod, status, record.annotations)
+
+        return record.status_patch(make)
+
+    async def _write_status(self, record: Record) -> ClusterError | None:
+        """Write the status if it still differs; return why it could not be written."""
+        async with self._limits["status"]:
+            patch = self._status_patch(record)  # it may have changed while this waited
+            if patch is None or record.pod is None:
+                return None
+            before, inputs = record.pod, record.status_inputs()
+            try:
+                answer = await self.writer.write(record.key, before, patch)
+            except ClusterError as error:
+                return error
+        if answer is None:
+            record.object_gone()
+        else:
+            record.status_written(before, answer, inputs)
+        if record.pod is not None and is_final(record.pod):
+            self.preparation.release(record.key)
+        return None
+
+    async def _remove_object(self, record: Record) -> None:
+        if await self.writer.remove(record.key):
+            record.object_removed()
+        else:
+            record.object_gone()
+
+
+def _hint(error: Exception) -> float | None:
+    """Return after how many seconds the provider wants to be called again; None: no matter."""
+    return error.retry_after if isinstance(error, TemporaryError) else None

@@ -1,7 +1,4 @@
-"""The pods of this node in short, as `vk status` shows them: what each waits for and until when.
-
-In: the records. Out: JSON. Pure but for the clocks that it is given.
-"""
+"""A summary of this node's pods for `vk status`: what each waits for, and until when. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from math import inf
 from typing import Any
 
 from vk.models.time import format_time
-from vk.pods.sync.records import Held, Record
+from vk.pods.sync.records import ProviderState, Record
 
 __all__ = ["pod_summaries"]
 
@@ -19,7 +16,7 @@ __all__ = ["pod_summaries"]
 def pod_summaries(records: Iterable[Record], *, now: float, wall: datetime) -> list[dict[str, Any]]:
     """Return one entry a pod, those with a problem first.
 
-    ``now`` is the loop's time, which retries are counted in; ``wall`` is the same moment.
+    ``now`` is the time of the loop's clock, ``wall`` the same moment.
     """
     entries = [_entry(record, now, wall) for record in records]
     return sorted(
@@ -35,26 +32,26 @@ def _entry(record: Record, now: float, wall: datetime) -> dict[str, Any]:
         "name": key.name,
         "uid": key.uid,
         "phase": phase or "Unknown",
-        "held": record.held.value,
+        "held": record.provider_state.value,
     }
     if pod is None or pod["metadata"].get("deletionTimestamp"):
         entry["deleting"] = True
     reason, message = _reason(record)
     if reason:
         entry |= {"reason": reason, "message": message}
-    waits = bool(reason) or record.failed_delete or record.held is Held.UNCERTAIN
-    if waits and now < record.retry_at < inf and record.verdict is None:
+    waits = bool(reason) or record.delete_failed or record.provider_state is ProviderState.UNCERTAIN
+    if waits and now < record.retry_at < inf and record.failure is None:
         entry["nextTry"] = format_time(wall + timedelta(seconds=record.retry_at - now))
     return entry
 
 
 def _reason(record: Record) -> tuple[str, str]:
-    if record.verdict is not None:
-        return record.verdict.reason, record.verdict.message
-    if record.problem is not None and record.held is not Held.PRESENT:
-        return record.problem
-    if record.failed_delete:
+    if record.failure is not None:
+        return record.failure.reason, record.failure.message
+    if record.waiting is not None and record.provider_state is not ProviderState.PRESENT:
+        return record.waiting
+    if record.delete_failed:
         return "ProviderDeleteFailed", "the provider could not delete the pod"
-    if record.held is Held.UNCERTAIN:
+    if record.provider_state is ProviderState.UNCERTAIN:
         return "OutcomeUnknown", "whether the provider has created the pod is not known"
     return "", ""

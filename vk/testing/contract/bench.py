@@ -23,7 +23,7 @@ from vk.models.pod import Json, Pod, Resolution, pod_key
 from vk.models.status import PodStatus, Running
 from vk.models.time import format_time, now
 from vk.pods.status.desired import desired
-from vk.pods.status.facts import Facts
+from vk.pods.status.facts import StatusFacts
 from vk.pods.status.phase import FINAL, phase_of
 from vk.provider import Provider, ProviderContext
 from vk.testing.contract.rule import Broken
@@ -169,14 +169,14 @@ class Bench:
     async def insist(self, name: str, call: Callable[[], Awaitable[T]]) -> T:
         """Call until it raises no TemporaryError, as the core does. Raises Broken."""
 
-        async def until_it_works() -> T:
+        async def retry_forever() -> T:
             while True:
                 try:
                     return await call()
                 except TemporaryError as error:
                     await asyncio.sleep(error.retry_after or _LOOK)
 
-        return await self.call(name, until_it_works())
+        return await self.call(name, retry_forever())
 
     @staticmethod
     def is_running(pod: Pod, status: PodStatus) -> bool:
@@ -195,7 +195,7 @@ class Bench:
         """Keep the status on the pod, as the core would write it."""
         pod = self.pods.get(status.key.uid)
         if pod is not None:
-            fields = desired(pod.raw, Facts(status=status, accepted=True), datetime.now(UTC))
+            fields = desired(pod.raw, StatusFacts(status=status, present=True), datetime.now(UTC))
             self._replace(pod, status={**(pod.raw.get("status") or {}), **fields})
             self._annotate(status.key, status.annotations)
 

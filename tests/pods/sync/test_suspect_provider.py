@@ -1,10 +1,10 @@
-"""When so many pods are missing that the provider is doubted: the table of design 5.4."""
+"""When so many pods are missing that the provider is suspect, as a table."""
 
 from __future__ import annotations
 
 import pytest
 
-from vk.pods.sync.missing_pods import is_suspect
+from vk.pods.sync.feed import is_suspect
 
 
 @pytest.mark.parametrize(

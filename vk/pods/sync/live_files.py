@@ -1,11 +1,9 @@
-"""Keeps the files of running pods what they refer to: finds what changed, gives it to the provider.
+"""Keeps the files of running pods up to date: finds what changed and gives it to the provider.
 
-In: the records, every `EVERY` seconds and whenever something asks (`ask`, `changed`). Out: calls of
-`Provider.update_files`, which the controller makes in its turn (`give`), since a pod's calls never
-overlap. What a provider was given is remembered as digests: no secret is kept for it.
-
-The surprising part: what goes wrong is not retried at once. The next look finds the same difference
-and tries again; until then the pod keeps the files that it has.
+In: the records, every `EVERY` seconds, on request, and after a watch. Out: calls of
+`Provider.update_files`, which the reconciler makes in its turn (`update`), since calls for one pod
+never overlap. What the provider has is remembered as digests: no secret is kept for it. A failed
+update is not retried at once: the next look finds the same difference.
 """
 
 from __future__ import annotations
@@ -23,13 +21,12 @@ from vk.models.files import FileTree
 from vk.models.keys import PodKey
 from vk.models.pod import Pod
 from vk.pods.resolve.file_sources import VolumeSources
-from vk.pods.resolve.reference_watch import ReferenceWatch
-from vk.pods.resolve.references import Reference
+from vk.pods.resolve.reference_watch import Reference, ReferenceWatch
 from vk.pods.resolve.resolver import Resolver
 from vk.pods.status.phase import is_final
-from vk.pods.sync.gateway import Timed, untimed
-from vk.pods.sync.records import Held, Name, Record, Records
-from vk.provider import Emit, Provider
+from vk.pods.sync.gateway import LeaseNotHeldError, OutcomeUnknownError, ProviderGateway
+from vk.pods.sync.records import Name, ProviderState, Record, Records
+from vk.provider import Emit
 
 __all__ = ["EVERY", "LiveFiles", "digests"]
 
@@ -57,66 +54,65 @@ def _digest(tree: FileTree) -> bytes:
 
 @attrs.define(eq=False, kw_only=True)
 class LiveFiles:
-    """Looks for changes while `run` runs; without a provider that takes them, it does nothing."""
+    """Looks for changes while `run` runs; does nothing for a provider that cannot take them."""
 
+    gateway: ProviderGateway
     resolver: Resolver
     records: Records
     wake: Callable[[Name], None]
-    """Wants the controller to work on a pod."""
-    check_lease: Callable[[], None]
+    """Puts a pod into the work queue."""
     emit: Emit
     watch: ReferenceWatch
-    timed: Timed = untimed
     _users: dict[Reference, set[str]] = attrs.field(factory=dict, init=False)
     """UIDs of the pods that use an object."""
     _uses: dict[str, set[Reference]] = attrs.field(factory=dict, init=False)
     """What a pod uses, by its UID."""
     _asked: dict[str, None] = attrs.field(factory=dict, init=False)
-    _wanted: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
-    _told: dict[str, str] = attrs.field(factory=dict, init=False)
-    """The last problem that was said of a pod."""
-
-    def __attrs_post_init__(self) -> None:
-        self.resolver.references.watched = self.watch.covers
-        self.watch.changed = self.changed
+    _requested: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
+    _reported: dict[str, str] = attrs.field(factory=dict, init=False)
+    """The last problem that was reported of a pod."""
 
     @property
-    def works(self) -> bool:
+    def supported(self) -> bool:
         """Whether the provider takes changed files at all."""
-        return type(self.resolver.provider).update_files is not Provider.update_files
+        return self.gateway.implements("update_files")
 
     def created(self, record: Record, pod: Pod) -> None:
         """Note the files that the provider was created with."""
-        record.files, record.fresh_files = digests(pod.files), {}
+        record.files_created(digests(pod.files))
         if not pod.files:
             return
-        if self.works:  # the first list of a watch tells of what changed meanwhile
+        if self.supported:  # the first list of a watch shows what changed meanwhile
             sources = self.resolver.sources(pod.raw)
             self._use(record.key, set(_references(record.key.namespace, sources)))
-            self._want()
+            self._watch_used()
         else:
-            self._say_static(record)
+            self._report_static(record)
 
-    def ask(self, uid: str) -> None:
-        """Want a look at one pod soon."""
-        if self.works:
+    def request(self, uid: str) -> None:
+        """Request a look at one pod soon."""
+        if self.supported:
             self._asked[uid] = None
-            self._wanted.set()
-
-    def changed(self, reference: Reference) -> None:
-        """Take note that an object has changed."""
-        self.resolver.references.drop(reference)
-        for uid in self._users.get(reference, ()):
-            self.ask(uid)
+            self._requested.set()
 
     def forget(self, key: PodKey) -> None:
         """Drop what is known of a pod."""
         self.resolver.tokens.forget(key)
-        self._told.pop(key.uid, None)
+        self._reported.pop(key.uid, None)
         self._use(key, set())
 
     async def run(self) -> None:
-        """Look at every pod each `EVERY` seconds, and at those in between that were asked for."""
+        """Look at every pod each `EVERY` seconds, and in between at those that were requested."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._follow_changes())
+            tasks.create_task(self._run_looks())
+
+    async def _follow_changes(self) -> None:
+        async for reference in self.watch.changes:
+            for uid in self._users.get(reference, ()):
+                self.request(uid)
+
+    async def _run_looks(self) -> None:
         clock = asyncio.get_running_loop().time
         due = clock()
         while True:
@@ -126,32 +122,31 @@ class LiveFiles:
                 await self._look_at(iter(self.records), clock())
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(due):
-                    await self._wanted.wait()
-            self._wanted.clear()
+                    await self._requested.wait()
+            self._requested.clear()
             uids, self._asked = self._asked, {}
             found = (self.records.get(uid) for uid in uids)
             await self._look_at((record for record in found if record is not None), None)
 
-    async def give(self, record: Record) -> None:
+    async def update(self, record: Record) -> None:
         """Give the provider the volumes of one pod that changed; never raises for one pod."""
-        while record.fresh_files:
-            volume, tree = record.fresh_files.popitem()
-            provider = self.resolver.provider
+        while record.changed_files:
+            volume, tree = record.take_changed_files()
             try:
-                self.check_lease()
-                async with self.timed("update_files", provider.update_timeout):
-                    await provider.update_files(record.key, volume, tree)
+                await self.gateway.update_files(record.key, volume, tree)
             except UnsupportedError:
-                record.static_files = True
-                self._say_static(record)
-            except ProviderError as error:
-                self._tell(record, "ProviderUpdateFailed", f"volume {volume!r}: {error}")
-            except Exception as error:  # whatever provider code raises hurts one pod only
+                record.files_static()
+                self._report_static(record)
+            except (ProviderError, LeaseNotHeldError) as error:
+                self._report(record, "ProviderUpdateFailed", f"volume {volume!r}: {error}")
+            except Exception as error:  # one bad pod hurts only itself
                 log.exception("files not updated", extra={"pod": str(record.key)})
-                text = f"volume {volume!r}: the update failed ({type(error).__name__})"
-                self._tell(record, "ProviderUpdateFailed", text)
+                known = isinstance(error, OutcomeUnknownError)
+                kind = str(error) if known else type(error).__name__
+                text = f"volume {volume!r}: the update failed ({kind})"
+                self._report(record, "ProviderUpdateFailed", text)
             else:
-                record.files = {**(record.files or {}), volume: _digest(tree)}
+                record.files_updated(volume, _digest(tree))
                 extra = {"pod": str(record.key), "uid": record.key.uid, "volume": volume}
                 log.info("files updated", extra=extra)
 
@@ -159,7 +154,7 @@ class LiveFiles:
         async with asyncio.TaskGroup() as group:
             for _ in range(_AT_ONCE):
                 group.create_task(self._work(records, since))
-        self._want()
+        self._watch_used()
 
     async def _work(self, records: Iterator[Record], since: float | None) -> None:
         for record in records:
@@ -175,7 +170,7 @@ class LiveFiles:
         raw, fresh, problem = record.pod, {}, ""
         sources = self.resolver.sources(raw)
         if not sources:
-            record.files = {}
+            record.files_absent()
             return
         self._use(record.key, set(_references(record.key.namespace, sources)))
         for volume, several in sources.items():
@@ -187,14 +182,14 @@ class LiveFiles:
             if (record.files or {}).get(volume) != _digest(files[volume]):
                 fresh.update(files)
         if problem:
-            self._tell(record, "FailedMount", f"{problem}; the pod keeps the files that it has")
+            self._report(record, "FailedMount", f"{problem}; the pod keeps the files that it has")
         else:
-            self._told.pop(record.key.uid, None)
+            self._reported.pop(record.key.uid, None)
         if fresh and _is_live(record):
-            record.fresh_files = fresh
+            record.files_changed(fresh)
             self.wake(record.name)
 
-    def _want(self) -> None:
+    def _watch_used(self) -> None:
         self.watch.want({(plural, space) for plural, space, _ in self._users})
 
     def _use(self, key: PodKey, references: set[Reference]) -> None:
@@ -208,12 +203,12 @@ class LiveFiles:
         if references:
             self._uses[key.uid] = references
 
-    def _tell(self, record: Record, reason: str, text: str) -> None:
-        if self._told.get(record.key.uid) != text:
-            self._told[record.key.uid] = text
+    def _report(self, record: Record, reason: str, text: str) -> None:
+        if self._reported.get(record.key.uid) != text:
+            self._reported[record.key.uid] = text
             self.emit(record.key, "Warning", reason, text)
 
-    def _say_static(self, record: Record) -> None:
+    def _report_static(self, record: Record) -> None:
         text = (
             "the files of its volumes are copies: changes and renewed tokens do not reach the pod"
         )
@@ -224,7 +219,7 @@ def _is_live(record: Record) -> bool:
     pod = record.pod
     return (
         pod is not None
-        and record.held is Held.PRESENT
+        and record.provider_state is ProviderState.PRESENT
         and record.delete_grace is None
         and not record.static_files
         and not pod["metadata"].get("deletionTimestamp")

@@ -1,4 +1,4 @@
-"""until_it_works: tries for ever, says so at once and then once a minute; in simulated time."""
+"""retry_forever: tries for ever, says so at once and then once a minute; in simulated time."""
 
 import asyncio
 import itertools
@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from vk.aio.tasks import until_it_works
+from vk.aio.tasks import retry_forever
 
 pytestmark = [pytest.mark.looptime, pytest.mark.asyncio]
 
@@ -24,7 +24,7 @@ async def test_what_fails_is_tried_for_ever_and_said_once_a_minute(
             raise OSError("connection refused")
         return "there"
 
-    assert await until_it_works("cannot reach the cluster", attempt) == "there"
+    assert await retry_forever("cannot reach the cluster", attempt) == "there"
     waits = [later - earlier for earlier, later in itertools.pairwise(tries)]
     assert waits[0] <= 0.5
     assert max(waits) <= 15.0
@@ -43,7 +43,7 @@ async def test_an_error_without_a_text_is_said_by_its_kind(
         if (error := next(tries)) is not None:
             raise error
 
-    await until_it_works("cannot register the node", attempt)
+    await retry_forever("cannot register the node", attempt)
     (record,) = caplog.records
     assert vars(record)["error"] == "TimeoutError"
 
@@ -52,7 +52,7 @@ async def test_cancelling_ends_it() -> None:
     async def attempt() -> None:
         raise OSError
 
-    task = asyncio.create_task(until_it_works("problem", attempt))
+    task = asyncio.create_task(retry_forever("problem", attempt))
     await asyncio.sleep(10)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
