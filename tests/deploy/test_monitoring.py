@@ -12,8 +12,8 @@ from charts import DEPLOY, one, render
 from prometheus_client.parser import text_string_to_metric_families
 
 from vk.metrics import Metrics
-from vk.pods.sync.gauges import watch
-from vk.pods.sync.records import Held, Records
+from vk.pods.sync import gauges
+from vk.pods.sync.records import ProviderState, Records
 from vk.workqueue import WorkQueue
 
 ROOT = Path(__file__).parents[2]
@@ -30,7 +30,7 @@ def served() -> set[str]:
     """Return the names of what the core counts and of its parts' gauges; a loop must run."""
     metrics = Metrics("n")
     queue: WorkQueue[str] = WorkQueue(observer=metrics.queue("pods"))
-    watch(metrics, Records(), queue, "pods")
+    gauges.add(metrics, Records, lambda: queue, "pods")
     metrics.operation("create_pod", 0.1, failed=True)
     families = text_string_to_metric_families(metrics.render().decode())
     names = {sample.name for family in families for sample in family.samples}
@@ -44,7 +44,7 @@ async def test_alerts_are_made_of_metrics_that_are_served() -> None:
         used = set(re.findall(r"\b(?:vk|kubelet)_\w+", alert["expr"]))
         assert used and used <= served(), alert["alert"]
         held = re.findall(r'held="(\w+)"', alert["expr"])
-        assert set(held) <= {each.value for each in Held}
+        assert set(held) <= {each.value for each in ProviderState}
 
 
 def test_the_page_about_metrics_says_what_to_do_about_each_alert() -> None:

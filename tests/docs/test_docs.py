@@ -126,7 +126,7 @@ def test_the_command_line_page_has_every_command() -> None:
 def reasons() -> set[tuple[str, str]]:
     """Type and reason of every event that the core's source emits by name."""
     found = set()
-    for path in [*(ROOT / "vk").glob("pods/*.py"), *(ROOT / "vk").glob("node/*.py")]:
+    for path in [*(ROOT / "vk").glob("pods/**/*.py"), *(ROOT / "vk").glob("node/*.py")]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call):
                 words = [one.value for one in node.args if isinstance(one, ast.Constant)]
@@ -139,7 +139,7 @@ def test_the_events_page_has_every_event() -> None:
     page = (DOCS / "reference" / "events.md").read_text()
     rows = set(re.findall(r"^\| (Normal|Warning) \| `(\w+)` \|", page, re.MULTILINE))
     assert reasons() <= rows
-    source = "".join(path.read_text() for path in (ROOT / "vk").glob("*/*.py"))
+    source = "".join(path.read_text() for path in (ROOT / "vk").rglob("*.py"))
     assert [reason for _, reason in rows if f'"{reason}"' not in source] == []
 
 
@@ -147,7 +147,7 @@ def test_the_metrics_page_has_every_metric() -> None:
     """By the names in the source; those of the provider's calls are put together there."""
     page = (DOCS / "reference" / "metrics.md").read_text()
     rows = set(re.findall(r"^\| `(\w+)` \| (?:counter|gauge|histogram) \|", page, re.MULTILINE))
-    files = ("metrics.py", "parts.py", "server/server.py", "pods/gauges.py")
+    files = ("metrics.py", "kubelet.py", "server/server.py", "pods/sync/gauges.py")
     source = "".join((ROOT / "vk" / file).read_text() for file in files)
     named = set(re.findall(r'"((?:kubelet|vk|workqueue|rest_client)_\w+)"', source))
     calls = "kubelet_runtime_operations"
