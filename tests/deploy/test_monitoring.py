@@ -34,7 +34,7 @@ def served() -> set[str]:
     metrics.operation("create_pod", 0.1, failed=True)
     families = text_string_to_metric_families(metrics.render().decode())
     names = {sample.name for family in families for sample in family.samples}
-    for path in ("vk/server/server.py", "vk/parts.py"):
+    for path in ("vk/server/server.py", "vk/kubelet.py"):
         names |= set(re.findall(r'"((?:vk|kubelet)_\w+)"', (ROOT / path).read_text()))
     return names
 
