@@ -109,6 +109,8 @@ def test_plugins_can_be_blocked(write: Write) -> None:
         ("vkt_fake:Partial", "missing: create_pod, delete_pod, list_pods"),
         ("vkt_fake:Wrong", "ping: expected a coroutine function as in vk.Provider, not function"),
         ("vkt_fake:Wrong", "watch_pods: expected an async generator"),
+        ("vkt_fake:Wrong", "logs: expected an async generator as in vk.Provider, not a coroutine"),
+        ("vkt_fake:Wrong", "yield the items instead of returning an iterator"),
         ("vkt_fake:Config", "expected a subclass of vk.Provider"),
         ("vkt_fake:Nowhere", "cannot be imported: AttributeError"),
         ("nothing_of_that_name:A", "cannot be imported: ModuleNotFoundError"),

@@ -226,7 +226,10 @@ def _faults(found: Any) -> Iterable[str]:
         if isinstance(base, FunctionType) and (kind := _kind(base)) != "function":
             given = _kind(inspect.getattr_static(found, name))
             if given != kind:
-                yield f"{name}: expected {kind} as in vk.Provider, not {given}"
+                hint = "; yield the items instead of returning an iterator"
+                returns = kind == "an async generator" and given == "a coroutine function"
+                text = f"{name}: expected {kind} as in vk.Provider, not {given}"
+                yield text + hint if returns else text
 
 
 def _kind(method: Any) -> str:

@@ -31,7 +31,7 @@ from vk.streams import ByteStream, ExecIO
 
 __all__ = ["API_VERSION", "Emit", "Provider", "ProviderContext", "implements"]
 
-API_VERSION = 1
+API_VERSION = 2
 """Version of the interface between core and providers; raised when a provider would break."""
 
 
@@ -112,7 +112,7 @@ class ProviderContext:
         *,
         interval: float = 2.0,
     ) -> AsyncIterator[bytes]:
-        """Return an iterator for `Provider.logs` over a log that can only be asked for.
+        """Yield, for `Provider.logs`, a log that can only be asked for.
 
         ``poll(since)`` returns whole lines that begin with their times, in RFC 3339 and a space:
         all from ``since`` on, or None: all that there are. It is called each ``interval`` seconds
@@ -279,12 +279,18 @@ class Provider(ABC):
             yield check
 
     async def logs(self, container: ContainerKey, options: LogOptions) -> AsyncIterator[bytes]:
-        """Return an iterator over the container's log, in pieces of any size.
+        """Yield the container's log, in pieces of any size.
 
-        What must be refused is raised here, before the first piece: NotFoundError for a log that is
-        not there. The core has checked that pod and container exist. With ``follow`` the iterator
-        ends when the container does. May be cancelled at any await; the iterator is closed.
+        What must be refused is raised before the first piece: NotFoundError for a log that does not
+        exist. The server answers the client after the first piece, or after the end of an empty
+        log; what is raised later breaks the answer off. The core has checked that pod and container
+        exist. With ``follow`` the log ends when the container does; the server first reads what is
+        there without it, so a follower of a silent log is answered at once. May be cancelled at any
+        await; the iterator is closed. The default raises UnsupportedError.
         """
+        nothing: tuple[bytes, ...] = ()
+        for piece in nothing:  # makes this an async generator, as every override must be
+            yield piece
         raise UnsupportedError("this provider has no logs")
 
     async def exec(self, container: ContainerKey, command: Sequence[str], io: ExecIO) -> int | None:

@@ -158,7 +158,8 @@ class ChildProvider(vk.Provider):
             raise vk.NotFoundError(f"no log of {container}")
         if options.previous:
             raise vk.NotFoundError(f"container {container} never restarted")
-        return child.read(options)
+        async for piece in child.read(options):
+            yield piece
 
     async def exec(self, container: vk.ContainerKey, command: Sequence[str], io: vk.ExecIO) -> int:
         self._find(container.pod)

@@ -75,12 +75,12 @@ class RestProvider(vk.Provider):
         """Give a log that can only be asked for as a whole: `follow` does the rest."""
         if options.previous:
             raise vk.NotFoundError(f"{container} never restarted")
-        await self._log(container)
 
         async def poll(since: datetime | None) -> bytes:
             return await self._log(container)
 
-        return self.context.follow(container, options, poll)
+        async for piece in self.context.follow(container, options, poll):
+            yield piece
 
     async def _log(self, container: vk.ContainerKey) -> bytes:
         pod = self.context.pods.get(container.pod.uid)

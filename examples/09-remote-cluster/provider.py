@@ -99,7 +99,9 @@ class RemoteProvider(vk.Provider):
         if answer.status != 200:
             text = await answer.text()
             raise _meaning(ApiException(status=answer.status, reason=text))
-        return _pieces(answer)
+        async with answer:
+            async for piece in answer.content.iter_any():
+                yield piece
 
     @property
     def _pods(self) -> Any:  # its methods take and give more than their types say
@@ -161,12 +163,6 @@ def _meaning(error: ApiException) -> vk.ProviderError:
     if error.status in (401, 403):
         return vk.PermanentError(text, reason="RemoteForbidden")
     return vk.TemporaryError(text)
-
-
-async def _pieces(answer: Any) -> AsyncIterator[bytes]:
-    async with answer:
-        async for piece in answer.content.iter_any():
-            yield piece
 
 
 @vk.hookimpl

@@ -32,6 +32,7 @@ class Partial(Provider):
 class Wrong(Fake):
     def ping(self): return None
     async def watch_pods(self): return None
+    async def logs(self, container, options): return None
 """
 
 

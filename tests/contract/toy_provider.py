@@ -92,7 +92,8 @@ class ToyProvider(vk.Provider):
         workload = await self.get(container)
         if options.previous:
             raise vk.NotFoundError(f"container {container} never restarted")
-        return self.read(workload, options)
+        async for piece in self.read(workload, options):
+            yield piece
 
     async def read(self, workload: Workload, options: vk.LogOptions) -> AsyncIterator[bytes]:
         wanted, seen = vk.filter_lines(options), 0

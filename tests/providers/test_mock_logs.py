@@ -37,7 +37,7 @@ def stamped(second: int, text: str) -> str:
 
 async def read(provider: MockProvider, wanted: vk.Pod, name: str = "c", **options) -> bytes:
     container = vk.ContainerKey(wanted.key, name)
-    log = await provider.logs(container, vk.LogOptions(**options))
+    log = provider.logs(container, vk.LogOptions(**options))
     async with aclosing(log) as pieces:
         return b"".join([piece async for piece in pieces])
 
@@ -92,7 +92,7 @@ async def test_following_gives_each_line_when_it_is_written_until_the_container_
         wanted = pod(log_line="tick", run_for="2500ms", policy="Never")
         await provider.create_pod(wanted)
         begin, seen = loop.time(), []
-        log = await provider.logs(vk.ContainerKey(wanted.key, "c"), vk.LogOptions(follow=True))
+        log = provider.logs(vk.ContainerKey(wanted.key, "c"), vk.LogOptions(follow=True))
         async for piece in log:
             seen.append((round(loop.time() - begin, 1), piece))
         assert seen == [(0.0, lines(INTRO)), (1.0, lines("tick")), (2.0, lines("tick"))]

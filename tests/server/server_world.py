@@ -69,7 +69,8 @@ class Quiet(vk.Provider):
 
     async def logs(self, container: ContainerKey, options: LogOptions) -> AsyncIterator[bytes]:
         self.asked.append((container, options))
-        return self.pieces()
+        async for piece in self.pieces():
+            yield piece
 
     async def pieces(self) -> AsyncIterator[bytes]:
         yield self.text

@@ -64,9 +64,6 @@ class Writing(Quiet):
             options = attrs.evolve(options, timestamps=False)
         if not self.obeys_since:
             options = attrs.evolve(options, since=None)
-        return self._pieces(options)
-
-    async def _pieces(self, options: LogOptions) -> AsyncIterator[bytes]:
         wanted, position = filter_lines(options), len(self.lines)
         there = wanted.feed(b"".join(self.lines)) + wanted.finish()
         size = 300_000 if options.follow else 1_300_000
@@ -181,13 +178,15 @@ class Failing(Quiet):
     async def logs(self, container: ContainerKey, options: LogOptions) -> AsyncIterator[bytes]:
         if not self.late:
             raise self.error
-        return self.pieces()
+        async for piece in self.pieces():
+            yield piece
 
     async def pieces(self) -> AsyncIterator[bytes]:
         yield b""
         raise self.error
 
 
+@pytest.mark.parametrize("query", ["", "?follow=true"])
 @pytest.mark.parametrize("late", [False, True])
 @pytest.mark.parametrize(
     ("error", "status", "text"),
@@ -200,10 +199,19 @@ class Failing(Quiet):
     ],
 )
 async def test_what_the_provider_raises_before_the_first_byte_is_the_answer(
-    tmp_path: Path, error: Exception, status: int, text: str, late: bool
+    tmp_path: Path, error: Exception, status: int, text: str, late: bool, query: str
 ) -> None:
     async with serving(tmp_path, Failing(error=error, late=late)) as world:
-        assert await world.call(PATH, tls=world.certificate()) == (status, text)
+        assert await world.call(PATH + query, tls=world.certificate()) == (status, text)
+
+
+async def test_a_silent_log_that_is_followed_is_answered_at_once(tmp_path: Path) -> None:
+    """The answer waits for no line, and the call ends with its client."""
+    provider = Writing()
+    async with serving(tmp_path, provider) as world:
+        async with following(world):
+            await provider.until(1)
+        await provider.until(0)
 
 
 async def test_a_provider_without_logs_says_so_in_one_sentence(tmp_path: Path) -> None:

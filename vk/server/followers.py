@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 
 import attrs
@@ -23,7 +24,7 @@ from vk.models.keys import ContainerKey
 from vk.models.logs import LogOptions
 from vk.provider import Provider
 from vk.server.errors import Refusal
-from vk.server.shared_reader import Batch, SharedReader, Subscription, closing
+from vk.server.shared_reader import Batch, SharedReader, Subscription, closing, next_piece
 
 __all__ = ["IN_ALL", "Follower", "Followers", "Write"]
 
@@ -59,7 +60,7 @@ class Followers:
         try:
             await follower.open()
         except BaseException:
-            follower.close()
+            await follower.close()
             raise
         return follower
 
@@ -110,14 +111,20 @@ class Follower:
     _wanted: LineFilter = attrs.field(init=False)
     _reader: SharedReader | None = attrs.field(default=None, init=False)
     _live: Subscription | None = attrs.field(default=None, init=False)
-    _there: AsyncIterator[bytes] | None = attrs.field(default=None, init=False)
+    _there: AsyncExitStack = attrs.field(factory=AsyncExitStack, init=False, repr=False)
+    """Closes the reading of what is there."""
+    _pieces: AsyncIterator[bytes] = attrs.field(init=False, repr=False)
+    _first: bytes = attrs.field(default=b"", init=False, repr=False)
     _closed: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._wanted = LineFilter(self.options)
 
     async def open(self) -> None:
-        """Subscribe, then ask for what is there: so nothing falls between the two."""
+        """Subscribe, then begin to read what is there: so nothing falls between the two.
+
+        Returns with its first piece, or at its end. Raises what the provider raises before that.
+        """
         self._subscribe()
         tail = self.options.tail_lines
         options = attrs.evolve(
@@ -127,7 +134,9 @@ class Follower:
             limit_bytes=None,
             tail_lines=None if tail is None else min(tail + OVERLAP, _MOST),
         )
-        self._there = await self.followers.provider.logs(self.container, options)
+        there = closing(self.followers.provider.logs(self.container, options))
+        self._pieces = await self._there.enter_async_context(there)
+        self._first = await next_piece(self._pieces) or b""
 
     async def send(self, write: Write) -> None:
         """Send until the container's log ends. Raises what the provider raises."""
@@ -143,12 +152,13 @@ class Follower:
             if await self._send_live(write):
                 return
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Leave; may be repeated."""
         if not self._closed:
             self._closed = True
             self._unsubscribe()
             self.followers.left(self.container)
+            await self._there.aclose()
 
     @property
     def _key(self) -> _Key:
@@ -178,16 +188,17 @@ class Follower:
 
     async def _send_there(self, write: Write) -> bool:
         """Send what is there; False, and nothing sent, where lines carry no times."""
-        assert self._there is not None
         lines = Lines()
-        async with closing(self._there) as pieces:
-            async for piece in pieces:
+        piece: bytes | None = self._first
+        async with self._there:
+            while piece is not None:
                 complete = lines.feed(piece)
                 if complete and not self._seam.stamp and not split_stamp(complete[0])[0]:
                     return False
                 for line in complete:
                     self._seam.note(split_stamp(line)[0])
                 await _send(write, self._wanted.feed_lines(complete))
+                piece = await next_piece(self._pieces)
         rest = lines.finish()
         for line in rest:
             self._begin(line)
@@ -196,8 +207,7 @@ class Follower:
 
     async def _send_own(self, write: Write) -> None:
         self._unsubscribe()
-        own = await self.followers.provider.logs(self.container, self.options)
-        async with closing(own) as pieces:
+        async with closing(self.followers.provider.logs(self.container, self.options)) as pieces:
             async for piece in pieces:
                 await _send(write, piece)
 
@@ -205,10 +215,9 @@ class Follower:
         """Send what was written since this client was last up to date."""
         since = stamp_time(self._seam.stamp) or self.options.since
         options = LogOptions(timestamps=True, since=since, stream=self.options.stream)
-        there = await self.followers.provider.logs(self.container, options)
         lines = Lines()
         self._seam.rejoin()
-        async with closing(there) as pieces:
+        async with closing(self.followers.provider.logs(self.container, options)) as pieces:
             async for piece in pieces:
                 await self._send_new(write, Batch.of(lines.feed(piece)))
         for line in lines.finish():

@@ -8,7 +8,6 @@ client takes half a log for a whole one, and no text of ours stands in a log.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import attrs
@@ -21,7 +20,7 @@ from vk.provider import Provider
 from vk.server.errors import refusal_of
 from vk.server.followers import Followers
 from vk.server.log_query import log_options
-from vk.server.shared_reader import closing
+from vk.server.shared_reader import closing, next_piece
 from vk.server.targets import Targets
 
 __all__ = ["Logs"]
@@ -66,24 +65,23 @@ class Logs:
         except Exception as error:  # noqa: BLE001 # the answer has begun: see the module
             _break_off(request, container, error)
         finally:
-            follower.close()
+            await follower.close()
         return answer
 
     async def _read(
         self, request: web.Request, container: ContainerKey, options: LogOptions
     ) -> web.StreamResponse:
         left = options.limit_bytes
-        async with closing(await self.provider.logs(container, options)) as pieces:
-            first = await _next(pieces)  # an error of it can still be answered
+        async with closing(self.provider.logs(container, options)) as pieces:
+            piece = await next_piece(pieces)  # an error of it can still be answered
             answer = web.StreamResponse(headers=_PLAIN)
             await answer.prepare(request)
-            piece: bytes | None = first
             try:
                 while piece is not None:
                     await _write(answer, piece if left is None else piece[:left])
                     if left is not None and (left := left - len(piece)) <= 0:
                         break
-                    piece = await _next(pieces)
+                    piece = await next_piece(pieces)
                 await answer.write_eof()
             except ConnectionError:
                 log.debug("client of a log has gone", extra={"container": str(container)})
@@ -96,14 +94,6 @@ async def _write(answer: web.StreamResponse, data: bytes) -> None:
     """Write in parts: a client that does not read is noticed between two of them only."""
     for start in range(0, len(data), _PART):
         await answer.write(data[start : start + _PART])
-
-
-async def _next(pieces: AsyncIterator[bytes]) -> bytes | None:
-    """Return the next piece that is not empty, None at the end."""
-    async for piece in pieces:
-        if piece:
-            return piece
-    return None
 
 
 def _break_off(request: web.Request, container: ContainerKey, error: Exception) -> None:

@@ -19,7 +19,7 @@ from vk.models.keys import ContainerKey
 from vk.models.logs import LogOptions
 from vk.provider import Provider
 
-__all__ = ["BEHIND", "Batch", "SharedReader", "Subscription", "closing"]
+__all__ = ["BEHIND", "Batch", "SharedReader", "Subscription", "closing", "next_piece"]
 
 BEHIND = 1 << 20
 """Bytes that a client may have to read yet before it counts as behind."""
@@ -34,6 +34,14 @@ async def closing(pieces: AsyncIterator[bytes]) -> AsyncIterator[AsyncIterator[b
         close = getattr(pieces, "aclose", None)
         if close is not None:
             await close()
+
+
+async def next_piece(pieces: AsyncIterator[bytes]) -> bytes | None:
+    """Return the next piece that is not empty, None at the end."""
+    async for piece in pieces:
+        if piece:
+            return piece
+    return None
 
 
 @attrs.frozen
@@ -117,7 +125,7 @@ class SharedReader:
         """Read until the log ends; raises nothing but cancellation."""
         lines = Lines()
         try:
-            async with closing(await provider.logs(container, options)) as pieces:
+            async with closing(provider.logs(container, options)) as pieces:
                 async for piece in pieces:
                     self._publish(lines.feed(piece))
                     await asyncio.sleep(0)  # a provider that never waits would outrun everybody

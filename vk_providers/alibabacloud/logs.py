@@ -27,7 +27,7 @@ async def read_log(
     container: vk.ContainerKey,
     options: vk.LogOptions,
 ) -> AsyncIterator[bytes]:
-    """Return the log as ``options`` want it. Raises NotFoundError where there is none.
+    """Yield the log as ``options`` want it. Raises NotFoundError where there is none.
 
     The service gives the last 2000 lines and 1 MiB at most.
     """
@@ -40,22 +40,21 @@ async def read_log(
             raise vk.NotFoundError(f"no log of {container}: its group is gone") from None
         return _lines(str(answer.get("content") or ""))
 
-    first = await poll(options.since)  # what must be refused is raised here
-    asked = False
+    begun = False
 
-    async def again(since: datetime | None) -> bytes:
-        nonlocal asked
-        if not asked:
-            asked = True
-            return first
-        for pause in _PAUSES:  # whoever follows has read the half, and cannot ask for the rest
+    async def poll_again(since: datetime | None) -> bytes:
+        nonlocal begun
+        pauses = _PAUSES if begun else ()  # the first answer may be a refusal
+        begun = True
+        for pause in pauses:  # a follower has read one half, and cannot ask for the rest
             try:
                 return await poll(since)
             except (vk.TemporaryError, OutcomeUnknownError):
                 await asyncio.sleep(pause)
         return await poll(since)
 
-    return context.follow(container, options, again)
+    async for piece in context.follow(container, options, poll_again):
+        yield piece
 
 
 def _question(

@@ -203,14 +203,15 @@ class AlibabaCloudProvider(vk.Provider):
     async def logs(
         self, container: vk.ContainerKey, options: vk.LogOptions
     ) -> AsyncIterator[bytes]:
-        """Return the log: the last 2000 lines and 1 MiB of it at most."""
+        """Yield the log: the last 2000 lines and 1 MiB of it at most."""
         group = await self._group(container.pod)
         if options.previous:
             await self._check_ran_before(group, container)
         client = self._service.client
-        return await read_log(
+        async for piece in read_log(
             client, self.context, group=group.id, container=container, options=options
-        )
+        ):
+            yield piece
 
     async def exec(
         self, container: vk.ContainerKey, command: Sequence[str], io: vk.ExecIO

@@ -7,7 +7,7 @@ holds the newest hour only, and before it always the line that says that all of 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 
@@ -46,7 +46,7 @@ class Log:
 
     async def read(
         self, options: vk.LogOptions, seconds: AsyncGenerator[int, None]
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """Yield what ``options`` want; ``seconds`` tell the time, and end with the run."""
         wanted, first = vk.filter_lines(options), 0
         async with aclosing(seconds):

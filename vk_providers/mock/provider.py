@@ -12,6 +12,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
+from contextlib import aclosing
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import ClassVar, Self
@@ -158,14 +159,16 @@ class MockProvider(vk.Provider):
     async def logs(
         self, container: vk.ContainerKey, options: vk.LogOptions
     ) -> AsyncIterator[bytes]:
-        """Return the log of a run; with ``follow`` until the run ends or the pod is gone."""
+        """Yield the log of a run; with ``follow`` until the run ends or the pod is gone."""
         workload = self._find(container.pod)
         run = workload.run(container.name, self._now(), previous=options.previous)
         if run is None:
             what = "previous log" if options.previous else "log"
             raise vk.NotFoundError(f"no {what} of {container}: there was no such run")
         log = Log(container, workload.scenario.log_line, run)
-        return log.read(options, self._seconds(workload, run))
+        async with aclosing(log.read(options, self._seconds(workload, run))) as pieces:
+            async for piece in pieces:
+                yield piece
 
     async def exec(self, container: vk.ContainerKey, command: Sequence[str], io: vk.ExecIO) -> int:
         """Say that nothing is run, and give back stdin; at the container's end it is killed.
@@ -181,7 +184,7 @@ class MockProvider(vk.Provider):
     async def attach(self, container: vk.ContainerKey, io: vk.ExecIO) -> None:
         """Show what the container writes from now on, and give back stdin."""
         self._running(container)
-        log = await self.logs(container, vk.LogOptions(follow=True, tail_lines=0))
+        log = self.logs(container, vk.LogOptions(follow=True, tail_lines=0))
         await attach(container, io, log)
 
     async def port_forward(self, key: vk.PodKey, port: int, stream: vk.ByteStream) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import datetime
 from pathlib import Path
 
@@ -38,7 +38,7 @@ async def read_log(
     limit: int | None = None,
     timestamps: bool = False,
     stream: Stream = "all",
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """Return the log of a container's newest run, or of the one before it (``previous``).
 
     While the container is ``waiting`` for its next run, the newest one that has ended is the
@@ -62,7 +62,9 @@ async def read_log(
     return _read(chain, entries, folder if follow else None)
 
 
-async def _read(chain: _Chain, entries: EntryFilter, follow: Path | None) -> AsyncIterator[bytes]:
+async def _read(
+    chain: _Chain, entries: EntryFilter, follow: Path | None
+) -> AsyncGenerator[bytes, None]:
     """Yield the output of ``chain``; ``follow`` is the folder of the pod to follow."""
     try:
         while not entries.is_full:

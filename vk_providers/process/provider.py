@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from types import TracebackType
 from typing import ClassVar, Self
 
@@ -163,8 +163,11 @@ class ProcessProvider(vk.Provider):
     async def logs(
         self, container: vk.ContainerKey, options: vk.LogOptions
     ) -> AsyncIterator[bytes]:
-        """Return the log of a container's newest run, or of the run before."""
-        return await self._get(container.pod).logs(container.name, options)
+        """Yield the log of a container's newest run, or of the run before."""
+        pieces = await self._get(container.pod).logs(container.name, options)
+        async with aclosing(pieces):
+            async for piece in pieces:
+                yield piece
 
     async def exec(
         self, container: vk.ContainerKey, command: Sequence[str], io: vk.ExecIO

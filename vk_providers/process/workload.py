@@ -11,7 +11,7 @@ is left that could restart it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from pathlib import Path
 
@@ -127,7 +127,7 @@ class Workload:
             tell(event)
         changed()
 
-    async def logs(self, container: str, options: vk.LogOptions) -> AsyncIterator[bytes]:
+    async def logs(self, container: str, options: vk.LogOptions) -> AsyncGenerator[bytes, None]:
         """Return a container's log; raises InvalidInputError for a run that never was."""
         reason = self._waits(container)
         try:

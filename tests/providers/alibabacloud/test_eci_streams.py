@@ -61,7 +61,7 @@ async def started(world: World, provider: Any, command: list[str]) -> vk.Contain
 
 
 async def read(provider: Any, container: vk.ContainerKey, **options: Any) -> bytes:
-    pieces = await provider.logs(container, vk.LogOptions(**options))
+    pieces = provider.logs(container, vk.LogOptions(**options))
     return b"".join([piece async for piece in pieces])
 
 
@@ -95,7 +95,7 @@ async def test_a_followed_log_goes_on_after_an_answer_that_failed(world: World, 
         running = {"containerStatuses": [{"name": "c", "state": {"running": {}}}]}
         pod = world.pods[container.pod.uid]
         world.pods[container.pod.uid] = vk.Pod({**pod.raw, "status": running})
-        pieces = aiter(await provider.logs(container, vk.LogOptions(follow=True)))
+        pieces = provider.logs(container, vk.LogOptions(follow=True))
         data = await anext(pieces)
         await world.emulator.set_faults(
             {"kind": kind, "actions": ["DescribeContainerLog"], "count": 2}

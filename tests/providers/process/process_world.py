@@ -102,16 +102,14 @@ class Node:
         """Return a container's log as it is now."""
         async with asyncio.timeout(LIMIT):
             key = vk.ContainerKey(pod.key, name)
-            content = await self.provider.logs(key, vk.LogOptions(**options))
+            content = self.provider.logs(key, vk.LogOptions(**options))
             async with aclosing(content) as pieces:  # type: ignore[type-var] # a generator
                 return b"".join([piece async for piece in pieces]).decode()
 
     async def first_line(self, pod: vk.Pod, name: str = "c") -> str:
         """Return the first line of a container's log, once it is there."""
         await self.until(pod, lambda status: is_up(status, name) or ended(status, name))
-        content = await self.provider.logs(
-            vk.ContainerKey(pod.key, name), vk.LogOptions(follow=True)
-        )
+        content = self.provider.logs(vk.ContainerKey(pod.key, name), vk.LogOptions(follow=True))
         async with asyncio.timeout(LIMIT), aclosing(content) as pieces:  # type: ignore[type-var] # a generator
             said = b""
             async for piece in pieces:

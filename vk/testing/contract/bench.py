@@ -153,8 +153,17 @@ class Bench:
 
         async def read() -> bytes:
             key = ContainerKey(pod.key, container)
-            async with aclosing(await self.provider.logs(key, chosen)) as pieces:  # type: ignore[type-var] # iterators need not close
+            async with aclosing(self.provider.logs(key, chosen)) as pieces:  # type: ignore[type-var] # a generator
                 return b"".join([piece async for piece in pieces])
+
+        return await self.call("logs", read())
+
+    async def first_piece(self, key: ContainerKey) -> bytes:
+        """Return the first piece that `logs` gives, empty for an empty log; raise its refusal."""
+
+        async def read() -> bytes:
+            async with aclosing(self.provider.logs(key, LogOptions())) as pieces:  # type: ignore[type-var] # a generator
+                return await anext(pieces, b"")
 
         return await self.call("logs", read())
 
