@@ -49,14 +49,24 @@ from vk.pods.sync.prepare import Preparation
 from vk.pods.sync.reconciler import Reconciler
 from vk.pods.sync.records import Name, PodView, Records
 from vk.pods.sync.summary import pod_summaries
-from vk.provider import Provider, ProviderContext
+from vk.provider import Provider, ProviderContext, open_provider
 from vk.server.server import Server
 from vk.settings import LiveSettings, Settings
 from vk.workqueue import WorkQueue
 
-__all__ = ["VirtualKubelet"]
+__all__ = ["VirtualKubelet", "provider_name"]
 
 log = logging.getLogger(__name__)
+
+
+def provider_name(provider_class: type[Provider]) -> str:
+    """Return a provider's name by its class: ``CountingProvider`` is ``counting``."""
+    return provider_class.__name__.removesuffix("Provider").lower() or "provider"
+
+
+def _check_class(_: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if not (isinstance(value, type) and issubclass(value, Provider)):
+        raise TypeError(f"provider_class: expected a subclass of vk.Provider, found {value!r}")
 
 
 @attrs.define(eq=False)
@@ -67,16 +77,20 @@ class VirtualKubelet:
     for; a lease that is lost is waited for again.
     """
 
-    settings: Settings
-    provider_class: type[Provider]
+    provider_class: type[Provider] = attrs.field(validator=_check_class)
     provider_config: Any = None
-    access: Access | None = None  # else found by ``settings.kubeconfig``
+    settings: Settings = attrs.field(factory=Settings)
+    """Without a ``provider`` the class gives its name."""
+    access: Access | None = attrs.field(default=None, kw_only=True)
+    """The cluster; None: found by ``settings.kubeconfig``."""
     ready: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
     """Set while the node is Ready and acts on pods."""
     _live: LiveSettings = attrs.field(init=False, repr=False)
     _node: Node | None = attrs.field(default=None, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
+        if not self.settings.provider:
+            self.settings = attrs.evolve(self.settings, provider=provider_name(self.provider_class))
         self._live = LiveSettings(self.settings)
 
     def update_settings(self, settings: Settings) -> None:
@@ -358,7 +372,10 @@ class Term:
             home.pods.observing(self.reconciler.observe),
             home.own_node.observing(self.node.observe),
         ):
-            async with self.provider, home.server.serving_provider(self.provider, self._statuses):
+            async with (
+                open_provider(self.provider),
+                home.server.serving_provider(self.provider, self._statuses),
+            ):
                 register = self.node.register
                 await retry_forever("cannot register the node", lambda: register(self.gateway))
                 async with self._stopping_node(), asyncio.TaskGroup() as tasks:

@@ -7,6 +7,7 @@ calls, times out, retries and cancels; a provider returns values and raises the 
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from typing import Any, ClassVar, Protocol, Self
 
 import attrs
 
+from vk.aio.tasks import supervise
 from vk.errors import TemporaryError, UnsupportedError
 from vk.fields import FieldTable
 from vk.log_lines import follow
@@ -29,18 +31,26 @@ from vk.models.stats import NodeStats
 from vk.models.status import PodChange, PodStatus
 from vk.streams import ByteStream, ExecIO
 
-__all__ = ["API_VERSION", "Emit", "Provider", "ProviderContext", "implements"]
+__all__ = ["API_VERSION", "Emit", "Provider", "ProviderContext", "implements", "open_provider"]
 
 API_VERSION = 2
 """Version of the interface between core and providers; raised when a provider would break."""
 
 
 class Emit(Protocol):
-    """Writes an event about a pod. The same ``id`` is written once, also after a restart."""
+    """Writes an event about a pod, as `kubectl describe pod` shows it."""
 
     def __call__(
         self, key: PodKey, type: str, reason: str, message: str, *, id: str | None = None
-    ) -> None: ...
+    ) -> None:
+        """Queue one event and return at once; never blocks and never raises.
+
+        ``type`` is ``Normal`` or ``Warning``. ``reason`` is one word in CamelCase, of at most 128
+        characters; ``message`` is for people, and what is longer than 1024 characters is cut.
+        Equal events within some minutes become one with a count. An event with an ``id`` is
+        written once for that pod and id, also after a restart of the process. Call it in the event
+        loop's thread; from another one by ``loop.call_soon_threadsafe``.
+        """
 
 
 @attrs.frozen(kw_only=True)
@@ -66,6 +76,9 @@ class ProviderContext:
     emit: Emit = attrs.field(repr=False)
     node_changed: Callable[[], None] = attrs.field(repr=False)
     """Ask the core to call `Provider.describe_node` soon."""
+    _supervised: set[asyncio.Task[None]] = attrs.field(
+        factory=set, init=False, repr=False, eq=False
+    )
 
     @classmethod
     def read_only(
@@ -121,6 +134,24 @@ class ProviderContext:
         ended = (lambda: self._ended(container)) if options.follow else (lambda: True)
         return follow(options, poll, ended, interval=interval)
 
+    def supervise(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        """Run ``run()`` in the background for as long as the provider is open.
+
+        When it raises or returns, that is logged with ``name`` and it is started again, after waits
+        that grow from 0.5 s to 30 s. It is cancelled, and waited for, before `Provider.__aexit__`
+        is called. Call it from `Provider.__aenter__` on, in the event loop's thread.
+        """
+        task = asyncio.get_running_loop().create_task(supervise(name, run), name=name)
+        self._supervised.add(task)
+
+    async def cancel_supervised(self) -> None:
+        """Cancel what `supervise` started and wait for its end. Called by the core; repeatable."""
+        tasks = list(self._supervised)
+        self._supervised.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     def _ended(self, container: ContainerKey) -> bool:
         pod = self.pods.get(container.pod.uid)
         status = pod.raw.get("status") or {} if pod is not None else {}
@@ -143,7 +174,12 @@ class Provider(ABC):
     """
 
     config_class: ClassVar[type[Any] | None] = None
-    """An attrs class that `--provider-config`, the environment and `--set` fill."""
+    """An attrs class that `--provider-config`, the environment and `--set` fill.
+
+    Where a file has another layout than the class, a class method ``from_file(data, node_name)``
+    translates it: it gets the parsed file and returns values by field. ValueError, TypeError and
+    LookupError that it raises become a ConfigError with the file's name.
+    """
     fields: ClassVar[FieldTable] = FieldTable()
     """Which fields of a PodSpec the backend honours, ignores and refuses."""
     resolves: ClassVar[frozenset[str]] = frozenset({"env", "files"})
@@ -154,23 +190,37 @@ class Provider(ABC):
     """
     file_limit: ClassVar[int | None] = None
     """Bytes that one file of a volume may have; a pod with a larger one is refused."""
-    durable: ClassVar[bool] = True
-    """Whether workloads outlive this process."""
     poll_interval: ClassVar[float] = 5.0
     """Seconds between two lists where `watch_pods` is not implemented."""
     list_interval: ClassVar[float] = 60.0
     """Seconds between two complete lists beside `watch_pods`."""
-    list_lag: ClassVar[float] = 0.0
-    """Seconds for which a new workload may be missing from a list."""
     splits_logs: ClassVar[bool] = False
     """Whether `logs` can give stdout or stderr alone."""
     create_timeout: ClassVar[float] = 120.0
+    """Seconds that `create_pod` may take. Then its outcome is unknown: it is looked up."""
     update_timeout: ClassVar[float] = 120.0
+    """Seconds that `update_pod` and `update_files` may take; then they are called again."""
     delete_timeout: ClassVar[float] = 120.0
+    """Seconds that `delete_pod` may take; then it is called again."""
     list_timeout: ClassVar[float] = 60.0
+    """Seconds that `list_pods` may take; then nothing is known from it."""
     get_timeout: ClassVar[float] = 15.0
+    """Seconds that `get_pods` may take; then nothing is known from it."""
 
     context: ProviderContext
+
+    @property
+    def durable(self) -> bool:
+        """Whether workloads outlive this process. Override it as a class attribute or a property.
+
+        False: after a restart the core marks its former pods Failed with reason ProviderRestarted.
+        """
+        return True
+
+    @property
+    def list_lag(self) -> float:
+        """Seconds for which a new workload may be missing from a list. Override it likewise."""
+        return 0.0
 
     @classmethod
     @asynccontextmanager
@@ -197,7 +247,11 @@ class Provider(ABC):
 
     @abstractmethod
     async def describe_node(self) -> NodeInfo:
-        """Say what the node offers. Asked every 60 s and after ``context.node_changed()``."""
+        """Return what the node offers: ``cpu``, ``memory`` and ``pods`` at least.
+
+        Called every 60 s and after ``context.node_changed()``; may be cancelled. While it raises,
+        the node keeps its last description.
+        """
 
     @abstractmethod
     async def create_pod(self, pod: Pod) -> PodStatus | None:
@@ -294,7 +348,7 @@ class Provider(ABC):
         raise UnsupportedError("this provider has no logs")
 
     async def exec(self, container: ContainerKey, command: Sequence[str], io: ExecIO) -> int | None:
-        """Run ``command`` in the container and return its exit code, None if nobody can say.
+        """Run ``command`` in the container and return its exit code, None if it is not known.
 
         A code other than 0 is a result, no error. May be cancelled at any await: then the client
         has gone, and the command shall end too.
@@ -313,10 +367,24 @@ class Provider(ABC):
         raise UnsupportedError("this provider cannot forward ports")
 
     async def stats(self) -> NodeStats:
-        """Say what the pods use now. Asked at most every 10 s."""
+        """Return what the pods use now. Called at most every 10 s; may be cancelled."""
         raise UnsupportedError("this provider has no statistics")
 
 
 def implements(provider: Provider, method: str) -> bool:
     """Return whether a provider overrides an optional method, such as ``watch_pods``."""
     return getattr(type(provider), method) is not getattr(Provider, method)
+
+
+@asynccontextmanager
+async def open_provider(provider: Provider) -> AsyncIterator[Provider]:
+    """Enter a provider; at the end cancel what it supervises, then leave it."""
+    context = provider.context
+    try:
+        async with provider:
+            try:
+                yield provider
+            finally:
+                await context.cancel_supervised()
+    finally:  # what a failed enter has left
+        await context.cancel_supervised()

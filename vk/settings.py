@@ -31,8 +31,8 @@ LIVE = frozenset(
 class Settings:
     """Everything about one node that is not the provider's own configuration."""
 
-    provider: str
-    """Name of the provider, as a plugin registered it."""
+    provider: str = ""
+    """Name of the provider, as a plugin registered it; empty where a class is given instead."""
     plugins: tuple[Path, ...] = ()
     """Python files that register providers, beside the installed ones."""
     node_name: str = "virtual-kubelet"

@@ -4,6 +4,7 @@ how-to page for each example. Imports the code; no cluster is needed.
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 from collections.abc import Iterator
@@ -56,8 +57,10 @@ def _api() -> str:
     parts = [
         "# API\n\nEverything that `import vk` gives. What is not on this page is not public.\n"
     ]
-    for home, names in vk._HOMES.items():
-        parts += [f"::: {home}.{name}\n" for name in names if name != "__version__"]
+    stub = ast.parse(Path(vk.__file__).with_suffix(".pyi").read_text())
+    for node in stub.body:
+        if isinstance(node, ast.ImportFrom) and node.module != "_version":
+            parts += [f"::: vk.{node.module}.{alias.name}\n" for alias in node.names]
     return "\n".join(parts)
 
 

@@ -62,7 +62,7 @@ async def main() -> None:
         serving_signer="",  # its certificate stays self-signed
         state_folder=Path(tempfile.gettempdir()) / "vk-embedding",
     )
-    node = vk.VirtualKubelet(settings, CountingProvider, started)
+    node = vk.VirtualKubelet(CountingProvider, started, settings)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(node.run())
         tasks.create_task(count(started))

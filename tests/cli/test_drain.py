@@ -46,7 +46,7 @@ async def mock_node(cluster: DevCluster, folder: Path) -> AsyncIterator[asyncio.
     provider = Plugins.load().provider_class("mock")
     config = provider.config_class() if provider.config_class else None
     access = await load_access(str(cluster.kubeconfig))
-    node = VirtualKubelet(settings, provider, config, access=access)
+    node = VirtualKubelet(provider, config, settings, access=access)
     task = asyncio.create_task(node.run())
     try:
         async with asyncio.timeout(20):

@@ -17,7 +17,7 @@ from vk.cli.main import command
 
 NODE = """
 import asyncio, sys
-from vk.cli.run import execute
+from vk.runner import execute
 from vk.errors import ConfigError, ClusterError
 
 class Node:

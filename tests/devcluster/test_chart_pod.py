@@ -63,7 +63,7 @@ async def node(
         watch_references=True,
     )
     access = await load_access(str(cluster.kubeconfig))
-    kubelet = VirtualKubelet(settings, provider, config, access=access)
+    kubelet = VirtualKubelet(provider, config, settings, access=access)
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(kubelet.run())
         async with asyncio.timeout(LIMIT):

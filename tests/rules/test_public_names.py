@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import os
 import subprocess
 import sys
+from configparser import ConfigParser
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -13,9 +17,38 @@ import vk
 HEAVY = ("aiohttp", "kubernetes_asyncio", "click", "prometheus_client", "httpx", "vk.pods")
 
 
-def test_the_public_names_are_those_of_the_table() -> None:
-    assert sorted(vk.__all__) == sorted(vk._HOME_OF)
-    assert len(vk.__all__) == len(set(vk.__all__))
+STUB = Path(vk.__file__).with_suffix(".pyi")
+
+
+def homes() -> dict[str, str]:
+    """Return the module of each public name, by the stub."""
+    return {
+        alias.name: f"vk.{node.module}"
+        for node in ast.parse(STUB.read_text()).body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+
+
+def test_the_public_names_are_those_of_the_stub() -> None:
+    assert sorted(vk.__all__) == sorted(homes())
+
+
+def test_the_stub_is_in_the_package() -> None:
+    config = ConfigParser()
+    config.read(STUB.parents[1] / "setup.cfg")
+    assert "*.pyi" in config["options.package_data"]["*"]
+
+
+@pytest.mark.slow
+def test_type_checkers_see_every_public_name(tmp_path: Path) -> None:
+    lines = ["import vk", *(f"assert vk.{name} is not None" for name in vk.__all__)]
+    lines += ["def name_of(status: vk.PodStatus) -> str:", "    return status.key.name"]
+    (tmp_path / "consumer.py").write_text("\n".join(lines) + "\n")
+    command = [sys.executable, "-m", "mypy", "--strict", "--no-incremental", "consumer.py"]
+    path = {**os.environ, "MYPYPATH": str(STUB.parents[1])}
+    done = subprocess.run(command, cwd=tmp_path, env=path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
 
 
 def test_dir_shows_every_public_name() -> None:
@@ -24,7 +57,7 @@ def test_dir_shows_every_public_name() -> None:
 
 @pytest.mark.parametrize("name", sorted(vk.__all__))
 def test_every_public_name_is_what_its_home_defines(name: str) -> None:
-    home = import_module(vk._HOME_OF[name])
+    home = import_module(homes()[name])
     assert getattr(vk, name) is getattr(home, name)
 
 

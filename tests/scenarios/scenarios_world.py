@@ -51,7 +51,7 @@ class Node:
             state_folder=self.folder / self.name,
         )
         access = await load_access(str(self.account))
-        kubelet = VirtualKubelet(settings, self.provider, self.config, access=access)
+        kubelet = VirtualKubelet(self.provider, self.config, settings, access=access)
         self._running = asyncio.create_task(kubelet.run())
         async with asyncio.timeout(30):
             await kubelet.ready.wait()

@@ -100,7 +100,7 @@ async def a_world(
     async with ProcessProvider.development() as state:
         config = ProcessConfig(**state, isolation=isolation)
         access = await load_access(str(account))
-        node = VirtualKubelet(settings, ProcessProvider, config, access=access)
+        node = VirtualKubelet(ProcessProvider, config, settings, access=access)
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(node.run())
             async with asyncio.timeout(30):

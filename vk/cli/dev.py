@@ -62,7 +62,7 @@ def dev(flags: Flags) -> int:
 
     manifests = read_manifests(flags.apply)
     _prepare(_folder(flags))
-    from vk.cli.run import execute
+    from vk.runner import execute
 
     def make() -> Session:  # inside, where a Ctrl-C during the imports is a stop like any other
         return _session(

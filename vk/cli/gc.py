@@ -37,7 +37,7 @@ from vk.pods.resolve.references import References
 from vk.pods.sync.gateway import OutcomeUnknownError, ProviderGateway
 from vk.pods.sync.orphans import Orphans
 from vk.pods.sync.records import PodView, Records
-from vk.provider import Provider, ProviderContext
+from vk.provider import Provider, ProviderContext, open_provider
 from vk.settings import Settings
 
 __all__ = ["gc"]
@@ -65,7 +65,7 @@ async def _run(settings: Settings, provider_class: type[Provider], *, dry_run: b
         for pod in (await client.list(PODS, field_selector=selector)).items:
             records.observe(pod)
         context = await _context(client, settings, config, records, check_lease)
-        async with provider_class(context) as provider:
+        async with open_provider(provider_class(context)) as provider:
             gateway = ProviderGateway(provider=provider, check_lease=check_lease)
             orphans = Orphans(gateway=gateway, records=records, client=client, settings=settings)
             return await _collect(orphans, gateway, dry_run=dry_run)

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 import click
 
+from vk._version import __version__
 from vk.cli import values
 from vk.cli.arguments import translate
 from vk.cli.options import OPTIONS, build_settings
@@ -101,6 +102,7 @@ def _parameter(flag: str) -> str:
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @_with_options
+@click.version_option(__version__, "--version", prog_name="vk", message="%(prog)s %(version)s")
 @click.pass_context
 def command(context: click.Context, /, **parameters: Any) -> int:
     """Join a Kubernetes cluster as a node that runs its pods on a provider."""

@@ -80,7 +80,7 @@ class Session:
 
     async def _serve(self, cluster: DevCluster, display: Lines | Screen, config: Any) -> None:
         access = read_access(cluster.kubeconfig)
-        kubelet = VirtualKubelet(self.settings, self.provider_class, config, access=access)
+        kubelet = VirtualKubelet(self.provider_class, config, self.settings, access=access)
         async with Client(access, user_agent="vk-dev") as client, asyncio.TaskGroup() as tasks:
             tasks.create_task(display.run())
             tasks.create_task(Scheduler(client).run())

@@ -39,9 +39,10 @@ every taint: what a DaemonSet sends would be billed after the drain.
 class NodeInfo:
     """The node as the provider describes it. Quantities are Kubernetes notation (``"8Gi"``).
 
-    ``allocatable`` None means all of ``capacity``. ``os`` and ``architecture`` None: the
-    configuration's, ``linux`` and ``amd64`` by default. Labels, annotations and taints are added to
-    those that every node of this project has.
+    ``capacity`` needs ``cpu``, ``memory`` and ``pods``; a resource that it does not name is not
+    offered, and pods that ask for it stay unscheduled. ``allocatable`` None means all of it. ``os``
+    and ``architecture`` None: the configuration's, ``linux`` and ``amd64`` by default. Labels,
+    annotations and taints are added to those that every node of this project has.
     """
 
     capacity: Mapping[str, str]

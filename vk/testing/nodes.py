@@ -49,8 +49,9 @@ async def running_node(
     block. Its pods are deleted first.
     """
     kubelet = VirtualKubelet(
+        provider_class,
+        config,
         Settings(
-            provider=provider_class.__name__,
             node_name=node_name,
             **{
                 "internal_ip": "127.0.0.1",
@@ -60,8 +61,6 @@ async def running_node(
                 **settings,
             },
         ),
-        provider_class,
-        config,
         access=read_access(cluster.kubeconfig),
     )
     pods = NodePods(cluster.storage, node_name)

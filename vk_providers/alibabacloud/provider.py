@@ -86,7 +86,7 @@ class AlibabaCloudProvider(vk.Provider):
             yield settings
 
     @property
-    def list_lag(self) -> float:  # type: ignore[override] # here the configuration says it
+    def list_lag(self) -> float:
         """Seconds for which a new group may be missing from an answer."""
         return self._config.list_lag
 

@@ -55,7 +55,7 @@ class MockProvider(vk.Provider):
         self._addresses = Addresses(self._config.network)
 
     @property
-    def durable(self) -> bool:  # type: ignore[override] # the configuration decides it here
+    def durable(self) -> bool:
         """Whether a file keeps the pods."""
         return bool(self._config.state)
 

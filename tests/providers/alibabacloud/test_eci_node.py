@@ -78,7 +78,7 @@ async def site(cluster: DevCluster, folder: Path, emulated: Emulated) -> AsyncIt
         chosen = {**settings_for(emulator), "quota_share": "1", "poll": "3", "list_lag": "10"}
         config = load(EciConfig, provider="alibabacloud", overrides=chosen)
         access = read_access(cluster.kubeconfig)
-        node = VirtualKubelet(settings, AlibabaCloudProvider, config, access=access)
+        node = VirtualKubelet(AlibabaCloudProvider, config, settings, access=access)
         async with Client(access, user_agent="test") as client, asyncio.TaskGroup() as tasks:
             running = tasks.create_task(node.run())
             async with asyncio.timeout(120):

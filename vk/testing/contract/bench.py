@@ -25,7 +25,7 @@ from vk.models.time import format_time, now
 from vk.pods.status.desired import desired
 from vk.pods.status.facts import StatusFacts
 from vk.pods.status.phase import FINAL, phase_of
-from vk.provider import Provider, ProviderContext
+from vk.provider import Provider, ProviderContext, open_provider
 from vk.testing.contract.rule import Broken
 
 __all__ = ["Bench"]
@@ -247,7 +247,7 @@ class Bench:
             node_changed=quiet,
         )
         self._stack = AsyncExitStack()
-        self.provider = await self._stack.enter_async_context(self.make(context))
+        self.provider = await self._stack.enter_async_context(open_provider(self.make(context)))
 
     @staticmethod
     def _clock() -> float:
