@@ -123,6 +123,7 @@ from .models.status import (
 from .models.status import (
     Waiting as Waiting,
 )
+from .models.time import parse_time as parse_time
 from .models.volumes import (
     CSI as CSI,
 )
@@ -150,6 +151,9 @@ from .mounts import (
 from .mounts import (
     sub_path as sub_path,
 )
+from .notation.expansion import expand_variables as expand_variables
+from .notation.quantity import parse_quantity as parse_quantity
+from .notation.selector import parse_label_selector as parse_label_selector
 from .provider import (
     API_VERSION as API_VERSION,
 )

@@ -12,7 +12,7 @@ from typing import Any
 from vk.errors import InvalidInputError
 from vk.models.files import File, FileTree
 from vk.models.pod import Container
-from vk.notation.expansion import expand, referenced_names
+from vk.notation.expansion import expand_variables, referenced_names
 from vk.notation.file_path import clean_descending
 
 __all__ = ["files_below", "sub_path"]
@@ -32,7 +32,7 @@ def sub_path(mount: Mapping[str, Any], container: Container) -> str:
         if missing:
             text = f"{field}: subPathExpr: no value for {', '.join(dict.fromkeys(missing))}"
             raise InvalidInputError(text, reason="InvalidVolume")
-        path = expand(expression, container.env)
+        path = expand_variables(expression, container.env)
     try:
         return clean_descending(path)
     except ValueError as error:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vk.notation.expansion import expand, referenced_names
+from vk.notation.expansion import expand_variables, referenced_names
 
 VARIABLES = {
     "VAR_A": "A",
@@ -55,7 +55,7 @@ VARIABLES = {
     ],
 )
 def test_references_are_filled_in(text: str, expanded: str) -> None:
-    assert expand(text, VARIABLES) == expanded
+    assert expand_variables(text, VARIABLES) == expanded
 
 
 def by_the_letter(text: str, variables: dict[str, str]) -> str:
@@ -77,12 +77,12 @@ def by_the_letter(text: str, variables: dict[str, str]) -> str:
 @given(st.text(alphabet="$()AB \n", max_size=30))
 def test_it_agrees_with_the_kubelets_loop(text: str) -> None:
     variables = {"A": "1", "B": "$(A)"}
-    assert expand(text, variables) == by_the_letter(text, variables)
+    assert expand_variables(text, variables) == by_the_letter(text, variables)
 
 
 def test_a_hostile_text_takes_linear_time() -> None:
     text = "$(" * 200_000
-    assert expand(text, {}) == text
+    assert expand_variables(text, {}) == text
 
 
 def test_the_names_of_references_are_known() -> None:

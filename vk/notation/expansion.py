@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-__all__ = ["expand", "referenced_names"]
+__all__ = ["expand_variables", "referenced_names"]
 
 _REFERENCE = re.compile(r"\$(?:\$|\(([^)]*)\))")
 
 
-def expand(text: str, variables: Mapping[str, str]) -> str:
+def expand_variables(text: str, variables: Mapping[str, str]) -> str:
     """Return ``text`` with every reference to one of ``variables`` replaced by its value."""
     if "$" not in text:
         return text

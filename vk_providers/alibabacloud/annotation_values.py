@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from vk.notation.quantity import parse_quantity
+import vk
 
 __all__ = [
     "HOST",
@@ -138,7 +138,7 @@ def price(text: str) -> dict[str, Any]:
 
 def storage(text: str) -> dict[str, Any]:
     """Whole GiB."""
-    size = parse_quantity(text) / (1 << 30)
+    size = vk.parse_quantity(text) / (1 << 30)
     if size != int(size) or not 0 <= size <= 5000:
         raise ValueError("whole GiB, 5000Gi at most")
     return {"EphemeralStorage": int(size)}
@@ -148,7 +148,7 @@ def bandwidth(parameter: str) -> Parse:
     """Bytes a second."""
 
     def parse(text: str) -> dict[str, Any]:
-        value = parse_quantity(text)
+        value = vk.parse_quantity(text)
         if value <= 0 or value != int(value):
             raise ValueError("bytes a second, such as 40M")
         return {parameter: int(value)}

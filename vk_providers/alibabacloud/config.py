@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 import attrs
 
 import vk
-from vk.notation.selector import parse_label_selector
 
 __all__ = ["EciConfig", "Profile"]
 
@@ -84,7 +83,7 @@ def _check_texts(_: Any, attribute: attrs.Attribute[Any], value: object) -> None
 
 def _check_selector(_: Any, attribute: attrs.Attribute[str], value: str) -> None:
     try:
-        parse_label_selector(value or "")
+        vk.parse_label_selector(value or "")
     except (TypeError, ValueError):
         raise _refuse(attribute.name, "a label selector such as app=web", value) from None
 

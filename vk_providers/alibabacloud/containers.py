@@ -14,8 +14,6 @@ from typing import Any
 import attrs
 
 import vk
-from vk.notation.expansion import expand
-from vk.notation.quantity import parse_quantity
 from vk_providers.alibabacloud.probes import lifecycle_parameters, probe_parameters
 from vk_providers.alibabacloud.problems import Problems
 
@@ -119,7 +117,7 @@ def amount(raw: Mapping[str, Any], resource: str) -> Decimal:
     for kind in ("limits", "requests"):
         quantity = (resources.get(kind) or {}).get(resource)
         if quantity is not None:
-            return parse_quantity(str(quantity))
+            return vk.parse_quantity(str(quantity))
     return Decimal(0)
 
 
@@ -132,8 +130,8 @@ def _resources(raw: Mapping[str, Any], path: str, problems: Problems) -> dict[st
                 problems.add(f"{path}.resources.{kind}.{name}", "ECI has no such resource")
     gpus = amount(raw, GPU)
     return {
-        "Cpu": _number(parse_quantity(str(limits["cpu"]))) if "cpu" in limits else None,
-        "Memory": _number(parse_quantity(str(limits["memory"])) / _GIB)
+        "Cpu": _number(vk.parse_quantity(str(limits["cpu"]))) if "cpu" in limits else None,
+        "Memory": _number(vk.parse_quantity(str(limits["memory"])) / _GIB)
         if "memory" in limits
         else None,
         "Gpu": int(gpus) if gpus else None,
@@ -196,7 +194,7 @@ def _mount(
 ) -> dict[str, Any]:
     sub_path = mount.get("subPath")
     if expression := mount.get("subPathExpr"):
-        sub_path = expand(expression, container.env)
+        sub_path = vk.expand_variables(expression, container.env)
         if "$(" in sub_path:
             problems.add(f"{path}.subPathExpr", "expected variables that are known beforehand")
     return {

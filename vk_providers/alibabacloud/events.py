@@ -13,7 +13,6 @@ from typing import Any
 import attrs
 
 import vk
-from vk.provider import Emit
 from vk_providers.alibabacloud.errors import OutcomeUnknownError
 from vk_providers.alibabacloud.inventory import Inventory
 
@@ -33,7 +32,7 @@ class EventFeed:
     """Asks every third round at most, and passes on what is new."""
 
     inventory: Inventory
-    emit: Emit
+    emit: vk.Emit
     poll: float
     """Seconds between two rounds."""
     _tried_at: float = attrs.field(default=float("-inf"), init=False)

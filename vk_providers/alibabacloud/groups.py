@@ -13,7 +13,6 @@ from typing import Any
 import attrs
 
 import vk
-from vk.models.time import parse_time
 from vk_providers.alibabacloud.identity import ATTEMPT, Identity, key_of
 
 __all__ = ["ALIVE", "FINAL", "UNPLACED", "Group", "best", "just_created", "read_group"]
@@ -64,7 +63,7 @@ def read_group(raw: Mapping[str, Any], identity: Identity) -> Group | None:
         key=key,
         attempt=int(attempt) if attempt.isascii() and attempt.isdigit() else 0,
         status=str(raw.get("status") or ""),
-        created=parse_time(raw.get("creationtime")),
+        created=vk.parse_time(raw.get("creationtime")),
         raw=raw,
     )
 

@@ -10,7 +10,6 @@ from typing import Any
 import attrs
 
 import vk
-from vk.notation.selector import parse_label_selector
 from vk_providers.alibabacloud.config import Profile
 
 __all__ = ["ProfileFile", "profile_for"]
@@ -23,7 +22,7 @@ def profile_for(pod: vk.Pod, profiles: Sequence[Profile]) -> Profile:
     for profile in profiles:
         if profile.namespaces and pod.key.namespace not in profile.namespaces:
             continue
-        if not profile.selector or parse_label_selector(profile.selector).matches(pod.labels):
+        if not profile.selector or vk.parse_label_selector(profile.selector).matches(pod.labels):
             return profile
     return Profile()
 

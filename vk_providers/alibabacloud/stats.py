@@ -9,7 +9,6 @@ from typing import Any
 import orjson
 
 import vk
-from vk.models.time import parse_time
 from vk_providers.alibabacloud.client import Client
 from vk_providers.alibabacloud.groups import Group
 
@@ -38,7 +37,7 @@ def _pods(row: Mapping[str, Any], groups: Mapping[str, Group]) -> Iterable[vk.Po
     group = groups.get(str(row.get("containergroupid")))
     records = row.get("records") or ()
     record = max(records, key=lambda one: str(one.get("timestamp")), default=None)
-    if group is None or record is None or parse_time(record.get("timestamp")) is None:
+    if group is None or record is None or vk.parse_time(record.get("timestamp")) is None:
         return
     time = record["timestamp"]
     interfaces = (record.get("network") or {}).get("interfaces") or ()
@@ -56,7 +55,7 @@ def _pods(row: Mapping[str, Any], groups: Mapping[str, Group]) -> Iterable[vk.Po
 def _usage(raw: Mapping[str, Any], time: str, group: Group) -> vk.Usage:
     cpu, memory = raw.get("cpu") or {}, raw.get("memory") or {}
     total, rate = cpu.get("usagecorenanoseconds"), cpu.get("usagenanocores")
-    moment = parse_time(time)
+    moment = vk.parse_time(time)
     assert moment is not None  # its caller has looked
     return vk.Usage(
         time=moment,

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import vk
-from vk.models.time import parse_time
 from vk_providers.alibabacloud.annotations import PREFIX
 from vk_providers.alibabacloud.groups import FINAL, UNPLACED, Group
 from vk_providers.alibabacloud.sizes import size_of
@@ -119,7 +118,7 @@ def _state(raw: Mapping[str, Any]) -> vk.ContainerState:
     """Return a state by what it says it is; members of other states may stand there, empty."""
     match str(raw.get("state") or "").lower():
         case "running":
-            return vk.Running(parse_time(raw.get("starttime")))
+            return vk.Running(vk.parse_time(raw.get("starttime")))
         case "terminated":
             code = raw.get("exitcode")
             code = code if isinstance(code, int) else _KILLED
@@ -128,8 +127,8 @@ def _state(raw: Mapping[str, Any]) -> vk.ContainerState:
                 code,
                 reason=raw.get("reason") or default,
                 message=raw.get("message") or "",
-                started_at=parse_time(raw.get("starttime")),
-                finished_at=parse_time(raw.get("finishtime")),
+                started_at=vk.parse_time(raw.get("starttime")),
+                finished_at=vk.parse_time(raw.get("finishtime")),
             )
     return vk.Waiting(raw.get("reason") or "ContainerCreating", raw.get("message") or "")
 

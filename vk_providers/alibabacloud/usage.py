@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import vk
-from vk.notation.quantity import parse_quantity
 from vk_providers.alibabacloud.client import Client
 from vk_providers.alibabacloud.config import EciConfig
 
@@ -23,9 +22,9 @@ async def describe(client: Client, config: EciConfig, *, node_name: str) -> vk.N
     answer = await client.call("ListUsage", {})
     most = _quota(answer.get("attributes") or {})
     cpu = config.cpu or (str(most) if most else "1000")
-    if most and parse_quantity(cpu) > most:
+    if most and vk.parse_quantity(cpu) > most:
         cpu = str(most)
-    memory = config.memory or f"{int(parse_quantity(cpu) * _MEMORY_A_CPU)}Gi"
+    memory = config.memory or f"{int(vk.parse_quantity(cpu) * _MEMORY_A_CPU)}Gi"
     return vk.NodeInfo(
         capacity={"cpu": cpu, "memory": memory, "pods": config.pods or _PODS},
         os="linux",

@@ -12,7 +12,6 @@ from datetime import datetime
 from typing import Any
 
 import vk
-from vk.notation.quantity import to_integer, to_milli
 
 __all__ = ["pod_stats"]
 
@@ -32,8 +31,8 @@ def pod_stats(pod: vk.Pod, status: vk.PodStatus, time: datetime) -> vk.PodStats:
 
 def _usage(spec: Mapping[str, Any], started_at: datetime, time: datetime) -> vk.Usage:
     requests = {**_ASSUMED, **((spec.get("resources") or {}).get("requests") or {})}
-    cores = to_milli(requests["cpu"]) / 2_000
-    memory = to_integer(requests["memory"]) // 2
+    cores = float(vk.parse_quantity(str(requests["cpu"]))) / 2
+    memory = int(vk.parse_quantity(str(requests["memory"]))) // 2
     return vk.Usage(
         time=time,
         cpu_seconds=cores * (time - started_at).total_seconds(),

@@ -10,7 +10,6 @@ import asyncio
 from contextlib import suppress
 
 import vk
-from vk.streams import ByteReader, ByteWriter
 from vk_providers.process.session import Incoming, LinkClosed, Session
 
 __all__ = ["relay_connection", "relay_session"]
@@ -66,7 +65,7 @@ async def _relay_streams(session: Session, io: vk.ExecIO) -> None:
             task.cancel()
 
 
-async def _input(session: Session, stdin: ByteReader) -> None:
+async def _input(session: Session, stdin: vk.ByteReader) -> None:
     while piece := await stdin.read():
         await session.write(piece)
     session.end_input()
@@ -77,7 +76,7 @@ async def _resize(session: Session, io: vk.ExecIO) -> None:
         session.resize(size.width, size.height)
 
 
-async def _output(incoming: Incoming, target: ByteWriter | None) -> None:
+async def _output(incoming: Incoming, target: vk.ByteWriter | None) -> None:
     while piece := await incoming.read():
         if target is not None:  # else nobody asked for it
             await target.write(piece)

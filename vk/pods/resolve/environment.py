@@ -19,7 +19,7 @@ import attrs
 
 from vk.errors import InvalidInputError
 from vk.models.pod import DNS, Container, Json, Resolution
-from vk.notation.expansion import expand, referenced_names
+from vk.notation.expansion import expand_variables, referenced_names
 from vk.pods.errors import MissingReference, Notice
 from vk.pods.resolve.downward import field_value, pod_allocatable, resource_value, waits_for_address
 from vk.pods.resolve.needs import objects, sources
@@ -128,12 +128,15 @@ class _Environment:
         return Container(
             name=self.raw["name"],
             image=self.raw.get("image") or "",
-            command=tuple(expand(word, self.env) for word in self.raw.get("command") or ()),
-            args=tuple(expand(word, self.env) for word in self.raw.get("args") or ()),
+            command=self._expanded("command"),
+            args=self._expanded("args"),
             env=self.env,
             open_env=tuple(self.open),
             raw=self.raw,
         )
+
+    def _expanded(self, field: str) -> tuple[str, ...]:
+        return tuple(expand_variables(word, self.env) for word in self.raw.get(field) or ())
 
     def _add_all(self, source: Json) -> None:
         prefix = source.get("prefix") or ""
@@ -150,7 +153,7 @@ class _Environment:
         elif any(used in self.open for used in referenced_names(text)):
             self._set(name, None)
         else:
-            self._set(name, expand(text, self.env))
+            self._set(name, expand_variables(text, self.env))
 
     def _add_from(self, name: str, source: Json) -> None:
         for kind, reference in objects(source):
