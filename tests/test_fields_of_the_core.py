@@ -11,9 +11,9 @@ import pytest
 
 import vk
 from vk.cluster.client import Client
+from vk.cluster.kubeconfig import read_access
 from vk.cluster.resources import PODS
 from vk.devcluster.cluster import DevCluster
-from vk.devcluster.login import read_access
 from vk.fields import FieldTable
 from vk.testing.nodes import running_node
 from vk_providers.alibabacloud.fields import FIELDS as ALIBABACLOUD

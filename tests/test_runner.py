@@ -12,9 +12,9 @@ import pytest
 import vk
 from vk.aio.tasks import retry_forever
 from vk.cluster.client import Client
+from vk.cluster.kubeconfig import read_access
 from vk.cluster.resources import NODES
 from vk.devcluster.cluster import DevCluster
-from vk.devcluster.login import read_access
 from vk.kubelet import provider_name
 
 pytestmark = pytest.mark.slow

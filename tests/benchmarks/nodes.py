@@ -20,7 +20,7 @@ from access import NAMESPACE, PODS
 from load import Process
 from workload import log
 
-from vk.devcluster.certificates import Authority
+from vk.devcluster.auth.certificates import Authority
 from vk.testing.programs import free_port
 
 __all__ = ["Node", "Setting", "raw_node", "vk_node"]

@@ -16,9 +16,9 @@ from plugin_files import write
 
 from vk.cli.main import command
 from vk.cluster.client import Client
+from vk.cluster.kubeconfig import read_access
 from vk.cluster.resources import LEASES, PODS
 from vk.devcluster.cluster import DevCluster
-from vk.devcluster.login import read_access
 
 pytestmark = pytest.mark.slow
 

@@ -12,9 +12,9 @@ import pytest
 import vk
 from vk.cli.options import build_settings
 from vk.cluster.client import Client
+from vk.cluster.kubeconfig import read_access
 from vk.cluster.resources import NODES, PODS, SERVICES
 from vk.devcluster.cluster import DevCluster
-from vk.devcluster.login import read_access
 from vk.testing.nodes import running_node
 
 pytestmark = [pytest.mark.slow]

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from vk.devcluster.kinds import Kind, kind_of
-from vk.devcluster.rules import Cause
-from vk.notation.patch import merge_patch
+from vk.devcluster.patch.patch import merge_patch
+from vk.devcluster.validation import Cause
 
 _FOLDER = Path(__file__).parent / "golden"
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from vk.devcluster.apply import record_update, server_side_apply
-from vk.notation.patch_schemas import schema_of
+from vk.devcluster.apply.server_side import record_update, server_side_apply
+from vk.devcluster.patch.schemas import schema_of
 
 NOW, LATER = "2026-01-01T00:00:00Z", "2026-01-01T00:00:09Z"
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"

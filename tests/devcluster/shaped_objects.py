@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from vk.devcluster.kinds import KINDS, Kind
-from vk.devcluster.rules.types import Shape, struct_of
+from vk.devcluster.validation.types import Shape, struct_of
 
 STORED = [kind for kind in KINDS if kind.stored]
 SCALARS = st.one_of(

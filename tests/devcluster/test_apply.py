@@ -25,8 +25,8 @@ from ownership_cases import (
     update,
 )
 
-from vk.devcluster.apply import ApplyConflict
-from vk.notation.patch import PatchError
+from vk.devcluster.apply.server_side import ApplyConflict
+from vk.devcluster.patch.patch import PatchError
 
 
 def conflicts(live: Object, applied: Object, manager: str) -> list[tuple[str, str]]:

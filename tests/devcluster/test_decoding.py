@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from shaped_objects import JSON, objects
 
 from vk.devcluster.kinds import Kind, kind_of
-from vk.devcluster.rules import (
+from vk.devcluster.validation import (
     WrongTypeError,
     check_create,
     check_update,
@@ -18,7 +18,7 @@ from vk.devcluster.rules import (
     for_update,
     unknown_fields,
 )
-from vk.devcluster.rules.decoding import decode
+from vk.devcluster.validation.decoding import decode
 from vk.notation.quantity import parse_quantity
 
 POD = kind_of("v1", "Pod")

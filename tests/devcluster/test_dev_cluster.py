@@ -10,9 +10,9 @@ import pytest
 from cluster_api import CONFIG_MAPS, NAMESPACES, Api, api_of, config_map
 
 from vk.cluster.client import Client
+from vk.cluster.kubeconfig import read_access
 from vk.cluster.resources import PODS
 from vk.devcluster.cluster import DevCluster
-from vk.devcluster.login import read_access
 from vk.errors import ConfigError
 
 

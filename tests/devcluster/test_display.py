@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from terminal import Terminal
 
-from vk.devcluster.display import Lines, Screen, show
+from vk.cli.dev.display import Lines, Screen, show
 from vk.devcluster.kinds import KINDS
-from vk.devcluster.storage import Storage
+from vk.devcluster.storage.storage import Storage
 
 Json = dict[str, Any]
 POD, NODE, SECRET = (

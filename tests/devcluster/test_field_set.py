@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vk.devcluster.field_set import Path, decode, encode, in_order, key_step, path_text
+from vk.devcluster.apply.field_set import Path, decode, encode, in_order, key_step, path_text
 
 STEPS = (
     st.sampled_from(["f:a", "f:b", "f:a.b/c"])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from vk.devcluster.manifests import read_manifests
+from vk.cli.dev.manifests import read_manifests
 from vk.errors import ConfigError
 
 POD = """\

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from vk.devcluster.node_taints import taints_for
+from vk.devcluster.controllers.node_taints import taints_for
 
 Json = dict[str, Any]
 

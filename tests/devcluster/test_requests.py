@@ -9,7 +9,7 @@ from cluster_api import CONFIG_MAPS, PODS, Api, config_map
 
 from vk.devcluster.cluster import DevCluster
 from vk.devcluster.kinds import KINDS, Kind
-from vk.devcluster.storage import Change
+from vk.devcluster.storage.storage import Change
 
 
 @pytest.mark.parametrize(

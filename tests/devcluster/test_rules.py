@@ -9,7 +9,8 @@ import pytest
 from golden_cases import comparable, expected, golden, kind, parameters
 
 from vk.devcluster.kinds import kind_of
-from vk.devcluster.rules import (
+from vk.devcluster.patch.patch import merge_patch
+from vk.devcluster.validation import (
     WrongTypeError,
     check_create,
     check_update,
@@ -20,7 +21,6 @@ from vk.devcluster.rules import (
     needs_cluster_ip,
     selectable_fields,
 )
-from vk.notation.patch import merge_patch
 
 Object = dict[str, Any]
 

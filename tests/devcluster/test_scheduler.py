@@ -12,10 +12,10 @@ import pytest
 from scheduling_cases import node, pod, taint
 
 from vk.cluster.client import Client
+from vk.cluster.kubeconfig import read_access
 from vk.cluster.resources import EVENTS, NODES, PODS
 from vk.devcluster.cluster import DevCluster
-from vk.devcluster.login import read_access
-from vk.devcluster.scheduler import Scheduler
+from vk.devcluster.controllers.scheduler import Scheduler
 
 Json = dict[str, Any]
 Wanted = Callable[[Json], bool]

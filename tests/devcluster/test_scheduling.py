@@ -17,7 +17,7 @@ from scheduling_cases import CASES, Case, named, node, pod, required, taint
 from vk.cluster.client import Client
 from vk.cluster.config import load_access
 from vk.cluster.resources import NODES, PODS
-from vk.devcluster.scheduling import Decision, NodeView, choose, is_ours
+from vk.devcluster.controllers.scheduling import Decision, NodeView, choose, is_ours
 from vk.pods.admission import ReservedResources
 from vk.testing.control_plane import ASSETS, ControlPlane
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from vk.devcluster.history import Compacted
 from vk.devcluster.kinds import Kind, find
 from vk.devcluster.refusals import Refusal
-from vk.devcluster.storage import Storage
+from vk.devcluster.storage.history import Compacted
+from vk.devcluster.storage.storage import Storage
 
 Object = dict[str, Any]
 

@@ -10,12 +10,12 @@ from golden_cases import golden, kind
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vk.devcluster.columns.ages import duration_text, since
-from vk.devcluster.columns.nodes import node_status
-from vk.devcluster.columns.pods import pod_status
 from vk.devcluster.kinds import KINDS
-from vk.devcluster.rules import for_create
-from vk.devcluster.table import table
+from vk.devcluster.tables.ages import duration_text, since
+from vk.devcluster.tables.nodes import node_status
+from vk.devcluster.tables.pods import pod_status
+from vk.devcluster.tables.table import table
+from vk.devcluster.validation import for_create
 
 Object = dict[str, Any]
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

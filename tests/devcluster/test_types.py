@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vk.devcluster.kinds import KINDS
-from vk.devcluster.rules.types import Shape, struct_of
+from vk.devcluster.validation.types import Shape, struct_of
 
 MODELS = {
     "EndpointPort": "CoreV1EndpointPort",

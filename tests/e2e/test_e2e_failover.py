@@ -137,14 +137,15 @@ def replace(pair: Pair) -> float:
 
 
 def pause(pair: Pair) -> float:
-    """SIGSTOP, and SIGCONT once the other one acts: the former holder must end by itself."""
+    """SIGSTOP, and SIGCONT once the other one acts: the former holder must be a standby then."""
     former, moment = pair.holder, time.time()
     former.signal(signal.SIGSTOP)
     try:
         taken = pair.taken_over(moment)
     finally:
         former.signal(signal.SIGCONT)
-    assert former.wait_end() == 1
+    eventually(lambda: former.said("lease lost"), "the former holder has seen the loss")
+    assert former.stop() == 0
     return taken
 
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vk.devcluster.storage.field_selector import parse_field_selector
 from vk.notation.selector import (
     label_selector_from_json,
     node_selector_matches,
-    parse_field_selector,
     parse_label_selector,
 )
 

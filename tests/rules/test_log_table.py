@@ -7,7 +7,7 @@ from pathlib import Path
 from log_calls import LogLine, log_lines
 
 ROOT = Path(__file__).parents[2]
-OTHERS = {"devcluster", "testing"}
+OTHERS = {"dev", "devcluster", "testing"}
 
 
 def documented() -> list[LogLine]:

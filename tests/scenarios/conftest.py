@@ -18,9 +18,9 @@ from kubectl_process import CONTROL_PLANE, WHEEL, Kubectl, program
 from scenarios_world import NODE, TAINT, Node, World
 
 from vk.cluster.client import Client
+from vk.cluster.kubeconfig import read_access
 from vk.devcluster.cluster import DevCluster
-from vk.devcluster.login import read_access
-from vk.devcluster.scheduler import Scheduler
+from vk.devcluster.controllers.scheduler import Scheduler
 from vk.testing.control_plane import ControlPlane
 
 ROLES = Path(__file__).parents[2] / "examples" / "deploy" / "base" / "rbac.yaml"

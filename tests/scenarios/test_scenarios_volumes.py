@@ -44,7 +44,7 @@ TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 def often() -> Iterator[None]:
     """Let nodes look every second for what changed, so that no test takes minutes."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("vk.pods.resolve.live_files.EVERY", EVERY)
+        patch.setattr("vk.pods.sync.live_files.EVERY", EVERY)
         patch.setattr("vk.pods.resolve.references.KEEP", EVERY)
         yield
 

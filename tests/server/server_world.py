@@ -18,10 +18,10 @@ from yarl import URL
 
 import vk
 from vk.cluster.client import Client
+from vk.cluster.kubeconfig import read_access
 from vk.cluster.resources import Resource
 from vk.cluster.store import Store
 from vk.devcluster.cluster import DevCluster
-from vk.devcluster.login import read_access
 from vk.metrics import Metrics
 from vk.models.keys import ContainerKey, PodKey
 from vk.models.logs import LogOptions

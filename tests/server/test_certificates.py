@@ -22,8 +22,8 @@ from cryptography.x509.oid import NameOID
 from server_world import World, client_context, said, serving
 
 from vk.cluster.client import Client
+from vk.cluster.kubeconfig import read_access
 from vk.devcluster.cluster import DevCluster
-from vk.devcluster.login import read_access
 from vk.errors import ConfigError
 from vk.server import csr
 from vk.server.authority import Authority

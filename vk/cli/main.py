@@ -162,7 +162,7 @@ def dev_command(**flags: Any) -> int:
 
     Shows nodes and pods as they change. Nothing is kept when it ends.
     """
-    from vk.cli.dev import Flags, dev
+    from vk.cli.dev.command import Flags, dev
 
     return dev(Flags(**flags))
 

@@ -13,8 +13,8 @@ from typing import Any
 import attrs
 
 from vk.devcluster.documents import Document, DocumentError, parse_documents
-from vk.devcluster.rules.decoding import WrongTypeError, decode_struct
-from vk.devcluster.rules.types import struct_of
+from vk.devcluster.validation.decoding import WrongTypeError, decode_struct
+from vk.devcluster.validation.types import struct_of
 from vk.errors import ConfigError
 
 __all__ = ["PodSpec", "pod_specs", "unreadable"]

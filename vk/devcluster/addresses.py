@@ -13,8 +13,8 @@ import attrs
 from vk.devcluster import refusals
 from vk.devcluster.kinds import Kind
 from vk.devcluster.refusals import Cause
-from vk.devcluster.rules import needs_cluster_ip
-from vk.devcluster.storage import Storage, parse
+from vk.devcluster.storage.storage import Storage, parse
+from vk.devcluster.validation import needs_cluster_ip
 
 __all__ = ["Addresses"]
 

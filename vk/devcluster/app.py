@@ -23,7 +23,8 @@ from aiohttp.http import RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
 
 from vk.devcluster import discovery, openapi, refusals
-from vk.devcluster.access import Access
+from vk.devcluster.auth.access import Access
+from vk.devcluster.auth.reviews import Reviews
 from vk.devcluster.calls import (
     CONNECTED,
     Answer,
@@ -42,10 +43,9 @@ from vk.devcluster.proxy.metrics import Metrics
 from vk.devcluster.proxy.proxy import Proxy
 from vk.devcluster.reads import Reader
 from vk.devcluster.request_counts import RequestCounts
-from vk.devcluster.reviews import Reviews
+from vk.devcluster.storage.watches import Watcher
 from vk.devcluster.subresources import Subresources
 from vk.devcluster.updates import Updater
-from vk.devcluster.watches import Watcher
 
 __all__ = ["VERSION", "App", "request_of"]
 

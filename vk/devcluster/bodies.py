@@ -17,7 +17,7 @@ from vk.devcluster.calls import Call
 from vk.devcluster.forms import JSON
 from vk.devcluster.kinds import Kind
 from vk.devcluster.protobuf import PREFIX, decode_message
-from vk.devcluster.rules import unknown_fields
+from vk.devcluster.validation import unknown_fields
 
 __all__ = ["PROTOBUF", "read_delete_options", "read_object", "read_yaml"]
 

@@ -6,7 +6,7 @@ memory and gone with it. Needs trustme, which the ``dev`` and ``test`` extras br
 
 Surprising: there are no controllers but those that a node notices: namespaces get their service
 account, and the collector deletes dependents and contents. Nothing schedules pods; that is
-`vk.devcluster.scheduler`.
+`vk.devcluster.controllers.scheduler`.
 """
 
 from __future__ import annotations
@@ -27,29 +27,29 @@ from aiohttp import web
 
 from vk.aio.tasks import supervise
 from vk.devcluster import bootstrap, priorities
-from vk.devcluster.access import Access
-from vk.devcluster.accounts import Accounts
 from vk.devcluster.addresses import Addresses
 from vk.devcluster.app import App, request_of
-from vk.devcluster.certificates import Authority
-from vk.devcluster.collector import Collector
+from vk.devcluster.auth.access import Access
+from vk.devcluster.auth.accounts import Accounts
+from vk.devcluster.auth.certificates import Authority
+from vk.devcluster.auth.rbac import Rules
+from vk.devcluster.auth.reviews import Reviews
+from vk.devcluster.auth.tokens import Tokens
+from vk.devcluster.controllers.garbage_collector import Collector
+from vk.devcluster.controllers.node_taints import NodeTaints
 from vk.devcluster.creation import Creator
 from vk.devcluster.deletion import Remover
 from vk.devcluster.kinds import KINDS, Kind
 from vk.devcluster.names import new_metadata
-from vk.devcluster.node_taints import NodeTaints
 from vk.devcluster.proxy.kubelets import Kubelets
 from vk.devcluster.proxy.metrics import Metrics
 from vk.devcluster.proxy.proxy import Proxy
-from vk.devcluster.rbac import Rules
 from vk.devcluster.reads import Reader
-from vk.devcluster.reviews import Reviews
-from vk.devcluster.rules import for_create
-from vk.devcluster.storage import Storage
+from vk.devcluster.storage.storage import Storage
+from vk.devcluster.storage.watches import Watcher
 from vk.devcluster.subresources import Subresources
-from vk.devcluster.tokens import Tokens
 from vk.devcluster.updates import Updater
-from vk.devcluster.watches import Watcher
+from vk.devcluster.validation import for_create
 from vk.errors import ConfigError
 from vk.models.time import now
 

@@ -17,16 +17,16 @@ import attrs
 import orjson
 
 from vk.devcluster import refusals
-from vk.devcluster.apply import record_update
+from vk.devcluster.apply.server_side import record_update
 from vk.devcluster.bodies import read_object
 from vk.devcluster.calls import Answer, Call
 from vk.devcluster.forms import one, shown
 from vk.devcluster.kinds import Kind, find
 from vk.devcluster.names import generated, new_metadata
-from vk.devcluster.rules import WrongTypeError, check_create, prepared, with_defaults
-from vk.devcluster.storage import Storage
+from vk.devcluster.patch.schemas import schema_of
+from vk.devcluster.storage.storage import Storage
+from vk.devcluster.validation import WrongTypeError, check_create, prepared, with_defaults
 from vk.models.time import format_time, now
-from vk.notation.patch_schemas import schema_of
 
 __all__ = ["Admission", "Creator", "answer_with", "check_namespace"]
 

@@ -22,9 +22,9 @@ from vk.devcluster.creation import answer_with
 from vk.devcluster.forms import JSON, many
 from vk.devcluster.kinds import Kind
 from vk.devcluster.refusals import Cause
-from vk.devcluster.rules import for_update
-from vk.devcluster.selection import selection_of
-from vk.devcluster.storage import Storage
+from vk.devcluster.storage.selection import selection_of
+from vk.devcluster.storage.storage import Storage
+from vk.devcluster.validation import for_update
 from vk.models.time import format_time, now, parse_time
 
 __all__ = ["FOREGROUND", "ORPHAN", "Remover"]

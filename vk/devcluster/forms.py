@@ -17,8 +17,8 @@ import orjson
 
 from vk.devcluster import refusals
 from vk.devcluster.kinds import Kind
-from vk.devcluster.storage import Entry, encode, parse
-from vk.devcluster.table import table
+from vk.devcluster.storage.storage import Entry, encode, parse
+from vk.devcluster.tables.table import table
 from vk.models.time import now
 
 __all__ = ["JSON", "Form", "form_of", "many", "one", "shown"]

@@ -20,7 +20,7 @@ from typing import Any
 import attrs
 import orjson
 
-from vk.devcluster.rules.types import Shape, Struct, struct_of
+from vk.devcluster.validation.types import Shape, Struct, struct_of
 
 __all__ = ["PREFIX", "decode_message"]
 

@@ -23,8 +23,8 @@ from vk.devcluster.calls import Answer, Call
 from vk.devcluster.forms import many, one
 from vk.devcluster.kinds import Kind
 from vk.devcluster.refusals import Cause
-from vk.devcluster.selection import selection_of
-from vk.devcluster.storage import Compacted, Entry, Storage
+from vk.devcluster.storage.selection import selection_of
+from vk.devcluster.storage.storage import Compacted, Entry, Storage
 
 __all__ = ["Reader", "check_versions", "options_refused"]
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vk.devcluster.kinds import Kind
-from vk.devcluster.rules import Cause
+from vk.devcluster.validation import Cause
 
 __all__ = [
     "BODY_LIMIT",

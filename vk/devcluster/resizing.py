@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from vk.devcluster import refusals
+from vk.devcluster.controllers.scheduling import NodeView
 from vk.devcluster.kinds import Kind, find
-from vk.devcluster.scheduling import NodeView
-from vk.devcluster.storage import Storage
+from vk.devcluster.storage.storage import Storage
 from vk.pods.admission import effective_requests
 
 __all__ = ["check_node"]

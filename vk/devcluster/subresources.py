@@ -15,13 +15,13 @@ from typing import Any
 import attrs
 
 from vk.devcluster import refusals
+from vk.devcluster.auth.tokens import ISSUER, Tokens
 from vk.devcluster.bodies import read_object
 from vk.devcluster.calls import Answer, Call, json_answer
 from vk.devcluster.deletion import Remover
 from vk.devcluster.kinds import Kind, find
 from vk.devcluster.refusals import Cause
-from vk.devcluster.storage import Storage, parse
-from vk.devcluster.tokens import ISSUER, Tokens
+from vk.devcluster.storage.storage import Storage, parse
 from vk.devcluster.updates import Updater
 from vk.models.time import format_time, now
 

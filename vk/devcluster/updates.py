@@ -15,12 +15,12 @@ from typing import Any
 import attrs
 
 from vk.devcluster import refusals
-from vk.devcluster.apply import record_update
+from vk.devcluster.apply.server_side import record_update
 from vk.devcluster.bodies import read_object
 from vk.devcluster.calls import Answer, Call
 from vk.devcluster.creation import Creator, answer_with, check_namespace
 from vk.devcluster.kinds import Kind
-from vk.devcluster.patches import (
+from vk.devcluster.patch.requests import (
     APPLY,
     applied_object,
     check_patch,
@@ -29,12 +29,12 @@ from vk.devcluster.patches import (
     metadata_of,
     patched,
 )
+from vk.devcluster.patch.schemas import schema_of
 from vk.devcluster.refusals import Cause
 from vk.devcluster.resizing import check_node
-from vk.devcluster.rules import WrongTypeError, check_update, for_update
-from vk.devcluster.storage import Storage
+from vk.devcluster.storage.storage import Storage
+from vk.devcluster.validation import WrongTypeError, check_update, for_update
 from vk.models.time import format_time, now
-from vk.notation.patch_schemas import schema_of
 
 __all__ = ["Updater", "finished"]
 

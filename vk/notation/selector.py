@@ -1,11 +1,8 @@
-"""Label selectors and node selectors: who is meant by ``app=web,tier in (a, b)``.
+"""Label selectors and node selectors: which objects ``app=web,tier in (a, b)`` selects. Pure.
 
-In: the text of a query, or the JSON of an object. Out: a selector, which answers for a set of
-labels. Used by the embedded API server and its scheduler; field selectors are in
-`vk.notation.field_selector`, offered here too.
-
-The texts of errors are those of kube-apiserver 1.36. Surprising, and as there: ``a in ()`` means
-the empty value, ``a!=b`` and ``a notin (b)`` match where ``a`` is missing, and a node selector's
+In: the text of a query, or the JSON of an object. Out: a selector, which matches sets of labels or
+not. The texts of errors are those of kube-apiserver 1.36, and so is this: ``a in ()`` means the
+empty value, ``a!=b`` and ``a notin (b)`` match where ``a`` is missing, and a node selector's
 term without any expression matches nothing.
 """
 
@@ -18,16 +15,13 @@ from typing import Any
 
 import attrs
 
-from vk.notation.field_selector import FieldSelector, parse_field_selector
 from vk.notation.label_names import key_faults, value_faults
 
 __all__ = [
-    "FieldSelector",
     "LabelSelector",
     "Requirement",
     "label_selector_from_json",
     "node_selector_matches",
-    "parse_field_selector",
     "parse_label_selector",
 ]
 

@@ -26,7 +26,7 @@ from typing import Any, Self
 
 import attrs
 
-from vk.devcluster.certificates import Authority, KeyPair
+from vk.devcluster.auth.certificates import Authority, KeyPair
 from vk.testing.audit import audit_flags
 from vk.testing.programs import CommandError, Program, eventually, free_port
 

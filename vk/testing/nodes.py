@@ -11,10 +11,10 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Protocol
 
 from vk.cluster.client import Client
+from vk.cluster.kubeconfig import read_access
 from vk.devcluster.cluster import DevCluster
-from vk.devcluster.login import read_access
-from vk.devcluster.node_pods import NodePods
-from vk.devcluster.scheduler import Scheduler
+from vk.devcluster.controllers.node_pods import NodePods
+from vk.devcluster.controllers.scheduler import Scheduler
 from vk.kubelet import VirtualKubelet
 from vk.provider import Provider
 from vk.settings import Settings

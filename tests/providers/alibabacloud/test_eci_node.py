@@ -16,9 +16,9 @@ import pytest
 
 from vk.cli.provider_config import load
 from vk.cluster.client import Client
+from vk.cluster.kubeconfig import read_access
 from vk.cluster.resources import EVENTS, NODES, PODS, SECRETS
 from vk.devcluster.cluster import DevCluster
-from vk.devcluster.login import read_access
 from vk.kubelet import VirtualKubelet
 from vk.settings import Settings
 from vk_providers.alibabacloud.config import EciConfig

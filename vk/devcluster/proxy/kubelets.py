@@ -22,11 +22,11 @@ import attrs
 from yarl import URL
 
 from vk.devcluster import refusals
-from vk.devcluster.certificates import KeyPair
+from vk.devcluster.auth.certificates import KeyPair
 from vk.devcluster.kinds import find
 from vk.devcluster.proxy.heads import Headers
 from vk.devcluster.proxy.pipes import KubeletPipe
-from vk.devcluster.storage import Storage
+from vk.devcluster.storage.storage import Storage
 
 __all__ = ["Kubelet", "Kubelets", "UnreachableError", "kubelet_of"]
 

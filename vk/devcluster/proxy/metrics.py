@@ -25,13 +25,13 @@ from vk.aio.memo import Memo
 from vk.devcluster import refusals
 from vk.devcluster.calls import Answer, Call, json_answer
 from vk.devcluster.forms import shown
-from vk.devcluster.history import Entry
 from vk.devcluster.kinds import Kind, find
 from vk.devcluster.proxy.kubelets import Kubelet, Kubelets, UnreachableError
 from vk.devcluster.proxy.samples import Sample, Usage, node_usage, read_sample, usage_of
-from vk.devcluster.selection import selection_of
-from vk.devcluster.storage import Storage, parse
-from vk.devcluster.table import table
+from vk.devcluster.storage.history import Entry
+from vk.devcluster.storage.selection import selection_of
+from vk.devcluster.storage.storage import Storage, parse
+from vk.devcluster.tables.table import table
 from vk.models.time import format_time, now
 
 __all__ = ["Metrics"]

@@ -27,7 +27,7 @@ from vk.devcluster.proxy.upgrades import (
     unpack_forward,
     wants,
 )
-from vk.devcluster.storage import Storage
+from vk.devcluster.storage.storage import Storage
 
 __all__ = ["Proxy"]
 

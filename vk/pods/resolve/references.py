@@ -106,7 +106,8 @@ class References:
             return None
 
     def _holds(self, key: Reference, answer: _Answer, now: float, since: float | None) -> bool:
-        if answer.version is not None and (version := self._version(key)) is not None:
+        version = self._version(key)
+        if version is not None:  # the watch shows each change, and at its start every object
             return answer.version == version
         if since is not None:
             return answer.read_at >= since or _is_immutable(answer.value)

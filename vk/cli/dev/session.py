@@ -1,0 +1,132 @@
+"""One `vk dev`: embedded cluster, scheduler, display and a node, from start to end.
+
+In: the settings of the node, its provider, what to submit. `vk.cli.dev.command` runs it. Everything
+talks over HTTP as it would in a cluster of its own; the provider's `development` encloses all of
+it.
+
+At the end the pods are deleted first, for a few seconds, so that no workload outlives the cluster
+that asked for it; then the node stops in order, then the API server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any, TextIO
+
+import attrs
+import orjson
+
+from vk.cli.dev.display import Lines, Screen, show
+from vk.cli.dev.manifests import Manifest
+from vk.cluster.client import Client
+from vk.cluster.kubeconfig import read_access
+from vk.cluster.resources import Resource
+from vk.devcluster.cluster import DevCluster
+from vk.devcluster.controllers.node_pods import NodePods
+from vk.devcluster.controllers.scheduler import Scheduler
+from vk.errors import ClusterError, ConfigError, ConflictError
+from vk.kubelet import VirtualKubelet
+from vk.provider import Provider
+from vk.settings import Settings
+
+__all__ = ["Session", "submit"]
+
+log = logging.getLogger(__name__)
+
+_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+_PATIENCE = 10.0  # s that the end waits for pods
+
+
+@attrs.define(eq=False, kw_only=True)
+class Session:
+    """Run it once; cancel it to stop. ``ready`` is set once the node runs and all is submitted.
+
+    Raises ConfigError where the folder or port is taken, where the provider's configuration cannot
+    work, and where the API server refuses a manifest.
+    """
+
+    folder: Path
+    """Certificates and kubeconfig go here; one session at a time."""
+    port: int = 0
+    """Port of the API server; 0: any that is free."""
+    settings: Settings
+    provider_class: type[Provider]
+    development: Callable[[], AbstractAsyncContextManager[Mapping[str, str]]]
+    """Makes what the provider needs for as long as the session runs."""
+    configure: Callable[[Mapping[str, str]], Any]
+    """From what `development` gave to the provider's configuration."""
+    manifests: Sequence[Manifest] = ()
+    greet: Callable[[Path], str]
+    """From the kubeconfig to what is said once the API server listens."""
+    out: TextIO
+    display: Lines | Screen | None = attrs.field(default=None, init=False)
+    """What shows the cluster, while it does."""
+    ready: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        async with self.development() as defaults:
+            config = self.configure(defaults)
+            async with DevCluster(self.folder, port=self.port) as cluster:
+                with show(cluster.storage, self.out) as self.display:
+                    self.display.say(self.greet(cluster.kubeconfig))
+                    try:
+                        await self._serve(cluster, self.display, config)
+                    finally:
+                        self.display = None
+
+    async def _serve(self, cluster: DevCluster, display: Lines | Screen, config: Any) -> None:
+        access = read_access(cluster.kubeconfig)
+        kubelet = VirtualKubelet(self.provider_class, config, self.settings, access=access)
+        async with Client(access, user_agent="vk-dev") as client, asyncio.TaskGroup() as tasks:
+            tasks.create_task(display.run())
+            tasks.create_task(Scheduler(client).run())
+            node = tasks.create_task(kubelet.run())
+            try:
+                await kubelet.ready.wait()  # for ever, where the provider does not get ready
+                await NodePods(cluster.storage, self.settings.node_name).welcome()
+                for manifest in self.manifests:
+                    await submit(client, manifest)
+                self.ready.set()
+                await asyncio.get_running_loop().create_future()
+            except asyncio.CancelledError:
+                if not node.done():
+                    await self._end_pods(cluster, client, display)
+                raise
+
+    async def _end_pods(self, cluster: DevCluster, client: Client, display: Lines | Screen) -> None:
+        """Delete the pods on the node and wait until they are gone, or the patience is."""
+        pods = NodePods(cluster.storage, self.settings.node_name)
+        count = len(pods.entries())
+        if not count:
+            return
+        display.say(f"ending {count} pod{'s' * (count > 1)}; Ctrl-C again: at once")
+        left = [entry.key for entry in await pods.end(client, patience=_PATIENCE)]
+        if left:
+            log.warning("pods not ended: their workloads may be left", extra={"pods": left[:20]})
+
+
+async def submit(client: Client, manifest: Manifest) -> None:
+    """Create the object, or change the one that is there. Raises ConfigError where refused."""
+    kind = manifest.kind
+    resource = Resource(kind.group, kind.version, kind.plural, kind.name, kind.namespaced)
+    body = _annotated(manifest.body)
+    try:
+        try:
+            await client.create(resource, body, namespace=manifest.namespace)
+        except ConflictError:
+            await client.patch(resource, manifest.name, body, namespace=manifest.namespace)
+    except ClusterError as error:
+        raise ConfigError(f"--apply: {manifest.place}: {error}") from error
+
+
+def _annotated(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the object with what `kubectl apply` compares with, so that it may go on from here."""
+    metadata = body["metadata"]
+    annotations = {**(metadata.get("annotations") or {})}
+    annotations[_APPLIED] = orjson.dumps(body).decode() + "\n"
+    return {**body, "metadata": {**metadata, "annotations": annotations}}

@@ -1,0 +1,1 @@
+"""The controllers that run in the embedded cluster."""

@@ -1,0 +1,1 @@
+"""The patch types of the API: merge, JSON and strategic merge."""

@@ -1,0 +1,1 @@
+"""Objects in memory: what is stored, listed, watched and selected."""
