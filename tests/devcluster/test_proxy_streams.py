@@ -27,9 +27,9 @@ from scripted_kubelet import (
 )
 
 from vk.devcluster.cluster import DevCluster
-from vk.server.channels import Channel, ChannelMessage, Channels
 from vk.streaming.spdy.events import HalfClosed, StreamOpened
 from vk.streaming.spdy.frames import Data
+from vk.streaming.websocket.channels import Channel, ChannelMessage, Channels
 
 MEBI = 1 << 20
 V5, V4 = "v5.channel.k8s.io", "v4.channel.k8s.io"

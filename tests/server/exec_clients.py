@@ -13,7 +13,7 @@ import attrs
 from spdy_client import ClientStream, SpdyClient, spdy
 from streaming_world import Served
 
-from vk.server.channels import Channel, Channels
+from vk.streaming.websocket.channels import Channel, Channels
 
 SPDY = [f"v{version}.channel.k8s.io" for version in (5, 4, 3, 2)] + ["channel.k8s.io"]
 WEBSOCKET = [

@@ -17,7 +17,7 @@ from vk.cluster.store import Store
 from vk.models.keys import ContainerKey, PodKey
 from vk.server.connections import LARGEST_HEADERS
 from vk.server.errors import refusal_of
-from vk.server.sessions import Streams
+from vk.server.streaming_sessions import Streams
 from vk.server.targets import Targets
 from vk.streams import ByteStream, ExecIO
 

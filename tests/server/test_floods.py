@@ -14,7 +14,8 @@ import pytest
 import pytest_asyncio
 from server_world import World, client_context, connected, serving
 
-from vk.server import connections, limits
+from vk.server import connection_limits as limits
+from vk.server import connections
 
 GOOD, BAD = "127.0.0.2", "127.0.0.66"
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]

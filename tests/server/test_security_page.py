@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from vk.server import connections, followers, limits, listener
+from vk.server import connection_limits as limits
+from vk.server import connections, listener
+from vk.server import log_follow as followers
 from vk.server.routes import ROUTES
 from vk.settings import Settings
 

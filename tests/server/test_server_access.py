@@ -20,7 +20,7 @@ from server_world import client_context, said, serving
 
 from vk.cluster.resources import CONFIG_MAPS
 from vk.devcluster.cluster import DevCluster
-from vk.server.access import identity_of
+from vk.server.authentication import identity_of
 
 MASTERS = "system:masters"
 HOUR = timedelta(hours=1)

@@ -17,7 +17,7 @@ import vk
 from vk.log_lines import filter_lines, split_stamp, stamp_time
 from vk.models.keys import ContainerKey
 from vk.models.logs import LogOptions
-from vk.server import followers
+from vk.server import log_follow as followers
 
 PATH = "/containerLogs/default/web/app"
 START = datetime(2026, 1, 31, 12, tzinfo=UTC)

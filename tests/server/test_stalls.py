@@ -12,7 +12,7 @@ from exec_clients import SpdyExec, path, started, websocket
 from spdy_client import spdy
 from streaming_world import Served, served
 
-from vk.server import inbound
+from vk.streaming import receive_buffer as inbound
 
 SPDY = ("spdy", "v5.channel.k8s.io")
 WEBSOCKET = ("websocket", "v5.channel.k8s.io")

@@ -18,7 +18,7 @@ from urllib.parse import unquote_to_bytes
 
 from aiohttp import HttpVersion10, HttpVersion11, web
 
-from vk.server.access import Access
+from vk.server.authentication import Access
 from vk.server.connections import Connection
 from vk.server.errors import Refusal, refusal_of
 from vk.server.routes import ROUTES, Route

@@ -16,7 +16,7 @@ import logging
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from vk.server.limits import Place
+from vk.server.connection_limits import Place
 
 __all__ = ["Connection"]
 
@@ -62,7 +62,7 @@ class Connection(RequestHandler):
         self.place = place
         self.trust = trust
         self.shown: object = None
-        """What `vk.server.access` found in the client's certificate."""
+        """What `vk.server.authentication` found in the client's certificate."""
         self._timer: asyncio.TimerHandle | None = None
         self._stall: asyncio.TimerHandle | None = None
         self._header_bytes = 0

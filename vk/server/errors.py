@@ -25,7 +25,7 @@ from vk.errors import (
     TemporaryError,
     UnsupportedError,
 )
-from vk.server.negotiation import NegotiationError
+from vk.streaming.negotiation import NegotiationError
 
 __all__ = ["Refusal", "refusal_of"]
 

@@ -19,9 +19,9 @@ import attrs
 from aiohttp import web
 
 from vk.aio.tasks import retry_forever
-from vk.server.certificates import Certificates
+from vk.server.connection_limits import Places
 from vk.server.connections import Connection
-from vk.server.limits import Places
+from vk.server.serving_certificate import Certificates
 
 __all__ = ["Listener"]
 

@@ -18,7 +18,7 @@ from vk.models.keys import ContainerKey
 from vk.models.logs import LogOptions
 from vk.provider import Provider
 from vk.server.errors import refusal_of
-from vk.server.followers import Followers
+from vk.server.log_follow import Followers
 from vk.server.log_query import log_options
 from vk.server.shared_reader import closing, next_piece
 from vk.server.targets import Targets

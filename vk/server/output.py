@@ -1,7 +1,7 @@
 """The route /run: a command's output as the body of a plain answer.
 
 In: the call to make. Out: 200 with what it wrote, output and errors as they came; a code other than
-0 is an error with the end of the output in its message. Called by `vk.server.sessions`.
+0 is an error with the end of the output in its message. Called by `vk.server.streaming_sessions`.
 
 Surprising: the answer waits for the command's end, since its first byte says how that was. So the
 output is limited: who wants more uses exec.
@@ -16,8 +16,8 @@ import attrs
 from aiohttp import web
 
 from vk.server.errors import Refusal
-from vk.server.execution import Call
-from vk.server.lifetime import End, Ended, Lifetime
+from vk.server.exec import Call
+from vk.streaming.session import End, Ended, Lifetime
 from vk.streams import TerminalSize
 
 __all__ = ["LONGEST", "run_for_output"]

@@ -32,7 +32,7 @@ class Route:
     creates: bool = False
     """Verb ``create`` whatever the method."""
     health: bool = False
-    """Answered to anybody where nobody can be told apart: see `vk.server.access`."""
+    """Answered to anybody where nobody can be told apart: see `vk.server.authentication`."""
     plain: bool = False
     """Refusals are plain text."""
 

@@ -30,21 +30,21 @@ from vk.errors import ConfigError
 from vk.metrics import CONTENT_TYPE, Metrics
 from vk.models.status import PodStatus
 from vk.provider import Provider
-from vk.server.access import Access
 from vk.server.app import Handler, build_app
-from vk.server.authority import CONFIG_MAP, NAMESPACE, Authority
-from vk.server.certificates import Certificates
-from vk.server.configuration import Configuration
-from vk.server.csr import Signing
-from vk.server.followers import Followers
+from vk.server.authentication import Access
+from vk.server.authorization import Reviews
+from vk.server.certificate_signing import Signing
+from vk.server.client_ca import CONFIG_MAP, NAMESPACE, Authority
+from vk.server.configz import Configuration
+from vk.server.connection_limits import Places
 from vk.server.health import Health
-from vk.server.limits import Places
 from vk.server.listener import Listener
+from vk.server.log_follow import Followers
 from vk.server.logs import Logs
 from vk.server.pods import Pods
-from vk.server.reviews import Reviews
-from vk.server.sessions import Streams
+from vk.server.serving_certificate import Certificates
 from vk.server.stats import Stats
+from vk.server.streaming_sessions import Streams
 from vk.server.targets import Targets
 from vk.settings import LiveSettings, Settings, live
 

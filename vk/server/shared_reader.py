@@ -1,7 +1,7 @@
 """One call of the provider that follows a log, for any number of clients.
 
 In: the provider's pieces. Out: batches of lines, to each `Subscription`. Owned by
-`vk.server.followers`. Nobody holds the reader up: who falls too far behind is told so instead.
+`vk.server.log_follow`. Nobody holds the reader up: who falls too far behind is told so instead.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from vk.devcluster import refusals
 from vk.devcluster.kinds import Kind
 from vk.devcluster.refusals import Cause
 from vk.models.time import parse_time
-from vk.server.execution import Asked
+from vk.server.exec import Asked
 
 __all__ = ["asked_streams", "container_of", "log_target", "node_name_of", "stream_target"]
 

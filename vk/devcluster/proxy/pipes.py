@@ -1,7 +1,7 @@
 """Connections as bytes in and bytes out: the one to a kubelet, and what joins two of them.
 
 In: an open connection to a kubelet. Out: `KubeletPipe`, which after an upgrade is as good as a
-`vk.server.upgrade.Wire`, and `tunnel`, which passes everything on between two such pipes.
+`vk.streaming.http_upgrade.Wire`, and `tunnel`, which passes everything on between two such pipes.
 
 Surprising: over TLS nobody can end one direction of a connection, so half-closes travel inside the
 frames that are passed on, and the end of one side is the end of the tunnel. What that side sent
@@ -15,7 +15,7 @@ import asyncio
 import attrs
 
 from vk.devcluster.proxy.heads import AnswerHead, Headers, parse_head, request_head
-from vk.server.spdy_transport import Pipe
+from vk.streaming.spdy.connection import Pipe
 
 __all__ = ["KubeletGoneError", "KubeletPipe", "tunnel"]
 

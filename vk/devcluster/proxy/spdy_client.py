@@ -15,8 +15,8 @@ from functools import partial
 import attrs
 
 from vk.devcluster.proxy.pipes import KubeletGoneError
-from vk.server.inbound import Gate, Inbox
-from vk.server.spdy_transport import Pipe, parts
+from vk.streaming.receive_buffer import Gate, Inbox
+from vk.streaming.spdy.connection import Pipe, parts
 from vk.streaming.spdy.events import Event, HalfClosed, SessionFailed, StreamAccepted, StreamReset
 from vk.streaming.spdy.frames import Data
 from vk.streaming.spdy.session import Session

@@ -21,12 +21,18 @@ from vk.devcluster.proxy.heads import AnswerHead
 from vk.devcluster.proxy.kubelets import Kubelet, Kubelets, UnreachableError
 from vk.devcluster.proxy.pipes import KubeletGoneError, KubeletPipe
 from vk.devcluster.proxy.spdy_client import SpdyClient, SpdyStream
-from vk.server.channels import Channel
-from vk.server.execution import Asked
-from vk.server.lifetime import End
-from vk.server.negotiation import EXEC_SPDY, NegotiationError, Protocol, choose_spdy, stream_types
-from vk.server.outcomes import exit_outcome, failure_outcome
-from vk.server.websocket_transport import ChannelConnection, ChannelStream
+from vk.server.exec import Asked
+from vk.streaming.exit_status import exit_outcome, failure_outcome
+from vk.streaming.negotiation import (
+    EXEC_SPDY,
+    NegotiationError,
+    Protocol,
+    choose_spdy,
+    stream_types,
+)
+from vk.streaming.session import End
+from vk.streaming.websocket.channels import Channel
+from vk.streaming.websocket.connection import ChannelConnection, ChannelStream
 
 __all__ = ["PROTOCOL", "Translation", "spdy_upgrade", "upgraded"]
 
@@ -84,7 +90,7 @@ def _chosen(head: AnswerHead) -> Protocol:
 
 @attrs.define(eq=False)
 class Translation:
-    """One session: what `vk.server.conversation.converse` needs."""
+    """One session: what `vk.streaming.conversation.converse` needs."""
 
     _connection: ChannelConnection = attrs.field(repr=False)
     _asked: Asked

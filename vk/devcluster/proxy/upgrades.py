@@ -22,14 +22,14 @@ from vk.devcluster.proxy.kubelets import Kubelet, Kubelets, UnreachableError
 from vk.devcluster.proxy.pipes import KubeletGoneError, KubeletPipe, tunnel
 from vk.devcluster.proxy.plain import passed_on
 from vk.devcluster.proxy.translation import PROTOCOL, Translation, spdy_upgrade, upgraded
-from vk.server.channels import Channel, Channels
-from vk.server.conversation import converse
-from vk.server.execution import Asked
-from vk.server.lifetime import Lifetime
-from vk.server.negotiation import EXEC_WEBSOCKET
-from vk.server.negotiation import PORT_FORWARD_WEBSOCKET as FORWARDS
-from vk.server.upgrade import take_over
-from vk.server.websocket_transport import ChannelConnection, MessagePipe, open_websocket
+from vk.server.exec import Asked
+from vk.streaming.conversation import converse
+from vk.streaming.http_upgrade import take_over
+from vk.streaming.negotiation import EXEC_WEBSOCKET
+from vk.streaming.negotiation import PORT_FORWARD_WEBSOCKET as FORWARDS
+from vk.streaming.session import Lifetime
+from vk.streaming.websocket.channels import Channel, Channels
+from vk.streaming.websocket.connection import ChannelConnection, MessagePipe, open_websocket
 
 __all__ = ["is_upgrade", "pass_on", "translate_exec", "unpack_forward", "wants"]
 

@@ -1,7 +1,7 @@
 """Port-forward: each connection of the client's to one call of the provider.
 
 In: an upgraded connection. Out: nothing; what went wrong stands on the error stream of its
-connection. Called by `vk.server.sessions` once nothing can be refused any more.
+connection. Called by `vk.server.streaming_sessions` once nothing can be refused any more.
 
 Surprising: over SPDY a client opens two streams for each connection, one of them only for errors,
 tied by a request id, and as many such pairs as it likes. When it no longer wants one it breaks the
@@ -17,11 +17,11 @@ from collections.abc import Awaitable, Callable, Mapping
 import attrs
 
 from vk.models.keys import PodKey
-from vk.server.channels import port_channels, port_number, port_preface
 from vk.server.errors import refusal_of
-from vk.server.lifetime import ClientGoneError, End, Ended, Lifetime
-from vk.server.spdy_transport import SpdyStream
-from vk.server.websocket_transport import ChannelConnection
+from vk.streaming.session import ClientGoneError, End, Ended, Lifetime
+from vk.streaming.spdy.connection import SpdyStream
+from vk.streaming.websocket.channels import port_channels, port_number, port_preface
+from vk.streaming.websocket.connection import ChannelConnection
 from vk.streams import ByteStream
 
 __all__ = ["MAX_STREAMS", "ChannelForwarding", "Destination", "SpdyForwarding"]

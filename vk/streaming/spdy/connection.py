@@ -1,8 +1,8 @@
 """A SPDY session on a connection: its streams as objects to read from and write to.
 
-In: a `Pipe`, which is a `vk.server.upgrade.Wire` or the messages of a WebSocket, and a function
-that is told of each stream that the client opens. Out: `SpdyStream`s. Used by exec, attach and
-port-forward; `vk.server.conversation` calls `run` and `close`.
+In: a `Pipe`, which is a `vk.streaming.http_upgrade.Wire` or the messages of a WebSocket, and a
+function that is told of each stream that the client opens. Out: `SpdyStream`s.
+Used by exec, attach and port-forward; `vk.streaming.conversation` calls `run` and `close`.
 
 Surprising: there is no flow control per stream, so one that is not read stops the whole connection,
 once `vk.streaming.spdy.streams.UNREAD` waits. Whether the client has read everything is known by
@@ -19,8 +19,8 @@ from typing import ClassVar, Protocol
 
 import attrs
 
-from vk.server.inbound import Gate, Inbox, Sink
-from vk.server.lifetime import ClientGoneError, Lifetime
+from vk.streaming.receive_buffer import Gate, Inbox, Sink
+from vk.streaming.session import ClientGoneError, Lifetime
 from vk.streaming.spdy.events import (
     Event,
     HalfClosed,

@@ -13,8 +13,9 @@ import pytest
 import pytest_asyncio
 from server_world import Quiet, World, client_context, connected, said, serving
 
-from vk.server import connections, limits, listener
-from vk.server.limits import Place, Places
+from vk.server import connection_limits as limits
+from vk.server import connections, listener
+from vk.server.connection_limits import Place, Places
 
 SHORT = 0.3
 SIZE = 32 << 20

@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import ClassVar, Protocol
 
-from vk.server.lifetime import End, Ended, Lifetime
+from vk.streaming.session import End, Ended, Lifetime
 
 __all__ = ["Connection", "converse"]
 

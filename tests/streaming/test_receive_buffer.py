@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vk.server.inbound import Gate, Inbox, Sizes
+from vk.streaming.receive_buffer import Gate, Inbox, Sizes
 from vk.streams import TerminalSize
 
 

@@ -15,8 +15,8 @@ from exec_clients import path
 from isolation_here import needs_namespaces
 from streaming_world import served
 
-from vk.server import presence
-from vk.server.presence import is_vanished
+from vk.streaming import dead_peer as presence
+from vk.streaming.dead_peer import is_vanished
 
 CLIENT = """
 import socket, ssl, sys

@@ -1,8 +1,8 @@
 """The certificate that this server shows, and the TLS context for the next connection.
 
-In: files that the settings name, or hosts to make a self-signed pair for, or what `vk.server.csr`
-got signed; and the authority of clients. Out: `Certificates.context`. Started by
-`vk.server.server`, which runs `run` beside the listener.
+In: files that the settings name, or hosts to make a self-signed pair for, or what
+`vk.server.certificate_signing` got signed; and the authority of clients.
+Out: `Certificates.context`. Started by `vk.server.server`, which runs `run` beside the listener.
 
 Surprising: files are compared by what is in them, not by their times. Certificate and key are two
 files and change one after the other: until they fit again the former pair stays in use.
@@ -20,7 +20,7 @@ from pathlib import Path
 import attrs
 
 from vk.errors import ConfigError
-from vk.server.authority import Authority
+from vk.server.client_ca import Authority
 from vk.server.tls import KeyPair, make_context, self_signed
 
 __all__ = ["Certificates"]

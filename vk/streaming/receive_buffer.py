@@ -18,7 +18,7 @@ from typing import Protocol
 
 import attrs
 
-from vk.server.outcomes import Resizes
+from vk.streaming.exit_status import Resizes
 from vk.streams import TerminalSize
 
 __all__ = ["Gate", "Inbox", "Sink", "Sizes", "Used"]

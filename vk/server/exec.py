@@ -1,7 +1,7 @@
 """Exec and attach: the client's streams to an `ExecIO`, the provider's call, and how it ended.
 
 In: the call to make, and an upgraded connection. Out: nothing; the error stream has told the
-client. Called by `vk.server.sessions` once nothing can be refused any more.
+client. Called by `vk.server.streaming_sessions` once nothing can be refused any more.
 
 Surprising: over SPDY the call begins when the client has opened every stream that it asked for,
 over a WebSocket at once, after an empty message that says so. What version 1 of the protocol did
@@ -16,14 +16,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 import attrs
 
-from vk.server.channels import Channel
 from vk.server.errors import refusal_of
-from vk.server.inbound import Sizes
-from vk.server.lifetime import ClientGoneError, End, Lifetime
-from vk.server.negotiation import Protocol, stream_types
-from vk.server.outcomes import exit_outcome, failure_outcome
-from vk.server.spdy_transport import SpdyStream
-from vk.server.websocket_transport import ChannelConnection, ChannelStream
+from vk.streaming.exit_status import exit_outcome, failure_outcome
+from vk.streaming.negotiation import Protocol, stream_types
+from vk.streaming.receive_buffer import Sizes
+from vk.streaming.session import ClientGoneError, End, Lifetime
+from vk.streaming.spdy.connection import SpdyStream
+from vk.streaming.websocket.channels import Channel
+from vk.streaming.websocket.connection import ChannelConnection, ChannelStream
 from vk.streams import ByteReader, ByteWriter, ExecIO, TerminalSize
 
 __all__ = ["Asked", "Call", "ChannelExecution", "ClientIO", "Execution", "SpdyExecution"]

@@ -20,10 +20,10 @@ from aiohttp import web
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from vk.server.authority import Authority
+from vk.server.authorization import Identity, Reviews
+from vk.server.client_ca import Authority
 from vk.server.connections import Connection
 from vk.server.errors import Refusal
-from vk.server.reviews import Identity, Reviews
 from vk.server.routes import Route
 
 __all__ = ["Access", "identity_of"]

@@ -19,8 +19,8 @@ from collections.abc import Mapping
 import attrs
 from aiohttp import web
 
-from vk.server.lifetime import ClientGoneError
-from vk.server.presence import watch_peer
+from vk.streaming.dead_peer import watch_peer
+from vk.streaming.session import ClientGoneError
 
 __all__ = ["Wire", "take_over"]
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vk.server.negotiation import (
+from vk.streaming.negotiation import (
     EXEC_SPDY,
     EXEC_WEBSOCKET,
     PORT_FORWARD_SPDY,

@@ -32,7 +32,7 @@ from vk.aio.backoff import Backoff
 from vk.cluster.client import Client
 from vk.cluster.resources import Resource
 from vk.errors import ClusterError, ConflictError, ForbiddenError, ObjectNotFoundError
-from vk.server.certificates import Certificates
+from vk.server.serving_certificate import Certificates
 from vk.server.tls import KeyPair, alternative_names, new_key
 
 __all__ = ["Signing"]

@@ -10,7 +10,7 @@ import attrs
 import pytest
 from aiohttp import web
 
-from vk.server.upgrade import Wire, take_over
+from vk.streaming.http_upgrade import Wire, take_over
 
 
 @attrs.define(eq=False)

@@ -22,12 +22,14 @@ from aiohttp import web
 from vk.errors import UnsupportedError
 from vk.models.keys import ContainerKey
 from vk.provider import Provider
-from vk.server.channels import Channel, Channels, forwarded_ports
-from vk.server.conversation import converse
 from vk.server.errors import Refusal
-from vk.server.execution import Asked, Call, ChannelExecution, Execution, SpdyExecution
-from vk.server.lifetime import End, Lifetime
-from vk.server.negotiation import (
+from vk.server.exec import Asked, Call, ChannelExecution, Execution, SpdyExecution
+from vk.server.output import run_for_output
+from vk.server.port_forward import MAX_STREAMS, ChannelForwarding, Destination, SpdyForwarding
+from vk.server.targets import Targets
+from vk.streaming.conversation import converse
+from vk.streaming.http_upgrade import take_over
+from vk.streaming.negotiation import (
     EXEC_SPDY,
     EXEC_WEBSOCKET,
     PORT_FORWARD_SPDY,
@@ -38,13 +40,11 @@ from vk.server.negotiation import (
     choose_websocket,
     requested_transport,
 )
-from vk.server.output import run_for_output
-from vk.server.portforward import MAX_STREAMS, ChannelForwarding, Destination, SpdyForwarding
-from vk.server.spdy_transport import Pipe, SpdyConnection
-from vk.server.targets import Targets
-from vk.server.upgrade import take_over
-from vk.server.websocket_transport import ChannelConnection, MessagePipe, open_websocket
+from vk.streaming.session import End, Lifetime
+from vk.streaming.spdy.connection import Pipe, SpdyConnection
 from vk.streaming.spdy.session import Session
+from vk.streaming.websocket.channels import Channel, Channels, forwarded_ports
+from vk.streaming.websocket.connection import ChannelConnection, MessagePipe, open_websocket
 from vk.streams import ByteStream, ExecIO
 
 __all__ = ["Streams"]

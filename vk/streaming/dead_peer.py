@@ -2,7 +2,7 @@
 
 In: the connection of a session, whose client may read nothing for hours, a pager for example. Out:
 nothing; the connection is aborted once its machine has confirmed nothing for a while. Called by
-`vk.server.upgrade` and `vk.server.websocket_transport`.
+`vk.streaming.http_upgrade` and `vk.streaming.websocket.connection`.
 
 Surprising: the kernel has no limit of its own for this. TCP_USER_TIMEOUT also ends who confirms
 every probe and only does not read; keepalive sends nothing while data waits; and without both it

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vk.server.outcomes import Resizes, exit_outcome, failure_outcome
+from vk.streaming.exit_status import Resizes, exit_outcome, failure_outcome
 
 SIZES = st.tuples(st.integers(1, 65535), st.integers(1, 65535))
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vk.server.channels import (
+from vk.streaming.websocket.channels import (
     MAX_PORTS,
     Channel,
     ChannelClosed,

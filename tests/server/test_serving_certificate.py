@@ -25,10 +25,10 @@ from vk.cluster.client import Client
 from vk.cluster.kubeconfig import read_access
 from vk.devcluster.cluster import DevCluster
 from vk.errors import ConfigError
-from vk.server import csr
-from vk.server.authority import Authority
-from vk.server.certificates import Certificates
-from vk.server.csr import Signing
+from vk.server import certificate_signing as csr
+from vk.server.certificate_signing import Signing
+from vk.server.client_ca import Authority
+from vk.server.serving_certificate import Certificates
 
 HOSTS = ("n1", "127.0.0.1")
 AUTHORITY = trustme.CA()

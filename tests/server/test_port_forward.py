@@ -13,9 +13,9 @@ from exec_clients import websocket
 from spdy_client import ClientStream, RefusedError, SpdyClient, spdy
 from streaming_world import Served, served
 
-from vk.server.channels import Channels
 from vk.streaming.spdy.frames import ResetStatus, SynStream
 from vk.streaming.spdy.headers import Deflater
+from vk.streaming.websocket.channels import Channels
 
 PATH = "/portForward/default/web"
 NAME = "portforward.k8s.io"

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from vk.server.lifetime import End, Ended, Lifetime
+from vk.streaming.session import End, Ended, Lifetime
 
 pytestmark = [pytest.mark.looptime, pytest.mark.asyncio]
 

@@ -20,12 +20,12 @@ from typing import ClassVar
 import attrs
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
-from vk.server.channels import ChannelClosed, ChannelError, ChannelMessage, Channels
-from vk.server.inbound import Gate, Inbox, Sink
-from vk.server.lifetime import ClientGoneError, Lifetime
-from vk.server.negotiation import Protocol
-from vk.server.presence import watch_peer
-from vk.server.spdy_transport import parts
+from vk.streaming.dead_peer import watch_peer
+from vk.streaming.negotiation import Protocol
+from vk.streaming.receive_buffer import Gate, Inbox, Sink
+from vk.streaming.session import ClientGoneError, Lifetime
+from vk.streaming.spdy.connection import parts
+from vk.streaming.websocket.channels import ChannelClosed, ChannelError, ChannelMessage, Channels
 
 __all__ = ["ChannelConnection", "ChannelStream", "MessagePipe", "open_websocket"]
 

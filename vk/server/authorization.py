@@ -1,7 +1,7 @@
 """Asking the API server who somebody is and what he may do: TokenReview, SubjectAccessReview.
 
 In: a bearer token, or an identity and a right. Out: an identity or None, yes or no. RBAC: create of
-tokenreviews and subjectaccessreviews. Used by `vk.server.access` alone.
+tokenreviews and subjectaccessreviews. Used by `vk.server.authentication` alone.
 
 Anybody can send tokens: those that are not known are asked about at a bounded rate and remembered
 by their hash, and all answers together are bounded in number. A token never shows in a log.
@@ -22,8 +22,8 @@ from vk.aio.memo import Memo
 from vk.cluster.client import Client
 from vk.cluster.resources import Resource
 from vk.errors import ClusterError, ForbiddenError
+from vk.server.connection_limits import network_of
 from vk.server.errors import Refusal
-from vk.server.limits import network_of
 
 __all__ = ["Identity", "Reviews"]
 

@@ -1,0 +1,1 @@
+"""WebSockets as the kubelet API uses them: the channel protocols, and connections."""
