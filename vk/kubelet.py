@@ -50,7 +50,7 @@ from vk.pods.sync.reconciler import Reconciler
 from vk.pods.sync.records import Name, PodView, Records
 from vk.pods.sync.summary import pod_summaries
 from vk.provider import Provider, ProviderContext, open_provider
-from vk.server.server import Server
+from vk.server.server import KubeletServer
 from vk.settings import LiveSettings, Settings
 from vk.workqueue import WorkQueue
 
@@ -167,7 +167,7 @@ class Node:
     services: Services = attrs.field(init=False)
     pods: Reflector = attrs.field(init=False)
     own_node: Reflector = attrs.field(init=False)
-    server: Server = attrs.field(init=False)
+    server: KubeletServer = attrs.field(init=False)
     _service_cache: Reflector = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -197,7 +197,7 @@ class Node:
             field_selector=f"metadata.name={name}",
             compare_every=compare_every,
         )
-        self.server = Server(
+        self.server = KubeletServer(
             settings=self.settings,
             client=client,
             pods=pod_store,
@@ -392,7 +392,7 @@ class Term:
         settings = self._settings.current
         if self.gateway.implements("watch_pods"):
             yield "stream of changes", self.feed.run_stream
-        signing = self._home.server.signing(StateFolder(settings.state_folder).path)
+        signing = self._home.server.certificate_signing(StateFolder(settings.state_folder).path)
         if signing is not None:
             yield "serving certificate", signing.run
         if self._files.supported:

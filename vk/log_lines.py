@@ -23,7 +23,7 @@ from vk.models.time import parse_time
 
 __all__ = [
     "LineFilter",
-    "Lines",
+    "LineSplitter",
     "Seam",
     "filter_lines",
     "follow",
@@ -74,7 +74,7 @@ def split_lines(data: bytes) -> list[bytes]:
 
 
 @attrs.define(eq=False)
-class Lines:
+class LineSplitter:
     """Cuts pieces of any size into lines, and what is longer than 1 MiB after each MiB.
 
     So the same log gives the same lines, whatever the pieces.
@@ -168,7 +168,7 @@ class LineFilter:
     stamped: bool = attrs.field(default=True, kw_only=True)
     full: bool = attrs.field(default=False, init=False)
     """The limit of bytes is reached: nothing more will come."""
-    _lines: Lines = attrs.field(factory=Lines, init=False)
+    _lines: LineSplitter = attrs.field(factory=LineSplitter, init=False)
     _tail: deque[bytes] | None = attrs.field(init=False)
     _since: str = attrs.field(init=False)
     _inside: bool = attrs.field(init=False)

@@ -56,7 +56,7 @@ class Settings:
     serving_certificate: Path | None = None
     """PEM file, with ``serving_key``; None: self-signed until ``serving_signer`` has signed one."""
     serving_key: Path | None = None
-    client_authority: Path | None = None
+    client_ca_file: Path | None = None
     """PEM file that verifies clients; None: where API servers publish theirs."""
     serving_signer: str = "kubernetes.io/kubelet-serving"
     """Who signs serving certificates; empty: nobody is asked."""

@@ -17,8 +17,7 @@ import trustme
 from cluster_api import MERGE, PODS, Api, Object, pod
 
 from vk.devcluster.cluster import DevCluster
-from vk.streaming.spdy.events import Event
-from vk.streaming.spdy.session import Session
+from vk.streaming.spdy.session import Event, SpdySession
 
 _AUTHORITY = trustme.CA()
 
@@ -155,7 +154,7 @@ class SpdyServer:
     """The kubelet's side of a SPDY session, event by event."""
 
     connection: Connection
-    session: Session = attrs.field(factory=Session)
+    session: SpdySession = attrs.field(factory=SpdySession)
     events: list[Event] = attrs.field(factory=list)
 
     async def next(self) -> Event:

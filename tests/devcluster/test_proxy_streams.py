@@ -27,8 +27,8 @@ from scripted_kubelet import (
 )
 
 from vk.devcluster.cluster import DevCluster
-from vk.streaming.spdy.events import HalfClosed, StreamOpened
 from vk.streaming.spdy.frames import Data
+from vk.streaming.spdy.session import HalfClosed, StreamOpened
 from vk.streaming.websocket.channels import Channel, ChannelMessage, Channels
 
 MEBI = 1 << 20

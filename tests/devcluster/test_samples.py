@@ -21,7 +21,7 @@ from vk.devcluster.proxy.samples import (
 from vk.models.keys import PodKey
 from vk.models.stats import NodeStats, PodStats
 from vk.models.stats import Usage as Measured
-from vk.server.usage import resource_metrics, summary
+from vk.server.stats import render_metrics, render_summary
 
 NOON = datetime(2026, 1, 31, 12, 0, 0, 250_000, tzinfo=UTC)
 START = NOON - timedelta(seconds=100)
@@ -128,7 +128,7 @@ PODS = st.lists(
 
 @given(st.builds(NodeStats, pods=PODS, total=st.none() | MEASURED))
 def test_what_our_own_server_writes_is_read_back(stats: NodeStats) -> None:
-    sample = read_sample(resource_metrics(stats), summary(stats, "n1"))
+    sample = read_sample(render_metrics(stats), render_summary(stats, "n1"))
     for pod in stats.pods:
         for name, usage in pod.containers.items():
             got = sample.containers.get((pod.key.namespace, pod.key.name, name), Reading())

@@ -25,7 +25,7 @@ from vk.devcluster.cluster import DevCluster
 from vk.metrics import Metrics
 from vk.models.keys import ContainerKey, PodKey
 from vk.models.logs import LogOptions
-from vk.server.server import Server
+from vk.server.server import KubeletServer
 from vk.settings import Settings
 
 NODE = "n1"
@@ -87,7 +87,7 @@ class World:
 
     cluster: DevCluster
     client: Client
-    server: Server
+    server: KubeletServer
     port: int
     session: aiohttp.ClientSession
     reviews: list[int]
@@ -233,7 +233,7 @@ async def serving(
         ) as own,
         aiohttp.ClientSession() as session,
     ):
-        server = Server(
+        server = KubeletServer(
             settings=Settings(
                 provider="quiet",
                 node_name=NODE,

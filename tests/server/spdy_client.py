@@ -9,9 +9,8 @@ from contextlib import asynccontextmanager
 import attrs
 from streaming_world import Served
 
-from vk.streaming.spdy.events import HalfClosed, Pong, StreamAccepted, StreamReset
 from vk.streaming.spdy.frames import Data, ResetStatus
-from vk.streaming.spdy.session import Session
+from vk.streaming.spdy.session import HalfClosed, Pong, SpdySession, StreamAccepted, StreamReset
 
 
 class RefusedError(Exception):
@@ -63,7 +62,7 @@ class SpdyClient:
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     protocol: str
-    session: Session = attrs.field(factory=lambda: Session(client=True))
+    session: SpdySession = attrs.field(factory=lambda: SpdySession(client=True))
     streams: dict[int, ClientStream] = attrs.field(factory=dict)
     news: asyncio.Event = attrs.field(factory=asyncio.Event)
     reading: asyncio.Event = attrs.field(factory=asyncio.Event)

@@ -15,9 +15,11 @@ from aiohttp import web
 import vk
 from vk.cluster.store import Store
 from vk.models.keys import ContainerKey, PodKey
-from vk.server.connections import LARGEST_HEADERS
-from vk.server.errors import refusal_of
-from vk.server.streaming_sessions import Streams
+from vk.server.connections import MAX_HEADER_BYTES
+from vk.server.errors import status_error_of
+from vk.server.exec import ExecHandler
+from vk.server.port_forward import PortForwardHandler
+from vk.server.streaming_sessions import StreamingSessions
 from vk.server.targets import Targets
 from vk.streams import ByteStream, ExecIO
 
@@ -181,7 +183,7 @@ async def answer_refusals(
     except ConnectionError:
         raise
     except Exception as error:  # noqa: BLE001 # whatever is raised is answered
-        return refusal_of(error, request.path).response()
+        return status_error_of(error, request.path).response()
 
 
 @attrs.frozen
@@ -189,7 +191,7 @@ class Served:
     """A running server."""
 
     port: int
-    streams: Streams
+    sessions: StreamingSessions
     provider: Scripted
     tls: ssl.SSLContext
     """For clients."""
@@ -203,23 +205,24 @@ async def served(
     provider = Scripted() if provider is None else provider
     store = Store()
     store.put(POD)
-    streams = Streams(
-        provider, Targets(store, acting=lambda: True), **({"idle_timeout": 3600.0} | limits)
-    )
+    targets = Targets(store, acting=lambda: True)
+    sessions = StreamingSessions(**({"idle_timeout": 3600.0} | limits))
+    execs = ExecHandler(provider, targets, sessions)
+    forward = PortForwardHandler(provider, targets, sessions)
     app = web.Application(middlewares=[answer_refusals])
     pod = "/{namespace}/{pod}"
     for method in ("GET", "POST"):
-        app.router.add_route(method, f"/exec{pod}/{{container}}", streams.exec)
-        app.router.add_route(method, f"/exec{pod}/{{uid}}/{{container}}", streams.exec)
-        app.router.add_route(method, f"/attach{pod}/{{container}}", streams.attach)
-        app.router.add_route(method, f"/portForward{pod}", streams.port_forward)
-        app.router.add_route(method, f"/run{pod}/{{container}}", streams.run)
+        app.router.add_route(method, f"/exec{pod}/{{container}}", execs.exec)
+        app.router.add_route(method, f"/exec{pod}/{{uid}}/{{container}}", execs.exec)
+        app.router.add_route(method, f"/attach{pod}/{{container}}", execs.attach)
+        app.router.add_route(method, f"/portForward{pod}", forward.port_forward)
+        app.router.add_route(method, f"/run{pod}/{{container}}", execs.run)
     runner = web.AppRunner(
         app,
         handler_cancellation=True,
         access_log=None,
         shutdown_timeout=1.0,
-        max_line_size=LARGEST_HEADERS,
+        max_line_size=MAX_HEADER_BYTES,
     )
     await runner.setup()
     context, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
@@ -227,7 +230,7 @@ async def served(
     _AUTHORITY.configure_trust(client)
     await web.TCPSite(runner, host, 0, ssl_context=context).start()
     try:
-        yield Served(runner.addresses[0][1], streams, provider, client)  # type: ignore[arg-type] # NoStreams serves refusals only
+        yield Served(runner.addresses[0][1], sessions, provider, client)  # type: ignore[arg-type] # NoStreams serves refusals only
     finally:
-        await streams.close()
+        await sessions.close()
         await runner.cleanup()

@@ -14,8 +14,8 @@ import pytest_asyncio
 from server_world import Quiet, World, client_context, connected, said, serving
 
 from vk.server import connection_limits as limits
-from vk.server import connections, listener
-from vk.server.connection_limits import Place, Places
+from vk.server import connections
+from vk.server.connection_limits import ConnectionSlot, ConnectionSlots
 
 SHORT = 0.3
 SIZE = 32 << 20
@@ -24,9 +24,9 @@ SIZE = 32 << 20
 
 @pytest_asyncio.fixture
 async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
-    for name in ("FIRST_BYTE", "HEADERS", "STALL"):
+    for name in ("FIRST_BYTE_TIMEOUT", "HEADERS_TIMEOUT", "STALL_TIMEOUT"):
         monkeypatch.setattr(connections, name, SHORT)
-    monkeypatch.setattr(listener, "HANDSHAKE", SHORT)
+    monkeypatch.setattr(connections, "HANDSHAKE_TIMEOUT", SHORT)
     async with serving(tmp_path, Quiet(text=b"x" * SIZE)) as world:
         yield world
 
@@ -47,7 +47,7 @@ async def until_closed(reader: asyncio.StreamReader) -> bytes:
 async def test_a_client_that_does_no_handshake_is_cut_off(world: World) -> None:
     async with connected(world, None) as (reader, _):
         assert await until_closed(reader) == b""
-    assert world.server.places.count == 0
+    assert world.server.slots.count == 0
 
 
 @pytest.mark.slow
@@ -86,7 +86,7 @@ async def test_a_long_command_is_no_header_too_many(world: World) -> None:
 @pytest.mark.slow
 async def test_a_client_that_does_not_read_is_cut_off(world: World) -> None:
     tls = world.certificate()
-    with said("connection cut") as cut:
+    with said("connection aborted") as cut:
         async with connected(world, tls, limit=1024) as (reader, writer):
             writer.write(b"GET /containerLogs/default/web/app HTTP/1.1\r\nHost: x\r\n\r\n")
             async with asyncio.timeout(10):
@@ -122,7 +122,7 @@ async def test_silent_connections_do_not_keep_others_out(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of one address a few are shaken hands with at a time; the others wait and get their turn."""
-    monkeypatch.setattr(limits, "UNKNOWN", 4)
+    monkeypatch.setattr(limits, "MAX_UNAUTHENTICATED", 4)
     async with AsyncExitStack() as silent:
         for _ in range(20):
             await silent.enter_async_context(connected(world, None))
@@ -133,14 +133,14 @@ async def test_silent_connections_do_not_keep_others_out(
 @pytest.mark.slow
 async def test_followers_of_one_address_are_not_limited_by_it(world: World) -> None:
     """All of kubectl's traffic has one address: who is known does not count."""
-    count, tls = limits.UNKNOWN + 20, world.certificate()
+    count, tls = limits.MAX_UNAUTHENTICATED + 20, world.certificate()
     async with AsyncExitStack() as stack:
         for _ in range(count):
             reader, writer = await stack.enter_async_context(connected(world, tls))
             writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
             head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
             assert head.startswith(b"HTTP/1.1 200 ")
-        assert world.server.places.count == count
+        assert world.server.slots.count == count
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ async def test_no_cipher_with_cbc_is_spoken(world: World) -> None:
 async def test_the_newest_tls_is_preferred_and_never_negotiated_anew(world: World) -> None:
     async with connected(world, client_context()) as (_, writer):
         assert writer.get_extra_info("ssl_object").version() == "TLSv1.3"
-    options = world.server.certificates.context.options
+    options = world.server.serving_certificate.context.options
     assert options & ssl.OP_NO_RENEGOTIATION
     assert options & ssl.OP_NO_COMPRESSION
 
@@ -189,24 +189,26 @@ async def test_sessions_are_not_resumed(world: World) -> None:
             assert session is None or not session.has_ticket
 
 
-def place(places: Places, address: str = "192.0.2.1") -> tuple[Place | None, list[str]]:
+def slot(
+    slots: ConnectionSlots, address: str = "192.0.2.1"
+) -> tuple[ConnectionSlot | None, list[str]]:
     aborted: list[str] = []
-    return places.take(address, lambda: aborted.append(address)), aborted
+    return slots.take(address, lambda: aborted.append(address)), aborted
 
 
-def taken(places: Places, address: str = "192.0.2.1") -> Place:
-    found, _ = place(places, address)
+def taken(slots: ConnectionSlots, address: str = "192.0.2.1") -> ConnectionSlot:
+    found, _ = slot(slots, address)
     assert found is not None
     return found
 
 
 async def test_turns_of_an_address_are_given_back() -> None:
     """By who becomes known, and by who leaves; once each."""
-    places = Places()
-    first = [taken(places) for _ in range(limits.UNKNOWN)]
+    slots = ConnectionSlots()
+    first = [taken(slots) for _ in range(limits.MAX_UNAUTHENTICATED)]
     for one in first:
         await one.turn()
-    late = [taken(places), taken(places), taken(places)]
+    late = [taken(slots), taken(slots), taken(slots)]
     turns = [asyncio.create_task(one.turn()) for one in late]
     await asyncio.wait(turns, timeout=0.01)
     assert [turn.done() for turn in turns] == [False] * 3
@@ -219,44 +221,44 @@ async def test_turns_of_an_address_are_given_back() -> None:
     await asyncio.wait_for(turns[1], 1)
     assert not turns[2].done()
     turns[2].cancel()
-    other = taken(places, "192.0.2.2")
+    other = taken(slots, "192.0.2.2")
     await asyncio.wait_for(other.turn(), 1)
 
 
 def test_an_address_may_only_wait_so_often() -> None:
-    places = Places()
-    for _ in range(limits.WAITING):
-        taken(places)
-    assert place(places)[0] is None
-    assert place(places, "192.0.2.2")[0] is not None
+    slots = ConnectionSlots()
+    for _ in range(limits.MAX_WAITING):
+        taken(slots)
+    assert slot(slots)[0] is None
+    assert slot(slots, "192.0.2.2")[0] is not None
 
 
 def test_addresses_of_one_network_count_as_one() -> None:
     """Everybody has a /64 of IPv6; IPv4 in IPv6 is IPv4."""
     addresses = ("2001:db8::1", "2001:db8::2", "2001:db8:0:1::1", "::ffff:192.0.2.1", "192.0.2.1")
-    found = [taken(Places(), address).address for address in addresses]
+    found = [taken(ConnectionSlots(), address).address for address in addresses]
     assert found[0] == found[1] != found[2]
     assert found[3] == found[4] == "192.0.2.1"
-    assert taken(Places(), "fe80::1%eth0").address == "fe80::/64"
+    assert taken(ConnectionSlots(), "fe80::1%eth0").address == "fe80::/64"
 
 
 def test_when_all_places_are_taken_the_oldest_stranger_goes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(limits, "IN_ALL", 3)
-    places = Places()
-    known, unknown_aborted = taken(places), place(places, "192.0.2.2")[1]
+    monkeypatch.setattr(limits, "MAX_CONNECTIONS", 3)
+    slots = ConnectionSlots()
+    known, unknown_aborted = taken(slots), slot(slots, "192.0.2.2")[1]
     known.authenticated()
-    taken(places, "192.0.2.3")
-    assert place(places, "192.0.2.4")[0] is not None
-    assert (unknown_aborted, places.count) == (["192.0.2.2"], 3)
+    taken(slots, "192.0.2.3")
+    assert slot(slots, "192.0.2.4")[0] is not None
+    assert (unknown_aborted, slots.count) == (["192.0.2.2"], 3)
 
 
 def test_when_all_places_are_taken_by_who_is_known_others_are_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(limits, "IN_ALL", 2)
-    places = Places()
+    monkeypatch.setattr(limits, "MAX_CONNECTIONS", 2)
+    slots = ConnectionSlots()
     for number in range(2):
-        taken(places, f"192.0.2.{number}").authenticated()
-    assert place(places, "192.0.2.9")[0] is None
+        taken(slots, f"192.0.2.{number}").authenticated()
+    assert slot(slots, "192.0.2.9")[0] is None

@@ -15,8 +15,8 @@ from exec_clients import path
 from isolation_here import needs_namespaces
 from streaming_world import served
 
-from vk.streaming import dead_peer as presence
-from vk.streaming.dead_peer import is_vanished
+from vk.streaming import dead_peer
+from vk.streaming.dead_peer import peer_is_dead
 
 CLIENT = """
 import socket, ssl, sys
@@ -79,8 +79,8 @@ async def test_a_stalled_client_is_kept_until_its_machine_vanishes(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As long as somebody confirms, a session may stall; then it ends, and its command."""
-    monkeypatch.setattr(presence, "LOOK", 0.05)
-    monkeypatch.setattr(presence, "SILENCE", 0.3)
+    monkeypatch.setattr(dead_peer, "CHECK_INTERVAL", 0.05)
+    monkeypatch.setattr(dead_peer, "SILENCE", 0.3)
     async with served(host=machine.here) as server:
         target = path("exec", "yes", streams="o")
         command = (sys.executable, "-c", CLIENT, machine.here, str(server.port), target)
@@ -113,4 +113,4 @@ def test_who_has_vanished(repeated: int, probes: int, silence: int, expected: bo
     info = bytearray(60)
     info[2], info[3] = repeated, probes
     info[56:60] = silence.to_bytes(4, sys.byteorder)
-    assert is_vanished(bytes(info)) == expected
+    assert peer_is_dead(bytes(info)) == expected

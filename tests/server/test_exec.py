@@ -191,7 +191,7 @@ async def test_a_client_that_opens_too_few_streams_is_told_and_let_go() -> None:
     async with served(creation_timeout=0.1) as server:
         async with spdy(server, path("exec", "both", streams="oe")) as client:
             error = await client.open(streamtype="error")
-            assert b"not all streams came in time" in await error.read_to_end()
+            assert b"not all streams were opened in time" in await error.read_to_end()
         assert not server.provider.calls
 
 
@@ -220,7 +220,7 @@ async def test_a_stopping_server_tells_its_clients_why(server: Served, how) -> N
     async with started(server, how, "hang") as client, asyncio.TaskGroup() as tasks:
         await server.provider.started.wait()
         got = tasks.create_task(client.result())
-        await server.streams.close()
+        await server.sessions.close()
     assert "process is stopping" in got.result().status["message"]
     assert server.provider.cancelled.is_set()
     with pytest.raises(RefusedError, match="503"):

@@ -42,7 +42,7 @@ async def healthy(world: World, address: str, tls: ssl.SSLContext) -> None:
 
 async def until_there_are(world: World, count: int) -> None:
     async with asyncio.timeout(10):
-        while world.server.places.count != count:
+        while world.server.slots.count != count:
             for _ in range(50):
                 await asyncio.sleep(0)
 
@@ -61,19 +61,19 @@ async def test_silent_connections_of_one_address_cost_only_that_address(world: W
     async with AsyncExitStack() as stack:
         silent = [
             await stack.enter_async_context(connected_from(world, BAD))
-            for _ in range(limits.UNKNOWN)
+            for _ in range(limits.MAX_UNAUTHENTICATED)
         ]
-        await until_there_are(world, limits.UNKNOWN)
+        await until_there_are(world, limits.MAX_UNAUTHENTICATED)
         waiting = asyncio.create_task(connected_from(world, BAD, tls).__aenter__())
-        await until_there_are(world, limits.UNKNOWN + 1)
+        await until_there_are(world, limits.MAX_UNAUTHENTICATED + 1)
         await healthy(world, GOOD, tls)
         assert not waiting.done()
         silent[0][1].close()
         _, writer = await asyncio.wait_for(waiting, 5)  # its turn has come
         writer.close()
-        for _ in range(limits.WAITING - limits.UNKNOWN + 1):
+        for _ in range(limits.MAX_WAITING - limits.MAX_UNAUTHENTICATED + 1):
             await stack.enter_async_context(connected_from(world, BAD))
-        await until_there_are(world, limits.WAITING)
+        await until_there_are(world, limits.MAX_WAITING)
         over, _ = await stack.enter_async_context(connected_from(world, BAD))
         assert await is_closed(over)
         await healthy(world, GOOD, tls)
@@ -85,7 +85,7 @@ async def test_when_all_places_are_taken_by_strangers_who_is_known_still_gets_on
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From however many addresses they come: the one that is silent for longest goes."""
-    monkeypatch.setattr(limits, "IN_ALL", 100)
+    monkeypatch.setattr(limits, "MAX_CONNECTIONS", 100)
     tls = world.certificate()
     async with AsyncExitStack() as stack:
         silent = [
@@ -96,7 +96,7 @@ async def test_when_all_places_are_taken_by_strangers_who_is_known_still_gets_on
         for _ in range(3):
             await healthy(world, GOOD, tls)
         assert [await is_closed(reader) for reader, _ in silent[:1]] == [True]
-        assert world.server.places.count <= 100
+        assert world.server.slots.count <= 100
         assert not silent[-1][0].at_eof()
 
 
@@ -105,9 +105,9 @@ async def test_a_thousand_silent_connections_keep_nobody_waiting(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Handshakes, headers and bodies that never end: each is shed when its time is over."""
-    monkeypatch.setattr(connections, "FIRST_BYTE", 2.0)
-    monkeypatch.setattr(connections, "HEADERS", 2.0)
-    monkeypatch.setattr(connections, "LINGER", 2.0)
+    monkeypatch.setattr(connections, "FIRST_BYTE_TIMEOUT", 2.0)
+    monkeypatch.setattr(connections, "HEADERS_TIMEOUT", 2.0)
+    monkeypatch.setattr(connections, "LINGER_TIMEOUT", 2.0)
     tls, stranger = world.certificate(), client_context()
     starts = (
         b"",
@@ -122,7 +122,7 @@ async def test_a_thousand_silent_connections_keep_nobody_waiting(
         for number in range(600):
             await stack.enter_async_context(connected_from(world, f"127.0.3.{number % 60 + 1}"))
         async with asyncio.timeout(10):
-            while world.server.places.count > 601:  # those in their handshake have 10 s
+            while world.server.slots.count > 601:  # those in their handshake have 10 s
                 await healthy(world, GOOD, tls)
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from vk.errors import InvalidInputError
 from vk.models.logs import LogOptions
-from vk.server.log_query import log_options
+from vk.server.logs import log_options
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 

@@ -60,7 +60,7 @@ async def test_a_client_that_leaves_ends_the_command(server: Served) -> None:
 async def test_a_stopping_server_ends_the_command(server: Served) -> None:
     task = asyncio.ensure_future(run(server, "hang"))
     await server.provider.started.wait()
-    await server.streams.close()
+    await server.sessions.close()
     code, text = await task
     assert code == 500
     assert "process is stopping" in text

@@ -6,8 +6,7 @@ import re
 from pathlib import Path
 
 from vk.server import connection_limits as limits
-from vk.server import connections, listener
-from vk.server import log_follow as followers
+from vk.server import connections, log_follow
 from vk.server.routes import ROUTES
 from vk.settings import Settings
 
@@ -26,16 +25,16 @@ def test_the_limits_are_those_of_the_code() -> None:
     rows = dict(re.findall(r"^\| ([^|`]+?) \| (\d[^|]*?) \|$", PAGE, re.MULTILINE))
     idle = Settings(provider="mock").stream_idle_timeout
     assert rows == {
-        "connections in all": str(limits.IN_ALL),
-        "connections of one address on which nobody is known": str(limits.UNKNOWN),
-        "handshake": f"{listener.HANDSHAKE:g} s",
-        "first byte of a request": f"{connections.FIRST_BYTE:g} s",
+        "connections in all": str(limits.MAX_CONNECTIONS),
+        "connections of one address on which nobody is known": str(limits.MAX_UNAUTHENTICATED),
+        "handshake": f"{connections.HANDSHAKE_TIMEOUT:g} s",
+        "first byte of a request": f"{connections.FIRST_BYTE_TIMEOUT:g} s",
         "headers of a request": (
-            f"{connections.HEADERS:g} s, {connections.LARGEST_HEADERS // 1024} KiB"
+            f"{connections.HEADERS_TIMEOUT:g} s, {connections.MAX_HEADER_BYTES // 1024} KiB"
         ),
-        "the rest of a body that nobody reads": f"{connections.LINGER:g} s",
-        "a write that does not move": f"{connections.STALL:g} s",
+        "the rest of a body that nobody reads": f"{connections.LINGER_TIMEOUT:g} s",
+        "a write that does not move": f"{connections.STALL_TIMEOUT:g} s",
         "an exec, attach or port-forward whose streams do not come": "30 s",
         "the same, on which nothing passes": f"{idle / 3600:g} h (`--stream-idle-timeout`)",
-        "followers of one container's log": f"{followers.IN_ALL}, on one shared reader",
+        "followers of one container's log": f"{log_follow.MAX_FOLLOWERS}, on one shared reader",
     }

@@ -20,7 +20,7 @@ from server_world import client_context, said, serving
 
 from vk.cluster.resources import CONFIG_MAPS
 from vk.devcluster.cluster import DevCluster
-from vk.server.authentication import identity_of
+from vk.server.authentication import user_of
 
 MASTERS = "system:masters"
 HOUR = timedelta(hours=1)
@@ -104,7 +104,7 @@ def test_whom_a_certificate_names(
 ) -> None:
     """As Kubernetes reads it; one without a name names nobody, whatever its groups."""
     certificate, _ = Signer().sign(names=names, groups=groups)
-    found = identity_of(certificate)
+    found = user_of(certificate)
     assert expected == (None if found is None else (found.name, found.groups))
 
 
@@ -112,7 +112,7 @@ async def test_the_authority_of_a_file_is_the_only_one(tmp_path: Path) -> None:
     """What the cluster publishes does not count beside it."""
     signer = Signer()
     authority = trusting(tmp_path, signer)
-    async with serving(tmp_path, client_authority=authority) as world:
+    async with serving(tmp_path, client_ca_file=authority) as world:
         assert (await world.call("/pods", tls=signer.client(tmp_path)))[0] == 200
         with pytest.raises((aiohttp.ClientError, ssl.SSLError)):
             await world.call("/pods", tls=world.certificate())
@@ -122,7 +122,7 @@ async def test_an_authority_may_have_a_name_written_above_it(tmp_path: Path) -> 
     signer = Signer()
     authority = trusting(tmp_path, signer)
     authority.write_bytes("# Főtanúsítvány\n".encode() + signer.pem)
-    async with serving(tmp_path, client_authority=authority) as world:
+    async with serving(tmp_path, client_ca_file=authority) as world:
         assert (await world.call("/pods", tls=signer.client(tmp_path)))[0] == 200
 
 
@@ -139,7 +139,7 @@ async def test_a_certificate_that_is_no_proof_opens_nothing(
     tmp_path: Path, more: dict[str, object]
 ) -> None:
     signer = Signer()
-    async with serving(tmp_path, client_authority=trusting(tmp_path, signer)) as world:
+    async with serving(tmp_path, client_ca_file=trusting(tmp_path, signer)) as world:
         try:
             status, _ = await world.call("/pods", tls=signer.client(tmp_path, **more))
         except (aiohttp.ClientError, ssl.SSLError):
@@ -149,14 +149,14 @@ async def test_a_certificate_that_is_no_proof_opens_nothing(
 
 async def test_a_certificate_without_a_purpose_is_believed_as_go_does(tmp_path: Path) -> None:
     signer = Signer()
-    async with serving(tmp_path, client_authority=trusting(tmp_path, signer)) as world:
+    async with serving(tmp_path, client_ca_file=trusting(tmp_path, signer)) as world:
         tls = signer.client(tmp_path, usage=None)
         assert (await world.call("/pods", tls=tls))[0] == 200
 
 
 async def test_a_certificate_of_a_stranger_opens_nothing(tmp_path: Path) -> None:
     signer = Signer()
-    async with serving(tmp_path, client_authority=trusting(tmp_path, signer)) as world:
+    async with serving(tmp_path, client_ca_file=trusting(tmp_path, signer)) as world:
         with pytest.raises((aiohttp.ClientError, ssl.SSLError)):
             await world.call("/pods", tls=Signer().client(tmp_path))
 
@@ -166,7 +166,7 @@ async def test_a_certificate_that_expires_stops_working_on_an_open_connection(
     tmp_path: Path,
 ) -> None:
     signer = Signer()
-    async with serving(tmp_path, client_authority=trusting(tmp_path, signer)) as world:
+    async with serving(tmp_path, client_ca_file=trusting(tmp_path, signer)) as world:
         tls = signer.client(tmp_path, lasts=timedelta(seconds=2))
         connector = aiohttp.TCPConnector(limit=1)
         async with aiohttp.ClientSession(connector=connector) as session:
@@ -187,7 +187,7 @@ async def test_an_authority_that_is_taken_away_is_not_believed_on_an_open_connec
     file = tmp_path / "clients.pem"
     file.write_bytes(one.pem + other.pem)
     async with (
-        serving(tmp_path, client_authority=file) as world,
+        serving(tmp_path, client_ca_file=file) as world,
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as first,
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1)) as second,
     ):
@@ -203,7 +203,7 @@ async def test_an_authority_that_is_taken_away_is_not_believed_on_an_open_connec
 
         assert await statuses() == [200, 200]
         file.write_bytes(other.pem)
-        world.server.certificates.authority.read()
+        world.server.serving_certificate.client_ca.read()
         assert await statuses() == [401, 200]
 
 
@@ -216,7 +216,7 @@ async def test_the_cluster_s_authority_is_followed(tmp_path: Path) -> None:
         data["requestheader-client-ca-file"] = proxies.pem.decode()
         name = "extension-apiserver-authentication"
         changed = asyncio.Event()
-        authority = world.server.certificates.authority
+        authority = world.server.serving_certificate.client_ca
         renew = authority.on_change
 
         def noted() -> None:
@@ -353,7 +353,7 @@ async def test_rights_that_cannot_be_checked_are_not_given(tmp_path: Path) -> No
         poor = cluster.kubeconfig_for("poor")
         authority = trusting(tmp_path, signer)
         async with serving(
-            tmp_path, kubeconfig=poor, cluster=cluster, client_authority=authority
+            tmp_path, kubeconfig=poor, cluster=cluster, client_ca_file=authority
         ) as world:
             status, text = await world.call("/pods", tls=signer.client(tmp_path))
     assert (status, "items" in text) == (500, False)
@@ -364,7 +364,7 @@ async def test_an_api_server_that_is_away_means_no(tmp_path: Path) -> None:
     signer = Signer()
     async with DevCluster(tmp_path / "cluster") as cluster:
         authority = trusting(tmp_path, signer)
-        async with serving(tmp_path, cluster=cluster, client_authority=authority) as world:
+        async with serving(tmp_path, cluster=cluster, client_ca_file=authority) as world:
             await cluster._stack.aclose()
             assert (await world.call("/pods", tls=signer.client(tmp_path)))[0] == 503
             assert (await world.call("/pods", token="some"))[0] == 503

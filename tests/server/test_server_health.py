@@ -10,7 +10,7 @@ from contextlib import suppress
 import aiohttp
 import pytest
 
-from vk.server.health import Health
+from vk.server.health import HealthHandler
 
 
 class Process:
@@ -26,7 +26,7 @@ async def probed() -> AsyncIterator[tuple[Process, str]]:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         port = one.getsockname()[1]
-    task = asyncio.create_task(Health(lambda: process.ready).serve("127.0.0.1", port))
+    task = asyncio.create_task(HealthHandler(lambda: process.ready).serve("127.0.0.1", port))
     async with asyncio.timeout(5):
         await listening(port)
     yield process, f"http://127.0.0.1:{port}"

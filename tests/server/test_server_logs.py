@@ -17,7 +17,7 @@ import vk
 from vk.log_lines import filter_lines, split_stamp, stamp_time
 from vk.models.keys import ContainerKey
 from vk.models.logs import LogOptions
-from vk.server import log_follow as followers
+from vk.server import log_follow
 
 PATH = "/containerLogs/default/web/app"
 START = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -477,7 +477,7 @@ async def test_a_followed_log_that_fails_is_broken_off(tmp_path: Path) -> None:
 async def test_only_so_many_follow_one_container(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(followers, "IN_ALL", 2)
+    monkeypatch.setattr(log_follow, "MAX_FOLLOWERS", 2)
     provider = Writing()
     async with serving(tmp_path, provider) as world:
         async with following(world), following(world):

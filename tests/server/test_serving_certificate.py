@@ -26,9 +26,9 @@ from vk.cluster.kubeconfig import read_access
 from vk.devcluster.cluster import DevCluster
 from vk.errors import ConfigError
 from vk.server import certificate_signing as csr
-from vk.server.certificate_signing import Signing
-from vk.server.client_ca import Authority
-from vk.server.serving_certificate import Certificates
+from vk.server.certificate_signing import CertificateSigning
+from vk.server.client_ca import ClientCA
+from vk.server.serving_certificate import ServingCertificate
 
 HOSTS = ("n1", "127.0.0.1")
 AUTHORITY = trustme.CA()
@@ -65,7 +65,7 @@ def names(raw: bytes) -> set[str]:
 async def test_without_anything_a_self_signed_certificate_names_the_node(tmp_path: Path) -> None:
     async with serving(tmp_path) as world:
         assert names(await served(world)) == set(HOSTS)
-        assert world.server.certificates.seconds_left() > 300 * 24 * 3600
+        assert world.server.serving_certificate.seconds_left() > 300 * 24 * 3600
 
 
 async def test_files_are_served_and_followed(tmp_path: Path) -> None:
@@ -76,18 +76,18 @@ async def test_files_are_served_and_followed(tmp_path: Path) -> None:
         AUTHORITY.configure_trust(tls)
         _, writer = await asyncio.open_connection("127.0.0.1", world.port, ssl=tls)
         writer.close()
-        first, certificates = await served(world), world.server.certificates
+        first, certificates = await served(world), world.server.serving_certificate
         write(tmp_path, parts="c")
-        certificates.look()
+        certificates.check()
         assert await served(world) == first
         certificate.write_bytes(b"not a certificate")
-        certificates.look()
+        certificates.check()
         assert await served(world) == first
         certificate.unlink()
-        certificates.look()
+        certificates.check()
         assert await served(world) == first
         write(tmp_path)
-        certificates.look()
+        certificates.check()
         assert await served(world) != first
 
 
@@ -95,8 +95,8 @@ async def test_files_are_served_and_followed(tmp_path: Path) -> None:
 @pytest.mark.asyncio
 async def test_files_are_looked_at_every_few_seconds(tmp_path: Path) -> None:
     certificate, key = write(tmp_path)
-    certificates = Certificates(
-        authority=Authority(), node_name="n1", hosts=lambda: HOSTS, files=(certificate, key)
+    certificates = ServingCertificate(
+        client_ca=ClientCA(), node_name="n1", hosts=lambda: HOSTS, files=(certificate, key)
     )
     before = certificates.context
     looking = asyncio.create_task(certificates.run())
@@ -110,7 +110,7 @@ async def test_files_are_looked_at_every_few_seconds(tmp_path: Path) -> None:
 @pytest.mark.asyncio
 async def test_a_self_signed_certificate_follows_the_addresses() -> None:
     hosts: list[tuple[str, ...]] = [HOSTS]
-    certificates = Certificates(authority=Authority(), node_name="n1", hosts=lambda: hosts[0])
+    certificates = ServingCertificate(client_ca=ClientCA(), node_name="n1", hosts=lambda: hosts[0])
     before = certificates.context
     looking = asyncio.create_task(certificates.run())
     await asyncio.sleep(6)
@@ -147,7 +147,7 @@ async def test_a_certificate_without_its_key_is_a_wrong_setting(tmp_path: Path) 
 def test_an_authority_that_cannot_be_read_keeps_the_former_one(tmp_path: Path) -> None:
     file = tmp_path / "ca.crt"
     file.write_bytes(AUTHORITY.cert_pem.bytes())
-    authority = Authority(file)
+    authority = ClientCA(file)
     authority.read()
     before = authority.bundle
     for content in (b"-----BEGIN CERTIFICATE-----\nx\n", b"x" * (2 << 20)):
@@ -228,14 +228,14 @@ class SigningWorld:
     hosts: list[tuple[str, ...]] = attrs.field(factory=lambda: [HOSTS])
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[Certificates]:
+    async def running(self) -> AsyncIterator[ServingCertificate]:
         """Run one process' share: what it serves, and its asking."""
-        certificates = Certificates(
-            authority=Authority(), node_name="n1", hosts=lambda: self.hosts[0]
+        certificates = ServingCertificate(
+            client_ca=ClientCA(), node_name="n1", hosts=lambda: self.hosts[0]
         )
-        signing = Signing(
+        signing = CertificateSigning(
             client=self.client,
-            certificates=certificates,
+            serving_certificate=certificates,
             signer="kubernetes.io/kubelet-serving",
             node_name="n1",
             hosts=lambda: self.hosts[0],
@@ -253,7 +253,7 @@ class SigningWorld:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(csr, "_FIRST_POLL", 0.02)
     monkeypatch.setattr(csr, "_LAST_POLL", 0.05)
-    monkeypatch.setattr(csr, "_LOOK_EVERY", 0.05)
+    monkeypatch.setattr(csr, "_CHECK_INTERVAL", 0.05)
 
 
 @pytest.fixture
@@ -267,7 +267,7 @@ async def signing(tmp_path: Path) -> AsyncIterator[SigningWorld]:
         yield SigningWorld(folder, client)
 
 
-async def until(certificates: Certificates, done: Callable[[], bool]) -> None:
+async def until(certificates: ServingCertificate, done: Callable[[], bool]) -> None:
     """Wait for the next certificate that makes ``done`` true."""
     async with asyncio.timeout(20):
         while not done():

@@ -130,7 +130,7 @@ async def test_the_end_of_the_output_waits_for_a_slow_reader(server: Served) -> 
 async def test_a_command_that_does_not_read_is_ended_when_its_client_dies(
     how, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inbound, "_SIGN_OF_LIFE", 0.2)
+    monkeypatch.setattr(inbound, "_KEEPALIVE_INTERVAL", 0.2)
     async with served() as server:
         async with started(server, how, "deaf", streams="io") as client:
             await server.provider.started.wait()
@@ -194,7 +194,7 @@ async def test_two_hundred_stalled_readers_cost_less_than_2_mib_each(server: Ser
     print("COST", cost / MEBI)
     assert cost < 2 * MEBI
     async with asyncio.timeout(60):
-        while server.streams._open:
+        while server.sessions._open:
             await _some_rounds()
 
 
@@ -207,5 +207,5 @@ async def test_a_connection_that_ends_before_its_streams_leaves_nothing(server: 
     async with spdy(server, path("exec", "both")):
         pass
     async with asyncio.timeout(10):
-        while server.streams._open:
+        while server.sessions._open:
             await _some_rounds()

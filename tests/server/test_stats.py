@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from server_world import KEY, NODE, Quiet, serving
 
 import vk
-from vk.server.usage import resource_metrics, summary
+from vk.server.stats import render_metrics, render_summary
 
 AT = datetime(2026, 1, 31, 12, tzinfo=UTC)
 START = AT - timedelta(hours=1)
@@ -37,7 +37,7 @@ POD = vk.PodStats(
 
 
 def test_the_summary_is_the_kubelet_s() -> None:
-    found = summary(vk.NodeStats(pods=[POD]), NODE)
+    found = render_summary(vk.NodeStats(pods=[POD]), NODE)
     pod = found["pods"][0]
     assert pod["podRef"] == {"name": "web", "namespace": "default", "uid": "u1"}
     assert pod["cpu"] == {"time": MOMENT, "usageCoreNanoSeconds": 2_000_000_000}
@@ -61,22 +61,22 @@ def test_the_summary_is_the_kubelet_s() -> None:
 def test_what_is_not_known_is_left_out_and_not_zero() -> None:
     """The sum over a part that was not measured would be too small."""
     pod = vk.PodStats(KEY, containers={"a": usage(), "b": usage(None, None)})
-    found = summary(vk.NodeStats(pods=[pod]), NODE)["pods"][0]
+    found = render_summary(vk.NodeStats(pods=[pod]), NODE)["pods"][0]
     assert "cpu" not in found
     assert "memory" not in found
     assert set(found["containers"][1]) == {"name", "startTime"}
-    assert summary(vk.NodeStats(), NODE) == {"node": {"nodeName": NODE}, "pods": []}
+    assert render_summary(vk.NodeStats(), NODE) == {"node": {"nodeName": NODE}, "pods": []}
 
 
 def test_totals_of_the_provider_come_before_sums() -> None:
     pod = attrs.evolve(POD, total=usage(9.0, 999))
-    found = summary(vk.NodeStats(pods=[pod], total=usage(20.0, 5000)), NODE)
+    found = render_summary(vk.NodeStats(pods=[pod], total=usage(20.0, 5000)), NODE)
     assert found["pods"][0]["memory"]["workingSetBytes"] == 999
     assert found["node"]["cpu"]["usageCoreNanoSeconds"] == 20_000_000_000
 
 
 def test_resource_metrics_have_the_kubelet_s_names_and_label_order() -> None:
-    text = resource_metrics(vk.NodeStats(pods=[POD]))
+    text = render_metrics(vk.NodeStats(pods=[POD]))
     first = 'container_cpu_usage_seconds_total{container="app",pod="web",namespace="default"} 1.5 '
     assert first + "1769860800000\n" in text
     families = {family.name: family for family in text_string_to_metric_families(text)}
@@ -96,7 +96,7 @@ def test_resource_metrics_have_the_kubelet_s_names_and_label_order() -> None:
 
 
 def test_no_pods_make_no_metrics_but_a_valid_answer() -> None:
-    families = list(text_string_to_metric_families(resource_metrics(vk.NodeStats())))
+    families = list(text_string_to_metric_families(render_metrics(vk.NodeStats())))
     assert [family.name for family in families] == ["resource_scrape_error"]
 
 

@@ -46,7 +46,7 @@ def frame(
     return bytes([first]) + size + mask + body
 
 
-def talk(chance: random.Random) -> bytes:
+def serve(chance: random.Random) -> bytes:
     """Return what one client sends: frames that are right, some that are not, some torn."""
     sent = b""
     for _ in range(chance.randint(1, 12)):
@@ -77,7 +77,7 @@ async def attack(server: Served, target: str, name: str, seed: int) -> None:
     writer.write(f"{head}\r\n".encode())
     assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
     with suppress(ConnectionError, ssl.SSLError):
-        rest = talk(chance)
+        rest = serve(chance)
         while rest:
             size = chance.choice((1, 7, 100, len(rest)))
             writer.write(rest[:size])
@@ -102,7 +102,7 @@ async def test_wild_frames_end_their_own_session_and_nothing_else(
                     await attack(server, target, name, seed)
             async with asyncio.timeout(30):
                 sent = 0
-                while len(server.streams._open) > 1:
+                while len(server.sessions._open) > 1:
                     await other.send(b"x")
                     sent += 1
                     await other.output(sent)

@@ -12,7 +12,7 @@ from vk.streaming.spdy.frames import (
     Headers,
     Ping,
     RstStream,
-    Settings,
+    SettingsFrame,
     SynReply,
     SynStream,
     WindowUpdate,
@@ -58,7 +58,7 @@ GO_FRAMES: tuple[tuple[str, Frame, dict[str, str] | None], ...] = (
     ("80030003000000080000000500000005", RstStream(5, 5), None),
     (
         "80030004000000140000000201000007000100000000000400000064",
-        Settings(((1, 7, 65536), (0, 4, 100))),
+        SettingsFrame(((1, 7, 65536), (0, 4, 100))),
         None,
     ),
     ("800300060000000400000001", Ping(1), None),

@@ -10,7 +10,7 @@ import attrs
 import pytest
 from aiohttp import web
 
-from vk.streaming.http_upgrade import Wire, take_over
+from vk.streaming.http_upgrade import UpgradedConnection, upgrade_connection
 
 
 @attrs.define(eq=False)
@@ -18,7 +18,7 @@ class Upgrading:
     """A server whose one route upgrades, and what became of it."""
 
     port: int = 0
-    wires: asyncio.Queue[Wire] = attrs.field(factory=asyncio.Queue)
+    wires: asyncio.Queue[UpgradedConnection] = attrs.field(factory=asyncio.Queue)
     release: asyncio.Event = attrs.field(factory=asyncio.Event)
     answered: asyncio.Event = attrs.field(factory=asyncio.Event)
     server: web.Server | None = None
@@ -26,7 +26,7 @@ class Upgrading:
     async def route(self, request: web.Request) -> web.StreamResponse:
         if "refuse" in request.query:
             return web.Response(status=404)
-        wire = take_over(request, {"Upgrade": "X"})
+        wire = upgrade_connection(request, {"Upgrade": "X"})
         self.wires.put_nowait(wire)
         await self.release.wait()
         await wire.close()
@@ -164,4 +164,4 @@ async def test_a_client_that_has_gone_is_not_upgraded() -> None:
         protocol = None
 
     with pytest.raises(ConnectionError):
-        take_over(Gone(), {})  # type: ignore[arg-type] # what a request shows after its connection
+        upgrade_connection(Gone(), {})  # type: ignore[arg-type] # what a request shows after its connection

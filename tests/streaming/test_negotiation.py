@@ -13,11 +13,11 @@ from vk.streaming.negotiation import (
     PORT_FORWARD_WEBSOCKET,
     NegotiationError,
     Protocol,
-    Transport,
+    RequestedStreams,
+    StreamTransport,
     choose_spdy,
     choose_websocket,
     requested_transport,
-    stream_types,
 )
 
 V1, V2, V3, V4, V5 = (
@@ -121,14 +121,14 @@ def test_any_header_is_a_choice_or_a_refusal_in_one_line_of_ascii_headers(
 @pytest.mark.parametrize(
     ("connection", "upgrade", "expected"),
     [
-        (["Upgrade"], ["SPDY/3.1"], Transport.SPDY),
-        (["keep-alive, upgrade"], ["spdy/3.1"], Transport.SPDY),
-        (["Upgrade"], ["websocket"], Transport.WEBSOCKET),
-        (["keep-alive", "UPGRADE"], [" WebSocket "], Transport.WEBSOCKET),
+        (["Upgrade"], ["SPDY/3.1"], StreamTransport.SPDY),
+        (["keep-alive, upgrade"], ["spdy/3.1"], StreamTransport.SPDY),
+        (["Upgrade"], ["websocket"], StreamTransport.WEBSOCKET),
+        (["keep-alive", "UPGRADE"], [" WebSocket "], StreamTransport.WEBSOCKET),
     ],
 )
 def test_the_transport_that_is_asked_for(
-    connection: list[str], upgrade: list[str], expected: Transport
+    connection: list[str], upgrade: list[str], expected: StreamTransport
 ) -> None:
     assert requested_transport(connection, upgrade) is expected
 
@@ -155,5 +155,10 @@ def test_no_upgrade_is_a_bad_request(connection: list[str], upgrade: list[str]) 
 )
 def test_the_streams_that_a_client_opens(version: int, tty: bool, expected: set[str]) -> None:
     protocol = Protocol("any", version)
-    assert stream_types(protocol, stdin=True, stdout=True, stderr=True, tty=tty) == expected
-    assert stream_types(protocol, stdin=False, stdout=False, stderr=False, tty=False) == {"error"}
+    assert (
+        RequestedStreams(stdin=True, stdout=True, stderr=True, tty=tty).spdy_types(protocol)
+        == expected
+    )
+    assert RequestedStreams(stdin=False, stdout=False, stderr=False, tty=False).spdy_types(
+        protocol
+    ) == {"error"}

@@ -11,17 +11,17 @@ from go_frames import GO_FRAMES
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vk.streaming.spdy.decoder import Decoder
 from vk.streaming.spdy.frames import (
     MAX_CONTROL,
     MAX_DATA,
     Data,
+    Decoder,
     Frame,
     GoAway,
     Headers,
     Ping,
     RstStream,
-    Settings,
+    SettingsFrame,
     SpdyError,
     SynReply,
     SynStream,
@@ -40,7 +40,7 @@ FRAMES: st.SearchStrategy[Frame] = st.one_of(
     st.builds(SynReply, IDS, BLOCKS, st.booleans()),
     st.builds(RstStream, IDS, WORDS),
     st.builds(
-        Settings,
+        SettingsFrame,
         st.lists(st.tuples(st.integers(0, 255), st.integers(0, 2**24 - 1), WORDS), max_size=4).map(
             tuple
         ),

@@ -10,9 +10,8 @@ from go_frames import GO_FRAMES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vk.streaming.spdy.events import Event, HalfClosed, SessionFailed, StreamOpened
 from vk.streaming.spdy.frames import MAX_CONTROL, Data
-from vk.streaming.spdy.session import Session
+from vk.streaming.spdy.session import Event, HalfClosed, SessionFailed, SpdySession, StreamOpened
 
 # What happens to one of a few streams, and how many bytes that involves.
 STEPS = st.lists(
@@ -26,11 +25,14 @@ STEPS = st.lists(
 CUTS = st.randoms(use_true_random=False)
 
 
-class Wire:
+class UpgradedConnection:
     """Two sessions, with all bytes between them cut into chunks at random."""
 
     def __init__(self, cuts: random.Random) -> None:
-        self.client, self.server = Session(client=True, max_streams=0), Session(max_streams=4)
+        self.client, self.server = (
+            SpdySession(client=True, max_streams=0),
+            SpdySession(max_streams=4),
+        )
         self.cuts = cuts
         self.got: dict[tuple[str, int], bytearray] = defaultdict(bytearray)
         self.ended: set[tuple[str, int]] = set()
@@ -41,7 +43,7 @@ class Wire:
         while any(self._pass(*side) for side in sides):
             pass
 
-    def _pass(self, name: str, source: Session, target: Session) -> bool:
+    def _pass(self, name: str, source: SpdySession, target: SpdySession) -> bool:
         wire = b"".join(source.take())
         position = 0
         while position < len(wire):
@@ -51,7 +53,7 @@ class Wire:
             position += size
         return bool(wire)
 
-    def _note(self, name: str, session: Session, event: Event) -> None:
+    def _note(self, name: str, session: SpdySession, event: Event) -> None:
         assert not isinstance(event, SessionFailed), event
         match event:
             case StreamOpened(stream_id):
@@ -70,7 +72,7 @@ class Wire:
 def test_every_stream_gets_its_bytes_once_and_in_order(
     steps: list[tuple[str, int, int]], cuts: random.Random
 ) -> None:
-    wire = Wire(cuts)
+    wire = UpgradedConnection(cuts)
     sent: dict[tuple[str, int], bytearray] = defaultdict(bytearray)
     finished: set[tuple[str, int]] = set()
     ids: list[int] = []
@@ -100,9 +102,9 @@ def test_every_stream_gets_its_bytes_once_and_in_order(
     assert not wire.server.congested
 
 
-def feed(wire: bytes, size: int) -> tuple[Session, list[Event]]:
+def feed(wire: bytes, size: int) -> tuple[SpdySession, list[Event]]:
     """Give bytes to a session as its owner would, which accepts every stream and reads at once."""
-    session = Session()
+    session = SpdySession()
     events: list[Event] = []
     for start in range(0, len(wire), size):
         for event in session.receive(wire[start : start + size], 0.0):
@@ -114,7 +116,7 @@ def feed(wire: bytes, size: int) -> tuple[Session, list[Event]]:
     return session, events
 
 
-def check(session: Session, events: list[Event], wire: bytes) -> None:
+def check(session: SpdySession, events: list[Event], wire: bytes) -> None:
     failed = [event for event in events if isinstance(event, SessionFailed)]
     assert failed == events[len(events) - len(failed) :]
     assert len(failed) <= 1

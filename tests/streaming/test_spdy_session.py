@@ -5,19 +5,9 @@ from __future__ import annotations
 import pytest
 from go_frames import GO_FRAMES
 
-from vk.streaming.spdy.decoder import Decoder
-from vk.streaming.spdy.events import (
-    Event,
-    HalfClosed,
-    Pong,
-    SessionFailed,
-    StreamAccepted,
-    StreamOpened,
-    StreamReset,
-    WentAway,
-)
 from vk.streaming.spdy.frames import (
     Data,
+    Decoder,
     Frame,
     GoAway,
     GoAwayStatus,
@@ -25,29 +15,42 @@ from vk.streaming.spdy.frames import (
     Ping,
     ResetStatus,
     RstStream,
-    Settings,
+    SettingsFrame,
     SynReply,
     SynStream,
     WindowUpdate,
 )
 from vk.streaming.spdy.headers import Deflater
-from vk.streaming.spdy.session import FRAME_SIZE, Session
-from vk.streaming.spdy.streams import CONTROL_BURST, CONTROL_RATE, UNREAD
+from vk.streaming.spdy.session import (
+    CONTROL_BURST,
+    CONTROL_RATE,
+    FRAME_SIZE,
+    UNREAD,
+    Event,
+    HalfClosed,
+    Pong,
+    SessionFailed,
+    SpdySession,
+    StreamAccepted,
+    StreamOpened,
+    StreamReset,
+    WentAway,
+)
 
 
-def written(session: Session) -> bytes:
+def written(session: SpdySession) -> bytes:
     return b"".join(session.take())
 
 
-def frames(session: Session) -> list[Frame]:
+def frames(session: SpdySession) -> list[Frame]:
     return list(Decoder().feed(written(session)))
 
 
-def pass_on(source: Session, target: Session, now: float = 0.0) -> list[Event]:
+def pass_on(source: SpdySession, target: SpdySession, now: float = 0.0) -> list[Event]:
     return target.receive(written(source), now)
 
 
-def receive(session: Session, *sent: Frame, now: float = 0.0) -> list[Event]:
+def receive(session: SpdySession, *sent: Frame, now: float = 0.0) -> list[Event]:
     return session.receive(b"".join(frame.encode() for frame in sent), now)
 
 
@@ -57,9 +60,9 @@ def failure(events: list[Event]) -> str:
 
 
 @pytest.fixture
-def server() -> Session:
+def server() -> SpdySession:
     """A session whose stream 1 is open and accepted, with nothing left to write."""
-    session = Session()
+    session = SpdySession()
     receive(session, SynStream(1, Deflater().block({})))
     session.accept(1)
     session.take()
@@ -67,11 +70,13 @@ def server() -> Session:
 
 
 @pytest.fixture
-def pair() -> tuple[Session, Session]:
-    return Session(client=True, max_streams=0), Session()
+def pair() -> tuple[SpdySession, SpdySession]:
+    return SpdySession(client=True, max_streams=0), SpdySession()
 
 
-def test_a_stream_lives_from_its_opening_to_both_ends(pair: tuple[Session, Session]) -> None:
+def test_a_stream_lives_from_its_opening_to_both_ends(
+    pair: tuple[SpdySession, SpdySession],
+) -> None:
     client, server = pair
     stream_id = client.open({"streamType": "stdin"})
     assert pass_on(client, server) == [StreamOpened(stream_id, {"streamtype": "stdin"})]
@@ -87,7 +92,7 @@ def test_a_stream_lives_from_its_opening_to_both_ends(pair: tuple[Session, Sessi
 
 
 def test_a_go_client_is_understood() -> None:
-    session = Session()
+    session = SpdySession()
     events = [
         event
         for text, frame, _ in GO_FRAMES
@@ -110,7 +115,7 @@ def test_a_go_client_is_understood() -> None:
     assert frames(session) == [Ping(1)]
 
 
-def test_streams_of_one_connection_do_not_mix(pair: tuple[Session, Session]) -> None:
+def test_streams_of_one_connection_do_not_mix(pair: tuple[SpdySession, SpdySession]) -> None:
     client, server = pair
     ids = [client.open({"port": str(port)}) for port in (80, 443, 8080)]
     assert ids == [1, 3, 5]
@@ -125,12 +130,12 @@ def test_streams_of_one_connection_do_not_mix(pair: tuple[Session, Session]) -> 
 
 def test_bytes_sent_before_the_stream_is_accepted_arrive() -> None:
     """Only Go drops them; other clients need not wait."""
-    events = receive(Session(), SynStream(1, Deflater().block({})), Data(1, b"early", fin=True))
+    events = receive(SpdySession(), SynStream(1, Deflater().block({})), Data(1, b"early", fin=True))
     assert events == [StreamOpened(1, {}), Data(1, b"early", fin=True), HalfClosed(1)]
 
 
 def test_nothing_can_be_sent_before_the_stream_is_accepted(
-    pair: tuple[Session, Session],
+    pair: tuple[SpdySession, SpdySession],
 ) -> None:
     """Go would drop it."""
     client, server = pair
@@ -145,14 +150,14 @@ def test_nothing_can_be_sent_before_the_stream_is_accepted(
 
 
 def test_accepting_twice_writes_one_reply() -> None:
-    session = Session()
+    session = SpdySession()
     receive(session, SynStream(1, Deflater().block({})))
     assert session.accept(1) and session.accept(1)
     assert [type(frame) for frame in frames(session)] == [SynReply]
     assert not session.accept(3)
 
 
-def test_long_payloads_become_several_frames_without_a_copy(server: Session) -> None:
+def test_long_payloads_become_several_frames_without_a_copy(server: SpdySession) -> None:
     payload = bytes(range(256)) * (FRAME_SIZE // 100)
     server.send(1, payload)
     parts = server.take()
@@ -164,19 +169,19 @@ def test_long_payloads_become_several_frames_without_a_copy(server: Session) -> 
     assert b"".join(frame.data for frame in sent if isinstance(frame, Data)) == payload
 
 
-def test_an_empty_payload_writes_nothing(server: Session) -> None:
+def test_an_empty_payload_writes_nothing(server: SpdySession) -> None:
     assert server.send(1, b"")
     assert written(server) == b""
 
 
-def test_a_finished_stream_takes_no_more(server: Session) -> None:
+def test_a_finished_stream_takes_no_more(server: SpdySession) -> None:
     assert server.finish(1)
     assert not server.send(1, b"late")
     assert not server.finish(1)
     assert frames(server) == [Data(1, b"", fin=True)]
 
 
-def test_a_reset_ends_both_ways_and_is_told(pair: tuple[Session, Session]) -> None:
+def test_a_reset_ends_both_ways_and_is_told(pair: tuple[SpdySession, SpdySession]) -> None:
     client, server = pair
     stream_id = client.open({})
     pass_on(client, server)
@@ -188,7 +193,7 @@ def test_a_reset_ends_both_ways_and_is_told(pair: tuple[Session, Session]) -> No
         assert not session.reset(stream_id)
 
 
-def test_what_comes_for_a_stream_that_is_gone_is_dropped(server: Session) -> None:
+def test_what_comes_for_a_stream_that_is_gone_is_dropped(server: SpdySession) -> None:
     server.reset(1)
     server.take()
     late = [Data(1, b"in flight", fin=True), RstStream(1, 5), Headers(1, b"")]
@@ -196,7 +201,7 @@ def test_what_comes_for_a_stream_that_is_gone_is_dropped(server: Session) -> Non
     assert written(server) == b""
 
 
-def test_bytes_after_the_end_of_a_stream_reset_it(server: Session) -> None:
+def test_bytes_after_the_end_of_a_stream_reset_it(server: SpdySession) -> None:
     events = receive(server, Data(1, b"all", fin=True), Data(1, b"more"))
     assert events[-1] == StreamReset(1, ResetStatus.STREAM_ALREADY_CLOSED)
     assert frames(server) == [RstStream(1, ResetStatus.STREAM_ALREADY_CLOSED)]
@@ -204,7 +209,7 @@ def test_bytes_after_the_end_of_a_stream_reset_it(server: Session) -> None:
 
 
 def test_a_second_reply_resets_the_stream() -> None:
-    client, deflater = Session(client=True), Deflater()
+    client, deflater = SpdySession(client=True), Deflater()
     client.open({})
     client.take()
     events = receive(client, *(SynReply(1, deflater.block({})) for _ in range(2)))
@@ -212,7 +217,7 @@ def test_a_second_reply_resets_the_stream() -> None:
 
 
 def test_a_stream_that_is_opened_finished_and_one_way_takes_no_answer() -> None:
-    session, deflater = Session(), Deflater()
+    session, deflater = SpdySession(), Deflater()
     events = receive(
         session,
         SynStream(1, deflater.block({}), fin=True),
@@ -227,7 +232,7 @@ def test_a_stream_that_is_opened_finished_and_one_way_takes_no_answer() -> None:
     assert not session.send(3, b"answer")
 
 
-def test_a_stream_can_be_opened_with_nothing_to_send(pair: tuple[Session, Session]) -> None:
+def test_a_stream_can_be_opened_with_nothing_to_send(pair: tuple[SpdySession, SpdySession]) -> None:
     client, server = pair
     stream_id = client.open({}, fin=True)
     assert pass_on(client, server) == [StreamOpened(stream_id, {}), HalfClosed(stream_id)]
@@ -244,7 +249,7 @@ def test_a_stream_can_be_opened_with_nothing_to_send(pair: tuple[Session, Sessio
     assert (client.open_streams, server.open_streams) == (0, 0)
 
 
-def test_pings_are_answered_and_own_ones_told(pair: tuple[Session, Session]) -> None:
+def test_pings_are_answered_and_own_ones_told(pair: tuple[SpdySession, SpdySession]) -> None:
     client, server = pair
     assert (client.ping(), client.ping(), server.ping()) == (1, 3, 2)
     assert pass_on(client, server) == []
@@ -253,15 +258,15 @@ def test_pings_are_answered_and_own_ones_told(pair: tuple[Session, Session]) -> 
     assert (written(client), written(server)) == (b"", b"")
 
 
-def test_settings_and_window_updates_change_nothing(server: Session) -> None:
+def test_settings_and_window_updates_change_nothing(server: SpdySession) -> None:
     events = receive(
-        server, Settings(((0, 7, 0), (0, 4, 0))), WindowUpdate(1, 5), WindowUpdate(0, 5)
+        server, SettingsFrame(((0, 7, 0), (0, 4, 0))), WindowUpdate(1, 5), WindowUpdate(0, 5)
     )
     assert events == []
     assert server.send(1, bytes(1 << 20))
 
 
-def test_going_away_is_said_once_and_refuses_further_streams(server: Session) -> None:
+def test_going_away_is_said_once_and_refuses_further_streams(server: SpdySession) -> None:
     server.go_away()
     server.go_away()
     assert frames(server) == [GoAway(1, GoAwayStatus.OK)]
@@ -275,7 +280,7 @@ def test_going_away_is_said_once_and_refuses_further_streams(server: Session) ->
 
 
 def test_more_streams_than_allowed_are_refused_and_a_closed_one_makes_room() -> None:
-    session, deflater = Session(max_streams=2), Deflater()
+    session, deflater = SpdySession(max_streams=2), Deflater()
     opened = [SynStream(stream_id, deflater.block({})) for stream_id in (1, 3, 5)]
     assert receive(session, *opened) == [StreamOpened(1, {}), StreamOpened(3, {})]
     assert frames(session) == [RstStream(5, ResetStatus.REFUSED_STREAM)]
@@ -284,7 +289,7 @@ def test_more_streams_than_allowed_are_refused_and_a_closed_one_makes_room() -> 
     assert receive(session, last) == [StreamOpened(7, {"n": "v"})]
 
 
-def test_a_stream_that_is_not_read_makes_the_session_congested(server: Session) -> None:
+def test_a_stream_that_is_not_read_makes_the_session_congested(server: SpdySession) -> None:
     pieces = receive(server, *(Data(1, bytes(1 << 16)) for _ in range(17)))
     assert server.congested
     for piece in pieces:
@@ -293,13 +298,13 @@ def test_a_stream_that_is_not_read_makes_the_session_congested(server: Session) 
     assert not server.congested
 
 
-def test_many_small_pieces_count_for_more_than_their_bytes(server: Session) -> None:
+def test_many_small_pieces_count_for_more_than_their_bytes(server: SpdySession) -> None:
     """Each is an object; a million bytes in a million pieces would be 100 MB."""
     receive(server, *(Data(1, b"x") for _ in range(UNREAD // 100)))
     assert server.congested
 
 
-def test_a_congested_stream_that_is_reset_frees_the_others(server: Session) -> None:
+def test_a_congested_stream_that_is_reset_frees_the_others(server: SpdySession) -> None:
     pieces = receive(server, Data(1, bytes(UNREAD + 1)))
     assert server.congested
     server.reset(1)
@@ -311,29 +316,29 @@ def test_a_congested_stream_that_is_reset_frees_the_others(server: Session) -> N
 
 @pytest.mark.parametrize(
     "frame",
-    [Ping(1), Settings(()), WindowUpdate(1, 1), Data(1, b"")],
+    [Ping(1), SettingsFrame(()), WindowUpdate(1, 1), Data(1, b"")],
     ids=lambda f: type(f).__name__,
 )
 def test_a_flood_of_frames_that_carry_nothing_ends_the_session(
-    server: Session, frame: Frame
+    server: SpdySession, frame: Frame
 ) -> None:
     assert "too many control frames" in failure(receive(server, *[frame] * int(CONTROL_BURST + 1)))
     assert list(Decoder().feed(written(server)))[-1] == GoAway(1, GoAwayStatus.PROTOCOL_ERROR)
 
 
-def test_frames_that_carry_nothing_are_fine_at_a_usual_rate(server: Session) -> None:
+def test_frames_that_carry_nothing_are_fine_at_a_usual_rate(server: SpdySession) -> None:
     for second in range(1, 60):
         assert receive(server, *[Ping(1)] * int(CONTROL_RATE), now=float(second)) == []
 
 
-def test_a_quiet_hour_does_not_allow_a_larger_flood(server: Session) -> None:
+def test_a_quiet_hour_does_not_allow_a_larger_flood(server: SpdySession) -> None:
     receive(server, Ping(1), now=1.0)
     flood = [Ping(1)] * int(CONTROL_BURST + 1)
     assert "too many control frames" in failure(receive(server, *flood, now=3601.0))
 
 
 def test_streams_opened_and_reset_in_a_row_end_the_session() -> None:
-    session, deflater = Session(max_streams=5), Deflater()
+    session, deflater = SpdySession(max_streams=5), Deflater()
     storm = [
         frame
         for stream_id in range(1, 4 * int(CONTROL_BURST), 2)
@@ -355,13 +360,13 @@ def test_streams_opened_and_reset_in_a_row_end_the_session() -> None:
     ],
 )
 def test_frames_for_streams_that_never_were_end_the_session(
-    server: Session, sent: list[Frame], reason: str
+    server: SpdySession, sent: list[Frame], reason: str
 ) -> None:
     assert failure(receive(server, *sent)) == reason
 
 
 @pytest.mark.parametrize("stream_id", [1, 2, 4])
-def test_a_stream_with_a_wrong_id_ends_the_session(server: Session, stream_id: int) -> None:
+def test_a_stream_with_a_wrong_id_ends_the_session(server: SpdySession, stream_id: int) -> None:
     deflater = Deflater()
     deflater.block({})
     reason = failure(receive(server, SynStream(stream_id, deflater.block({}))))
@@ -369,14 +374,14 @@ def test_a_stream_with_a_wrong_id_ends_the_session(server: Session, stream_id: i
 
 
 def test_an_id_that_was_passed_over_cannot_be_used_later() -> None:
-    session, deflater = Session(), Deflater()
+    session, deflater = SpdySession(), Deflater()
     opened = [SynStream(stream_id, deflater.block({})) for stream_id in (5, 3)]
     assert "stream 3" in failure(receive(session, *opened))
 
 
 @pytest.mark.parametrize("stream_id", [1, 2])
 def test_a_reply_to_a_stream_that_was_not_opened_ends_the_session(
-    server: Session, stream_id: int
+    server: SpdySession, stream_id: int
 ) -> None:
     deflater = Deflater()
     deflater.block({})
@@ -386,7 +391,7 @@ def test_a_reply_to_a_stream_that_was_not_opened_ends_the_session(
 
 
 def test_headers_of_streams_that_are_gone_or_refused_keep_the_compression_in_step() -> None:
-    session, deflater = Session(max_streams=1), Deflater()
+    session, deflater = SpdySession(max_streams=1), Deflater()
     texts = [str(number) * 50 + "the same in each block" for number in (0, 1, 2, 2, 2)]
     blocks = [deflater.block({"n": text}) for text in texts]
     receive(session, SynStream(1, blocks[0]), SynStream(3, blocks[1]), RstStream(1, 5))
@@ -394,14 +399,16 @@ def test_headers_of_streams_that_are_gone_or_refused_keep_the_compression_in_ste
     assert receive(session, SynStream(5, blocks[4])) == [StreamOpened(5, {"n": texts[4]})]
 
 
-def test_more_headers_may_end_a_stream_once(server: Session) -> None:
+def test_more_headers_may_end_a_stream_once(server: SpdySession) -> None:
     deflater = Deflater()
     deflater.block({})
     ends = [Headers(1, deflater.block({"n": "v"}), fin=True) for _ in range(2)]
     assert receive(server, *ends) == [HalfClosed(1)]
 
 
-def test_a_bad_header_block_ends_the_session_and_what_follows_is_dropped(server: Session) -> None:
+def test_a_bad_header_block_ends_the_session_and_what_follows_is_dropped(
+    server: SpdySession,
+) -> None:
     events = receive(server, Data(1, b"before"), SynStream(3, b"\xff" * 20))
     assert events[0] == Data(1, b"before")
     assert "cannot be inflated" in failure(events)

@@ -52,7 +52,7 @@ async def test_an_exit_code_arrives_with_both_outputs(
 
 def _spoken(caplog: pytest.LogCaptureFixture) -> list[str]:
     """Return what the node says it has spoken with the API server."""
-    begun = [record for record in caplog.records if record.getMessage() == "session begins"]
+    begun = [record for record in caplog.records if record.getMessage() == "session started"]
     return [record.__dict__["over"] for record in begun]
 
 

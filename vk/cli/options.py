@@ -179,7 +179,7 @@ OPTIONS = (
         "insecure-dev",
         "insecure_dev",
         values.boolean,
-        "Serve everybody on this machine, without credentials, on loopback only.",
+        "Serve any local user, without credentials, on loopback only.",
     ),
     Option(
         "health-port",
@@ -199,9 +199,9 @@ OPTIONS = (
     Option("", "serving_key", values.path, "Its key, PEM.", "APISERVER_KEY_LOCATION"),
     Option(
         "",
-        "client_authority",
+        "client_ca_file",
         values.path,
-        "What signs the certificates of clients, PEM.",
+        "Client CA bundle: authorities of client certificates, PEM.",
         "APISERVER_CA_CERT_LOCATION",
     ),
     Option("", "internal_ip", values.address, "Address of the node.", "VKUBELET_POD_IP"),

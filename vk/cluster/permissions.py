@@ -135,7 +135,7 @@ def features_of(settings: Settings, provider: type[Provider]) -> frozenset[str]:
     switched = {
         "node": True,
         "kubelet-api": not settings.insecure_dev,
-        "client-authority": not settings.insecure_dev and settings.client_authority is None,
+        "client-authority": not settings.insecure_dev and settings.client_ca_file is None,
         "serving-certificate": bool(signed),
         "persistent-volumes": claims,
         "claims": claims,

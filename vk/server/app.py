@@ -1,12 +1,13 @@
-"""The application: the table of routes with its functions, and what happens around each request.
+"""The application: the handlers of the routes, and the middleware around each request.
 
-In: a function for each name of `vk.server.routes`, and `Access`. Out: an aiohttp application, which
-`vk.server.server` serves. One middleware does everything that must be the same for all: who asks is
-found out before anything is said, even that a path does not exist; then the path is checked, then
-the right for the entry that the router chose; what a function raises becomes a Refusal.
+In: a handler for each name of `vk.server.routes`, an `Authenticator` and an `Authorizer`. Out: an
+aiohttp application, which `vk.server.server` serves. One middleware does what must be the same for
+all: it authenticates before anything is answered, even that a path does not exist; then it checks
+the path, then authorizes for the route that the router chose; an exception of a handler becomes a
+StatusError.
 
-Surprising: there are no redirects, and a path with encoded separators, dot segments or control
-characters is refused whole instead of being tidied: two readers of it might not agree.
+There are no redirects, and a path with encoded separators, dot segments or control characters is
+refused instead of being normalized: two readers of it might not agree.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from urllib.parse import unquote_to_bytes
 
 from aiohttp import HttpVersion10, HttpVersion11, web
 
-from vk.server.authentication import Access
-from vk.server.connections import Connection
-from vk.server.errors import Refusal, refusal_of
+from vk.server.authentication import Authenticator
+from vk.server.authorization import Authorizer
+from vk.server.connections import ServerConnection
+from vk.server.errors import StatusError, status_error_of
 from vk.server.routes import ROUTES, Route
 
 __all__ = ["Handler", "Observe", "build_app"]
@@ -30,19 +32,20 @@ Observe = Callable[[str, str, int, float], None]
 """Called with method, template of the path, status and seconds of each request."""
 
 _ROUTE: web.AppKey[Mapping[str, Route]] = web.AppKey("routes", Mapping[str, Route])
-_STRANGE = re.compile(r"//|/\.{1,2}(/|$)|%(2[ef]|5c|[01][0-9a-f]|7f)|[\x00-\x20\x7f\\;]", re.I)
+_UNSAFE = re.compile(r"//|/\.{1,2}(/|$)|%(2[ef]|5c|[01][0-9a-f]|7f)|[\x00-\x20\x7f\\;]", re.I)
 _LONGEST_QUERY = 64 * 1024
 
 
 def build_app(
     handlers: Mapping[str, Handler],
-    access: Access,
+    authenticator: Authenticator,
+    authorizer: Authorizer,
     *,
     observe: Observe = lambda method, path, status, seconds: None,
     routes: Sequence[Route] = ROUTES,
 ) -> web.Application:
-    """Return the application. Each name of ``routes`` must have its function in ``handlers``."""
-    app = web.Application(middlewares=[_around(access, observe)])
+    """Return the application. Each name of ``routes`` must have its handler in ``handlers``."""
+    app = web.Application(middlewares=[_middleware(authenticator, authorizer, observe)])
     app[_ROUTE] = {route.path: route for route in routes}
     for route in routes:
         for method in route.methods:
@@ -51,51 +54,57 @@ def build_app(
     return app
 
 
-def _around(access: Access, observe: Observe) -> Callable[..., Awaitable[web.StreamResponse]]:
+def _middleware(
+    authenticator: Authenticator, authorizer: Authorizer, observe: Observe
+) -> Callable[..., Awaitable[web.StreamResponse]]:
     @web.middleware
-    async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         connection, started = request.protocol, time.monotonic()
         route, status = _route(request), 499
-        if isinstance(connection, Connection):
+        if isinstance(connection, ServerConnection):
             connection.begin(patient=route is not None and route.creates)
         try:
-            answer = await _answer(request, handler, access, route)
+            answer = await _answer(request, handler, authenticator, authorizer)
             status = answer.status
-            if isinstance(connection, Connection) and not connection.place.known:
-                answer.force_close()  # who stays unknown would keep a place of his address
+            if isinstance(connection, ServerConnection) and not connection.slot.is_authenticated:
+                answer.force_close()  # unauthenticated, it would keep a slot of its address
             if status == 400:
-                answer.force_close()  # what follows may be meant as a part of what was refused
+                answer.force_close()  # what follows may be a part of the refused request
             return answer
         finally:
-            if isinstance(connection, Connection):
+            if isinstance(connection, ServerConnection):
                 connection.end()
             path = route.path if route is not None else "unknown"
             observe(request.method, path, status, time.monotonic() - started)
 
-    return around
+    return middleware
 
 
 async def _answer(
-    request: web.Request, handler: Handler, access: Access, route: Route | None
+    request: web.Request,
+    handler: Handler,
+    authenticator: Authenticator,
+    authorizer: Authorizer,
 ) -> web.StreamResponse:
+    route = _route(request)
     plain = route is not None and route.plain
     try:
-        if not (route is not None and route.health and access.blind):
-            identity = await access.identify(request)
+        if not (route is not None and route.health and authenticator.no_authenticator):
+            user = await authenticator.authenticate(request)
             _check_path(request)
             if route is None:
                 raise _unmatched(request)
-            await access.check(identity, route, request.method)
+            await authorizer.authorize(user, route, request.method)
         return await handler(request)
     except ConnectionError:
-        raise  # the client has gone: nobody is left to be answered
-    except Exception as error:  # noqa: BLE001 # whatever a route raises is answered, or logged
+        raise  # the client has disconnected
+    except Exception as error:  # noqa: BLE001 # whatever a handler raises is answered or logged
         what = f"{request.method} {route.path if route is not None else 'unknown path'}"
-        return refusal_of(error, what).response(text=plain)
+        return status_error_of(error, what).response(text=plain)
 
 
 def _route(request: web.Request) -> Route | None:
-    """Return the entry that the router chose; None: no such path, or not with this method."""
+    """Return the route that the router chose; None: no such path, or not with this method."""
     resource = request.match_info.route.resource
     if resource is None or request.match_info.http_exception is not None:
         return None
@@ -105,24 +114,24 @@ def _route(request: web.Request) -> Route | None:
 def _check_path(request: web.Request) -> None:
     path, _, query = request.raw_path.partition("?")
     if request.version not in (HttpVersion10, HttpVersion11):
-        raise Refusal(400, "expected HTTP/1.1")
-    if not path.startswith("/") or _STRANGE.search(path):
-        raise Refusal(400, "expected a plain path, without dot segments or encoded separators")
+        raise StatusError(400, "expected HTTP/1.1")
+    if not path.startswith("/") or _UNSAFE.search(path):
+        raise StatusError(400, "expected a plain path, without dot segments or encoded separators")
     if len(query) > _LONGEST_QUERY:
-        raise Refusal(400, "expected a query of 64 KiB at most")
+        raise StatusError(400, "expected a query of 64 KiB at most")
     try:
         unquote_to_bytes(query).decode()
     except UnicodeError:
-        raise Refusal(400, "expected a query in UTF-8") from None
+        raise StatusError(400, "expected a query in UTF-8") from None
 
 
-def _unmatched(request: web.Request) -> Refusal:
+def _unmatched(request: web.Request) -> StatusError:
     match request.match_info.http_exception:
         case web.HTTPMethodNotAllowed(allowed_methods=methods):
             headers = [("Allow", ", ".join(sorted(methods)))]
-            return Refusal(405, "method not allowed", headers=headers)
+            return StatusError(405, "method not allowed", headers=headers)
         case _:
-            return Refusal(404, "no such path")
+            return StatusError(404, "no such path")
 
 
 async def _finish_headers(request: web.Request, response: web.StreamResponse) -> None:

@@ -1,11 +1,12 @@
-"""Having the serving certificate signed: a CertificateSigningRequest, followed until its end.
+"""Signing of the serving certificate: a CertificateSigningRequest, followed until its end.
 
-In: who signs, and the names and addresses of the node. Out: key pairs for `Certificates.serve`.
-RBAC: create and get of certificatesigningrequests. Runs while this process acts for the node.
-Nothing waits for it: until somebody approves, the self-signed certificate is served.
+In: the signer, and the names and addresses of the node. Out: key pairs for
+`ServingCertificate.serve`. RBAC: create and get of certificatesigningrequests. Runs while this
+process acts for the node. Nothing waits for it: until approval the self-signed certificate is
+served.
 
-Surprising: nobody approves serving certificates by default, so a person may have to, and must not
-have to again after each restart: key, request and certificate are kept in the state folder.
+Serving certificates are not approved by default, so an administrator may have to, and must not have
+to again after each restart: key, request and certificate are kept in the state folder.
 """
 
 from __future__ import annotations
@@ -32,10 +33,14 @@ from vk.aio.backoff import Backoff
 from vk.cluster.client import Client
 from vk.cluster.resources import Resource
 from vk.errors import ClusterError, ConflictError, ForbiddenError, ObjectNotFoundError
-from vk.server.serving_certificate import Certificates
-from vk.server.tls import KeyPair, alternative_names, new_key
+from vk.server.serving_certificate import (
+    ServingCertificate,
+    ServingKeyPair,
+    alternative_names,
+    new_key,
+)
 
-__all__ = ["Signing"]
+__all__ = ["CertificateSigning"]
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +51,7 @@ _REQUESTS = Resource(
     "CertificateSigningRequest",
     namespaced=False,
 )
-_LOOK_EVERY = 60.0
+_CHECK_INTERVAL = 60.0
 _REFUSED_PAUSE = 900.0
 _FIRST_POLL, _LAST_POLL = 1.0, 15.0
 _RENEW = (0.7, 0.9)  # of its life
@@ -57,30 +62,30 @@ class _RefusedError(Exception):
 
 
 @attrs.define(eq=False, kw_only=True)
-class Signing:
+class CertificateSigning:
     """Keeps the serving certificate signed. ``run`` until cancelled."""
 
     client: Client
-    certificates: Certificates
+    serving_certificate: ServingCertificate
     signer: str
     node_name: str
     hosts: Callable[[], tuple[str, ...]]
     folder: Path
     """Exists, and is this user's own."""
     _covered: frozenset[str] = attrs.field(default=frozenset(), init=False)
-    """The hosts that the certificate was asked for."""
+    """The hosts that the certificate was requested for."""
     _announced: str = attrs.field(default="", init=False)
-    """The last request that was said to wait for approval."""
+    """The last request that was logged as waiting for approval."""
     _renew_at: datetime | None = attrs.field(default=None, init=False)
-    """When to ask for another one; None: there is none."""
+    """When to request another one; None: there is none."""
 
     async def run(self) -> None:
-        """Ask for a certificate when there is none, when it is old, or when an address changed."""
+        """Request a certificate when there is none, when it is old, or when an address changed."""
         self._load()
         while True:
             hosts = self.hosts()
             if self._is_good(hosts):
-                await asyncio.sleep(_LOOK_EVERY)
+                await asyncio.sleep(_CHECK_INTERVAL)
                 continue
             try:
                 pair = await self._obtain(hosts)
@@ -100,9 +105,9 @@ class Signing:
         young = self._renew_at is not None and datetime.now(UTC) < self._renew_at
         return young and self._covered >= set(hosts)
 
-    def _take(self, pair: KeyPair, covered: Iterable[str]) -> None:
+    def _take(self, pair: ServingKeyPair, covered: Iterable[str]) -> None:
         leaf = pair.check()
-        self.certificates.serve(pair)
+        self.serving_certificate.serve(pair)
         life = leaf.not_valid_after_utc - leaf.not_valid_before_utc
         self._renew_at = leaf.not_valid_before_utc + life * random.uniform(*_RENEW)
         self._covered = frozenset(covered)
@@ -110,11 +115,11 @@ class Signing:
         self._file("key").unlink(missing_ok=True)
 
     def _load(self) -> None:
-        """Serve what an earlier process got, if it is still good."""
+        """Serve the certificate of an earlier process, if it is still valid."""
         try:
             text = self._file("crt").read_bytes()
             cut = text.index(b"-----BEGIN CERTIFICATE")
-            pair = KeyPair(text[cut:], text[:cut])
+            pair = ServingKeyPair(text[cut:], text[:cut])
             leaf = pair.check()
             if leaf.not_valid_after_utc > datetime.now(UTC):
                 self._take(pair, _names(leaf))
@@ -123,32 +128,32 @@ class Signing:
         except (OSError, ValueError) as error:
             log.warning("kept serving certificate cannot be used", extra={"error": str(error)})
 
-    async def _obtain(self, hosts: tuple[str, ...]) -> KeyPair | None:
-        """Return a signed pair; None where everything has to start over.
+    async def _obtain(self, hosts: tuple[str, ...]) -> ServingKeyPair | None:
+        """Return a signed pair; None to start over.
 
-        Raises ForbiddenError and _RefusedError; an API server that is away is waited for.
+        Raises ForbiddenError and _RefusedError; waits for an unreachable API server.
         """
         key, pem = self._key()
         request = _request(key, self.node_name, hosts)
         name = _name(self.node_name, key, hosts)
-        backoff, asked = Backoff(first=_FIRST_POLL, cap=_LAST_POLL), False
+        backoff, requested = Backoff(first=_FIRST_POLL, cap=_LAST_POLL), False
         while self.hosts() == hosts:
             try:
-                if not asked:
+                if not requested:
                     await self._create(name, request)
-                    asked = True
+                    requested = True
                 answer = await self.client.get(_REQUESTS, name)
             except ForbiddenError:
                 raise
             except ObjectNotFoundError:
-                self._file("key").unlink(missing_ok=True)  # it was cleaned up: ask anew
+                self._file("key").unlink(missing_ok=True)  # it was deleted: request again
                 return None
             except ClusterError as error:
-                log.info("cannot ask for a certificate now", extra={"error": str(error)})
+                log.info("cannot request a certificate now", extra={"error": str(error)})
             else:
                 certificate = _outcome(answer)
                 if certificate:
-                    return KeyPair(certificate, pem)
+                    return ServingKeyPair(certificate, pem)
             await asyncio.sleep(backoff.next())
         return None
 
@@ -166,7 +171,7 @@ class Signing:
         try:
             await self.client.create(_REQUESTS, body)
         except ConflictError:
-            log.debug("certificate is asked for already", extra={"request": name})
+            log.debug("certificate is requested already", extra={"request": name})
         if name == self._announced:
             return
         self._announced = name
@@ -197,7 +202,7 @@ class Signing:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Replace the file, which nobody else may read; one that cannot be written is done without."""
+    """Replace the file, mode 0600; a failure is logged."""
     draft = path.with_name(path.name + ".new")
     try:
         draft.unlink(missing_ok=True)
@@ -209,7 +214,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _name(node: str, key: ec.EllipticCurvePrivateKey, hosts: tuple[str, ...]) -> str:
-    """Return a name that the same request gets again."""
+    """Return a name that is the same for the same request."""
     public = key.public_key().public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )

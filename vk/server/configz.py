@@ -1,7 +1,7 @@
-"""``/configz``: how this node is configured, without anything that may be a secret.
+"""``/configz``: the configuration of this node, without anything that may be a secret.
 
-The kubelet's own fields come under its own name, for tools that look there; ours beside them. Of
-the provider's configuration only the names of the keys are shown, and of no file its content.
+The kubelet's own fields are under its own name, for tools that look there; vk's beside them. Of the
+provider's configuration only the names of the keys are configz_of, and of no file its content.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from aiohttp import web
 from vk.models.node import Taint
 from vk.settings import Settings
 
-__all__ = ["Configuration", "shown"]
+__all__ = ["ConfigzHandler", "configz_of"]
 
 _HIDDEN = frozenset({"provider_settings"})
 
 
 @attrs.define(eq=False)
-class Configuration:
-    """Answers with the settings of the moment."""
+class ConfigzHandler:
+    """Answers with the current settings."""
 
     settings: Callable[[], Settings]
 
     async def answer(self, request: web.Request) -> web.Response:
         """Answer one request."""
         settings = self.settings()
-        document = {"kubeletconfig": _kubelet(settings), "vk": shown(settings)}
+        document = {"kubeletconfig": _kubelet(settings), "vk": configz_of(settings)}
         return web.Response(body=orjson.dumps(document), content_type="application/json")
 
 
-def shown(settings: Settings) -> dict[str, Any]:
-    """Return the settings as JSON; what may be a secret is left out."""
+def configz_of(settings: Settings) -> dict[str, Any]:
+    """Return the settings as JSON, without those that may hold a secret."""
     fields = {field.name: getattr(settings, field.name) for field in attrs.fields(Settings)}
     plain = {name: _plain(value) for name, value in fields.items() if name not in _HIDDEN}
     return {**plain, "provider_settings": sorted(settings.provider_settings)}
@@ -51,8 +51,8 @@ def _plain(value: Any) -> Any:
 
 
 def _kubelet(settings: Settings) -> dict[str, Any]:
-    authority = settings.client_authority
-    x509 = {"clientCAFile": str(authority)} if authority is not None else {}
+    client_ca = settings.client_ca_file
+    x509 = {"clientCAFile": str(client_ca)} if client_ca is not None else {}
     return {
         "kind": "KubeletConfiguration",
         "apiVersion": "kubelet.config.k8s.io/v1beta1",

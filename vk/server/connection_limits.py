@@ -1,11 +1,12 @@
-"""How many connections there may be: in all, and from one address while nobody is known on them.
+"""Connection limits: how many in all, and how many unauthenticated ones from one address.
 
-`vk.server.listener` takes a `Place` for each connection it accepts, before the handshake; access
-says when its caller is known; the connection leaves its place when it ends. Pure bookkeeping.
+`vk.server.connections` takes a `ConnectionSlot` for each connection that it accepts, before the
+handshake; `vk.server.authentication` marks it as authenticated; the connection releases it when it
+ends. Pure bookkeeping.
 
-Surprising: all of kubectl's traffic comes from the addresses of API servers. So a connection above
-the share of its address waits for its turn, it is not refused, and one whose caller is known does
-not count. Where all places are taken, who came first without saying who he is has to go.
+All of kubectl's traffic comes from the addresses of API servers. So a connection above the limit of
+its address waits and is not refused, and an authenticated one does not count. Where all slots are
+taken, the oldest unauthenticated connection is aborted.
 """
 
 from __future__ import annotations
@@ -16,109 +17,104 @@ from collections.abc import Callable
 
 import attrs
 
-__all__ = ["Place", "Places", "network_of"]
+__all__ = ["ConnectionSlot", "ConnectionSlots", "network_of"]
 
-IN_ALL = 1000
-UNKNOWN = 64
-"""Connections of one address on which nobody is known, in handshake or after it."""
-WAITING = 256
+MAX_CONNECTIONS = 1000
+MAX_UNAUTHENTICATED = 64
+"""Unauthenticated connections of one address, in handshake or after it."""
+MAX_WAITING = 256
 """The same with those that wait for their turn."""
 
 
 @attrs.define(eq=False)
 class _Address:
-    turns: asyncio.Semaphore = attrs.field(factory=lambda: asyncio.Semaphore(UNKNOWN))
-    unknown: int = 0
+    turns: asyncio.Semaphore = attrs.field(factory=lambda: asyncio.Semaphore(MAX_UNAUTHENTICATED))
+    unauthenticated: int = 0
 
 
 @attrs.define(eq=False)
-class Place:
-    """The place of one connection. ``abort`` ends the connection at once."""
+class ConnectionSlot:
+    """The slot of one connection. ``abort`` ends the connection at once."""
 
-    places: Places = attrs.field(repr=False)
+    slots: ConnectionSlots = attrs.field(repr=False)
     address: str
     abort: Callable[[], object] = attrs.field(repr=False)
     _turn: bool = attrs.field(default=False, init=False)
-    _known: bool = attrs.field(default=False, init=False)
-    _left: bool = attrs.field(default=False, init=False)
-
-    @property
-    def known(self) -> bool:
-        """Whether the caller is known."""
-        return self._known
+    is_authenticated: bool = attrs.field(default=False, init=False)
+    _released: bool = attrs.field(default=False, init=False)
 
     async def turn(self) -> None:
-        """Wait until few enough of this address are unknown."""
-        await self.places.share(self.address).turns.acquire()
+        """Wait until few enough connections of this address are unauthenticated."""
+        await self.slots.share(self.address).turns.acquire()
         self._turn = True
 
     def authenticated(self) -> None:
-        """Note that the caller is known. May be repeated."""
-        if not self._known and not self._left:
-            self._known = True
+        """Note that the client is authenticated. May be repeated."""
+        if not self.is_authenticated and not self._released:
+            self.is_authenticated = True
             self._free()
 
-    def leave(self) -> None:
-        """Give the place back. May be repeated."""
-        if self._left:
+    def release(self) -> None:
+        """Release the slot. May be repeated."""
+        if self._released:
             return
-        self._left = True
-        if not self._known:
+        self._released = True
+        if not self.is_authenticated:
             self._free()
-        self.places.left(self)
+        self.slots.released(self)
 
     def _free(self) -> None:
         if self._turn:
-            self.places.share(self.address).turns.release()
-        self.places.known(self)
+            self.slots.share(self.address).turns.release()
+        self.slots.authenticated(self)
 
 
 @attrs.define(eq=False)
-class Places:
-    """All places of one server."""
+class ConnectionSlots:
+    """All slots of one server."""
 
     count: int = attrs.field(default=0, init=False)
-    """Connections that there are."""
-    _unknown: dict[Place, None] = attrs.field(factory=dict, init=False, repr=False)
+    """Open connections."""
+    _unauthenticated: dict[ConnectionSlot, None] = attrs.field(factory=dict, init=False, repr=False)
     _addresses: dict[str, _Address] = attrs.field(factory=dict, init=False, repr=False)
 
-    def take(self, host: str, abort: Callable[[], object]) -> Place | None:
-        """Return a place for a connection from ``host``, None where it must be refused."""
+    def take(self, host: str, abort: Callable[[], object]) -> ConnectionSlot | None:
+        """Return a slot for a connection from ``host``, None where it must be refused."""
         address = network_of(host)
         share = self._addresses.get(address)
-        if share is not None and share.unknown >= WAITING:
+        if share is not None and share.unauthenticated >= MAX_WAITING:
             return None
-        if self.count >= IN_ALL:
-            oldest = next(iter(self._unknown), None)
+        if self.count >= MAX_CONNECTIONS:
+            oldest = next(iter(self._unauthenticated), None)
             if oldest is None:
                 return None
             oldest.abort()
-            oldest.leave()
-        place = Place(self, address, abort)
-        self._unknown[place] = None
-        self._addresses.setdefault(address, _Address()).unknown += 1
+            oldest.release()
+        slot = ConnectionSlot(self, address, abort)
+        self._unauthenticated[slot] = None
+        self._addresses.setdefault(address, _Address()).unauthenticated += 1
         self.count += 1
-        return place
+        return slot
 
     def share(self, address: str) -> _Address:
-        """Return what is known of an address that has a place."""
+        """Return the counts of an address that has a slot."""
         return self._addresses[address]
 
-    def known(self, place: Place) -> None:
-        """Note that ``place`` no longer counts as unknown. For `Place` only."""
-        del self._unknown[place]
-        share = self._addresses[place.address]
-        share.unknown -= 1
-        if not share.unknown:
-            del self._addresses[place.address]
+    def authenticated(self, slot: ConnectionSlot) -> None:
+        """Note that ``slot`` no longer counts as unauthenticated. For `ConnectionSlot` only."""
+        del self._unauthenticated[slot]
+        share = self._addresses[slot.address]
+        share.unauthenticated -= 1
+        if not share.unauthenticated:
+            del self._addresses[slot.address]
 
-    def left(self, place: Place) -> None:
-        """Note that a connection has ended. For `Place` only."""
+    def released(self, slot: ConnectionSlot) -> None:
+        """Note that a connection has ended. For `ConnectionSlot` only."""
         self.count -= 1
 
 
 def network_of(host: str) -> str:
-    """Return what counts as one address: of IPv6 a /64, since everybody has all of his."""
+    """Return what counts as one address: of IPv6 a /64, since one client has all of it."""
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:

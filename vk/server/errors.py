@@ -1,11 +1,12 @@
-"""Refusals: from any error of a request to the HTTP answer that says it.
+"""Errors of requests: from any exception to the HTTP answer with a Status object.
 
-In: `Refusal` raised by a route, or any other exception that a route let pass. Out: the answer, made
-by the middleware of `vk.server.app` alone. Its body is a Status object, since clients of exec and
-port-forward read one; for logs it is plain text, since there the API server shows it as it is.
+In: `StatusError` raised by a handler, or any other exception that a handler raises. Out: the
+answer, made by the middleware of `vk.server.app` alone. Its body is a Status object, since clients
+of exec and port-forward read one; for logs it is plain text, since there the API server shows it as
+it is.
 
-Surprising: only what this project or a provider raised on purpose is quoted. The text of any other
-exception may hold a secret: it goes into our log, the client gets a constant.
+Only the text of exceptions that this project or a provider raises on purpose is sent. The text of
+any other exception may hold a secret: it is logged, and the client gets a constant.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from vk.errors import (
 )
 from vk.streaming.negotiation import NegotiationError
 
-__all__ = ["Refusal", "refusal_of"]
+__all__ = ["StatusError", "status_error_of"]
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ _REASONS = {
 _LONGEST = 1024
 
 
-class Refusal(Exception):
+class StatusError(Exception):
     """Ends a request with ``code``. ``reason`` is a StatusReason, by default that of the code.
 
     ``retry_after`` (seconds) and ``headers`` go into the answer's headers.
@@ -94,36 +95,36 @@ class Refusal(Exception):
         return answer
 
 
-def refusal_of(error: Exception, what: str) -> Refusal:
-    """Return the refusal that ``error`` means; ``what`` names the request in our log.
+def status_error_of(error: Exception, what: str) -> StatusError:
+    """Return the error to answer with; ``what`` names the request in the log.
 
-    An exception that nobody raised on purpose is logged with its traceback.
+    An unexpected exception is logged with its traceback.
     """
     match error:
-        case Refusal():
+        case StatusError():
             return error
         case NegotiationError():
-            return Refusal(error.status, str(error), headers=error.headers)
+            return StatusError(error.status, str(error), headers=error.headers)
         case web.HTTPException():
-            return Refusal(error.status, error.reason)
+            return StatusError(error.status, error.reason)
         case NotFoundError():
-            return Refusal(404, _text(error, "not found"))
+            return StatusError(404, _text(error, "not found"))
         case UnsupportedError():
-            return Refusal(501, _text(error, "the provider cannot do this"))
+            return StatusError(501, _text(error, "the provider cannot do this"))
         case TemporaryError():
             retry_after = 1.0 if error.retry_after is None else error.retry_after
             text = _text(error, "the provider cannot do this now")
-            return Refusal(503, text, retry_after=retry_after)
+            return StatusError(503, text, retry_after=retry_after)
         case InvalidInputError():
-            return Refusal(400, _text(error, "the provider refused the request"))
+            return StatusError(400, _text(error, "the provider refused the request"))
         case ProviderError():
-            return Refusal(500, _text(error, "the provider failed"))
+            return StatusError(500, _text(error, "the provider failed"))
         case TimeoutError():
-            log.warning("request took too long", extra={"request": what})
-            return Refusal(500, f"{what}: the provider took too long")
+            log.warning("request timed out", extra={"request": what})
+            return StatusError(500, f"{what}: the provider timed out")
         case _:
             log.error("request failed", exc_info=error, extra={"request": what})
-            return Refusal(500, f"{what}: internal error; the node's log has the cause")
+            return StatusError(500, f"{what}: internal error; the node's log has the cause")
 
 
 def _text(error: Exception, otherwise: str) -> str:

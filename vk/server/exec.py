@@ -1,54 +1,152 @@
-"""Exec and attach: the client's streams to an `ExecIO`, the provider's call, and how it ended.
+"""Exec, attach and run, over SPDY and over WebSocket: ``/exec``, ``/attach``, ``/run``.
 
-In: the call to make, and an upgraded connection. Out: nothing; the error stream has told the
-client. Called by `vk.server.streaming_sessions` once nothing can be refused any more.
+In: authorized requests. Out: upgraded connections, served until their end. `ExecHandler` refuses
+what can be refused before the upgrade: names, query, protocol, and what the provider does not
+implement. After it the client's streams become an `ExecIO` for the provider's call
+(`SpdyExecSession`, `WebSocketExecSession`), and the error stream carries how the call ended.
 
-Surprising: over SPDY the call begins when the client has opened every stream that it asked for,
-over a WebSocket at once, after an empty message that says so. What version 1 of the protocol did
-wrong in old kubelets (resetting the error stream before anything was on it) is not repeated: a
-client of that version reads an error there as any other does.
+Over SPDY the call begins when the client has opened every stream that it requested, over a
+WebSocket at once, after an empty message. Old kubelets reset the error stream of version 1 of the
+protocol before anything was on it; here a client of that version reads an error as any other does.
+``/run`` answers with the output as a body, once the command has ended.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import attrs
+from aiohttp import web
 
-from vk.server.errors import refusal_of
-from vk.streaming.exit_status import exit_outcome, failure_outcome
-from vk.streaming.negotiation import Protocol, stream_types
-from vk.streaming.receive_buffer import Sizes
-from vk.streaming.session import ClientGoneError, End, Lifetime
-from vk.streaming.spdy.connection import SpdyStream
-from vk.streaming.websocket.channels import Channel
-from vk.streaming.websocket.connection import ChannelConnection, ChannelStream
+from vk.errors import UnsupportedError
+from vk.models.keys import ContainerKey
+from vk.provider import Provider, implements
+from vk.server.errors import StatusError, status_error_of
+from vk.server.streaming_sessions import (
+    StreamingSessions,
+    check_bodiless,
+    negotiate,
+    upgrade_to_spdy,
+)
+from vk.server.targets import Targets
+from vk.streaming.exit_status import exit_status, failure_status
+from vk.streaming.negotiation import (
+    EXEC_SPDY,
+    EXEC_WEBSOCKET,
+    Protocol,
+    RequestedStreams,
+    StreamTransport,
+)
+from vk.streaming.session import (
+    ClientGoneError,
+    SessionEnd,
+    SessionEndedError,
+    SessionLifetime,
+    run_session,
+)
+from vk.streaming.spdy.connection import SpdyConnection, SpdyStream
+from vk.streaming.spdy.session import SpdySession
+from vk.streaming.terminal_sizes import TerminalSizes
+from vk.streaming.websocket.channels import Channel, Channels
+from vk.streaming.websocket.connection import ChannelConnection, ChannelStream, open_websocket
 from vk.streams import ByteReader, ByteWriter, ExecIO, TerminalSize
 
-__all__ = ["Asked", "Call", "ChannelExecution", "ClientIO", "Execution", "SpdyExecution"]
+__all__ = ["ExecHandler"]
+
+MAX_OUTPUT = 1 << 20
+"""Bytes of output of ``/run``."""
+_QUOTED_OUTPUT = 512
+_MAX_STREAMS = 8
+_MAX_WORDS = 1024
 
 Call = Callable[[ExecIO], Awaitable[int | None]]
 
 
-@attrs.frozen
-class Asked:
-    """Which streams the client asked for."""
+@attrs.define(eq=False)
+class ExecHandler:
+    """Answers requests for exec, attach and run."""
 
-    stdin: bool
-    stdout: bool
-    stderr: bool
-    tty: bool
+    provider: Provider
+    targets: Targets
+    sessions: StreamingSessions
 
-    @classmethod
-    def parse(cls, query: Mapping[str, str]) -> Asked:
-        """Read the query as a kubelet does: a terminal has no stderr. ValueError: no stream."""
-        stdin, stdout, stderr, tty = (
-            query.get(name) == "1" for name in ("input", "output", "error", "tty")
+    async def exec(self, request: web.Request) -> web.StreamResponse:
+        """Run a command in a container, with the client's streams."""
+        container, call = self._command_call(request, request.query.getall("command", []))
+        return await self._serve(request, call, f"exec in {container}")
+
+    async def attach(self, request: web.Request) -> web.StreamResponse:
+        """Connect the client's streams to a container's main process."""
+        container = self._container(request)
+        if not implements(self.provider, "attach"):
+            raise UnsupportedError("this provider cannot attach to a container")
+
+        async def call(io: ExecIO) -> int:
+            await self.provider.attach(container, io)
+            return 0
+
+        return await self._serve(request, call, f"attach to {container}")
+
+    async def run(self, request: web.Request) -> web.StreamResponse:
+        """Run a command, given as ``cmd`` with blanks between its words; answer its output."""
+        container, call = self._command_call(request, request.query.get("cmd", "").split())
+        async with self.sessions.begin(f"run in {container}", "HTTP") as lifetime:
+            return await _run_for_output(call, lifetime)
+
+    def _container(self, request: web.Request) -> ContainerKey:
+        check_bodiless(request)
+        names = request.match_info
+        return self.targets.container(
+            names["namespace"], names["pod"], names["container"], names.get("uid")
         )
-        if not (stdin or stdout or stderr):
-            raise ValueError("expected at least one of input=1, output=1, error=1")
-        return cls(stdin, stdout, stderr and not tty, tty)
+
+    def _command_call(
+        self, request: web.Request, words: Sequence[str]
+    ) -> tuple[ContainerKey, Call]:
+        container, command = self._container(request), _command(words)
+        if not implements(self.provider, "exec"):
+            raise UnsupportedError("this provider cannot run commands in a container")
+
+        async def call(io: ExecIO) -> int | None:
+            return await self.provider.exec(container, command, io)
+
+        return container, call
+
+    async def _serve(self, request: web.Request, call: Call, what: str) -> web.StreamResponse:
+        try:
+            requested = RequestedStreams.parse(request.query)
+        except ValueError as error:
+            raise StatusError(400, str(error)) from None
+        transport, protocol = negotiate(request, spdy=EXEC_SPDY, websocket=EXEC_WEBSOCKET)
+        exec_call = _ExecCall(call, protocol.version, what)
+        over = f"{transport.value} {protocol.name}".rstrip()
+        async with self.sessions.begin(what, over) as lifetime:
+            if transport is StreamTransport.SPDY:
+                spdy = SpdyExecSession(
+                    exec_call, requested, protocol, lifetime, self.sessions.creation_timeout
+                )
+                wire = upgrade_to_spdy(request, protocol)
+                session = SpdySession(max_streams=_MAX_STREAMS)
+                connection = SpdyConnection(wire, session, lifetime, spdy.opened)
+                await run_session(connection, lifetime, spdy.serve, spdy.notify_end)
+                return web.Response(status=101)
+            socket = await open_websocket(request, protocol)
+            channels = Channels(
+                len(Channel), base64=protocol.base64, closes=protocol.closes_channels
+            )
+            channel_connection = ChannelConnection(socket, channels, lifetime)
+            websocket = WebSocketExecSession(exec_call, requested, channel_connection)
+            await run_session(channel_connection, lifetime, websocket.serve, websocket.notify_end)
+            return socket
+
+
+def _command(words: Sequence[str]) -> tuple[str, ...]:
+    if not 0 < len(words) <= _MAX_WORDS:
+        raise StatusError(400, f"command of {len(words)} words, expected 1 to {_MAX_WORDS}")
+    if any("\0" in word for word in words):
+        raise StatusError(400, "command contains a NUL character, which no process can be given")
+    return tuple(words)
 
 
 @attrs.frozen(eq=False)
@@ -59,7 +157,7 @@ class ClientIO:
     stdout: ByteWriter | None
     stderr: ByteWriter | None
     tty: bool
-    _sizes: Sizes | None
+    _sizes: TerminalSizes | None
 
     async def sizes(self) -> AsyncIterator[TerminalSize]:
         """Yield the terminal's size now and whenever it changes."""
@@ -69,127 +167,181 @@ class ClientIO:
 
 
 @attrs.frozen
-class Execution:
-    """What both transports share: the call, and how its end is told."""
+class _ExecCall:
+    """The provider's call and the status it ends with, for both transports."""
 
     _call: Call
     version: int
     _what: str
 
     async def run(self, io: ExecIO) -> bytes:
-        """Make the call and return what the error stream says of it."""
+        """Make the call and return the bytes for the error stream."""
         try:
-            return exit_outcome(self.version, await self._call(io))
+            return exit_status(self.version, await self._call(io))
         except ClientGoneError:
             raise
-        except Exception as error:  # noqa: BLE001 # whatever a provider raises is told, or logged
-            refusal = refusal_of(error, self._what)
-            return failure_outcome(
-                self.version, refusal.message, reason=refusal.reason, code=refusal.code
+        except Exception as error:  # noqa: BLE001 # whatever a provider raises is sent or logged
+            status = status_error_of(error, self._what)
+            return failure_status(
+                self.version, status.message, reason=status.reason, code=status.code
             )
 
     def unfinished(self, why: str) -> bytes:
-        """Return what the error stream says of a call that was not made, or cancelled."""
-        return failure_outcome(self.version, why)
+        """Return the bytes for the error stream of a call that was not made, or cancelled."""
+        return failure_status(self.version, why)
 
 
 @attrs.define(eq=False)
-class SpdyExecution:
-    """Exec or attach over SPDY: what a `SpdyConnection` and `converse` need."""
+class SpdyExecSession:
+    """Exec or attach over SPDY; `opened`, `serve` and `notify_end` are called by the session."""
 
-    _execution: Execution
-    _asked: Asked
+    _exec_call: _ExecCall
+    _requested: RequestedStreams
     _protocol: Protocol
-    _lifetime: Lifetime = attrs.field(repr=False)
+    _lifetime: SessionLifetime = attrs.field(repr=False)
     _creation_timeout: float
     _wanted: frozenset[str] = attrs.field(init=False)
     _streams: dict[str, SpdyStream] = attrs.field(factory=dict, init=False, repr=False)
     _complete: asyncio.Event = attrs.field(factory=asyncio.Event, init=False, repr=False)
-    _sizes: Sizes = attrs.field(factory=Sizes, init=False, repr=False)
+    _sizes: TerminalSizes = attrs.field(factory=TerminalSizes, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        self._wanted = stream_types(self._protocol, **attrs.asdict(self._asked))
+        self._wanted = self._requested.spdy_types(self._protocol)
 
     def opened(self, stream: SpdyStream) -> None:
-        """Take a stream that was asked for; refuse any other."""
+        """Accept a stream that was requested; refuse any other."""
         kind = stream.headers.get("streamtype", "")
         if kind not in self._wanted or kind in self._streams:
             stream.refuse()
             return
         self._streams[kind] = stream
-        stream.on_reset = lambda: self._lifetime.end(End.CLIENT_GONE)
+        stream.on_reset = lambda: self._lifetime.end(SessionEnd.CLIENT_GONE)
         if kind == "resize":
             stream.sink = self._sizes
         elif kind != "stdin":
-            stream.inbox.discard()
+            stream.received.discard()
         stream.accept()
         if self._wanted == self._streams.keys():
             self._complete.set()
 
-    async def talk(self) -> None:
-        """Wait for the streams, make the call, tell how it ended."""
+    async def serve(self) -> None:
+        """Wait for the streams, make the call, send the final status."""
         try:
             async with asyncio.timeout(self._creation_timeout):
                 await self._complete.wait()
         except TimeoutError:
-            await self._conclude(self._execution.unfinished("not all streams came in time"))
+            await self._conclude(self._exec_call.unfinished("not all streams were opened in time"))
         else:
-            await self._conclude(await self._execution.run(self._io()))
+            await self._conclude(await self._exec_call.run(self._io()))
 
-    async def farewell(self, reason: End) -> None:
-        """Tell why the call was cancelled."""
-        await self._conclude(self._execution.unfinished(reason.value))
+    async def notify_end(self, reason: SessionEnd) -> None:
+        """Send the reason why the call was cancelled."""
+        await self._conclude(self._exec_call.unfinished(reason.value))
 
     def _io(self) -> ClientIO:
         of = self._streams.get
         sizes = self._sizes if "resize" in self._streams else None
-        return ClientIO(of("stdin"), of("stdout"), of("stderr"), self._asked.tty, sizes)
+        return ClientIO(of("stdin"), of("stdout"), of("stderr"), self._requested.tty, sizes)
 
-    async def _conclude(self, outcome: bytes) -> None:
+    async def _conclude(self, status: bytes) -> None:
         for stream in self._streams.values():
-            stream.inbox.discard()
+            stream.received.discard()
         error = self._streams.get("error")
         if error is not None:
-            await error.write(outcome)
+            await error.write(status)
         for stream in self._streams.values():
             await stream.write_eof()
 
 
 @attrs.define(eq=False)
-class ChannelExecution:
-    """Exec or attach over a WebSocket: what `converse` needs."""
+class WebSocketExecSession:
+    """Exec or attach over a WebSocket; `serve` and `notify_end` are called by the session."""
 
-    _execution: Execution
-    _asked: Asked
+    _exec_call: _ExecCall
+    _requested: RequestedStreams
     _connection: ChannelConnection = attrs.field(repr=False)
     _stdin: ChannelStream | None = attrs.field(init=False)
-    _sizes: Sizes = attrs.field(factory=Sizes, init=False, repr=False)
+    _sizes: TerminalSizes = attrs.field(factory=TerminalSizes, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         stream = self._connection.stream
-        self._stdin = stream(Channel.STDIN, reads=True) if self._asked.stdin else None
-        if self._asked.tty:
+        self._stdin = stream(Channel.STDIN, reads=True) if self._requested.stdin else None
+        if self._requested.tty:
             stream(Channel.RESIZE, reads=True).sink = self._sizes
 
-    async def talk(self) -> None:
-        """Say that all is ready, make the call, tell how it ended."""
-        asked, stream = self._asked, self._connection.stream
-        ready = Channel.STDERR if asked.stderr else Channel.ERROR
-        await self._connection.send(Channel.STDOUT if asked.stdout else ready, b"")
+    async def serve(self) -> None:
+        """Send the first empty message, make the call, send the final status."""
+        requested, stream = self._requested, self._connection.stream
+        ready = Channel.STDERR if requested.stderr else Channel.ERROR
+        await self._connection.send(Channel.STDOUT if requested.stdout else ready, b"")
         io = ClientIO(
             self._stdin,
-            stream(Channel.STDOUT) if asked.stdout else None,
-            stream(Channel.STDERR) if asked.stderr else None,
-            asked.tty,
-            self._sizes if asked.tty else None,
+            stream(Channel.STDOUT) if requested.stdout else None,
+            stream(Channel.STDERR) if requested.stderr else None,
+            requested.tty,
+            self._sizes if requested.tty else None,
         )
-        await self._conclude(await self._execution.run(io))
+        await self._conclude(await self._exec_call.run(io))
 
-    async def farewell(self, reason: End) -> None:
-        """Tell why the call was cancelled."""
-        await self._conclude(self._execution.unfinished(reason.value))
+    async def notify_end(self, reason: SessionEnd) -> None:
+        """Send the reason why the call was cancelled."""
+        await self._conclude(self._exec_call.unfinished(reason.value))
 
-    async def _conclude(self, outcome: bytes) -> None:
+    async def _conclude(self, status: bytes) -> None:
         if self._stdin is not None:
-            self._stdin.inbox.discard()
-        await self._connection.stream(Channel.ERROR).write(outcome)
+            self._stdin.received.discard()
+        await self._connection.stream(Channel.ERROR).write(status)
+
+
+@attrs.define(eq=False)
+class _Output:
+    """An `ExecIO` that keeps what is written."""
+
+    _lifetime: SessionLifetime
+    kept: bytearray = attrs.field(factory=bytearray, init=False, repr=False)
+
+    @property
+    def stdin(self) -> None:
+        return None
+
+    @property
+    def stdout(self) -> _Output:
+        return self
+
+    @property
+    def stderr(self) -> _Output:
+        return self
+
+    @property
+    def tty(self) -> bool:
+        return False
+
+    async def sizes(self) -> AsyncIterator[TerminalSize]:
+        none: tuple[TerminalSize, ...] = ()
+        for size in none:  # makes this an async generator
+            yield size
+
+    async def write(self, data: bytes) -> None:
+        if len(self.kept) + len(data) > MAX_OUTPUT:
+            self._lifetime.end(SessionEnd.TOO_LONG)
+            await asyncio.Event().wait()  # until the call is cancelled
+        self.kept += data
+        await self._lifetime.moved(len(data))
+
+
+async def _run_for_output(call: Call, lifetime: SessionLifetime) -> web.Response:
+    """Make the call and return the answer. Raises StatusError, and what the provider raises.
+
+    Cancelling it cancels the call: aiohttp does so when the client goes (`handler_cancellation`).
+    """
+    output = _Output(lifetime)
+    try:
+        async with lifetime.limit():
+            code = await call(output)
+    except SessionEndedError as ended:
+        raise StatusError(500, f"the command was ended: {ended.reason.value}") from None
+    if code == 0:
+        return web.Response(body=bytes(output.kept), content_type="text/plain", charset="utf-8")
+    end = bytes(output.kept[-_QUOTED_OUTPUT:]).decode(errors="replace")
+    how = "unknown" if code is None else str(code)
+    raise StatusError(500, f"command terminated with exit code {how}: {end}")

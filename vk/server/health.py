@@ -1,10 +1,10 @@
 """``/healthz``, ``/livez`` and ``/readyz``: whether this process works.
 
-On the kubelet's API they need credentials like everything else there. Probes of a cluster have
-none, so `Health.serve` answers the three, and nothing else, on a port of their own without TLS.
+On the kubelet's API they need credentials like every other route. Probes of a cluster have none, so
+`HealthHandler.serve` answers these three alone, on another port without TLS.
 
-Alive is who answers. Ready is who knows what the cluster wants of the node: a standby is ready too,
-or a rolling update would wait for ever for a replica that waits for its predecessor.
+A process that answers is alive. It is ready once its caches are filled: a standby is ready too, or
+a rolling update would wait indefinitely for a replica that waits for its predecessor.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from collections.abc import Callable
 import attrs
 from aiohttp import web
 
-__all__ = ["Health"]
+__all__ = ["HealthHandler"]
 
 
 @attrs.define(eq=False)
-class Health:
-    """Answers probes. ``ready`` says whether the caches are filled."""
+class HealthHandler:
+    """Answers probes. ``ready`` returns whether the caches are filled."""
 
     ready: Callable[[], bool]
 
     async def serve(self, host: str, port: int) -> None:
-        """Answer probes on ``port`` until cancelled. Raises OSError where it is taken."""
+        """Answer probes on ``port`` until cancelled. Raises OSError where it is in use."""
         app = web.Application()
         for path, answer in (
             ("/healthz", self.alive),

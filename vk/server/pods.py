@@ -1,7 +1,7 @@
-"""``/pods`` and ``/runningpods/``: what this node should run, and what it runs.
+"""``/pods`` and ``/runningpods/``: the pods assigned to this node, and those that run.
 
-In: the mirror of the API server's pods, and the provider's newest statuses. Out: a PodList. The
-rendered bytes are shared by all who ask within a second, since ten thousand pods are 60 MB.
+In: the cached pods of the API server, and the provider's newest statuses. Out: a PodList. Rendered
+bytes are shared by all requests within a second, since ten thousand pods are 60 MB.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from vk.aio.memo import Memo
 from vk.cluster.store import Store
 from vk.models.status import ContainerStatus, PodStatus, Running
 
-__all__ = ["Pods"]
+__all__ = ["PodListHandler"]
 
 _FRESH = 1.0
 _JSON = "application/json"
@@ -28,12 +28,12 @@ def _keep(body: bytes) -> float:
 
 
 @attrs.define(eq=False)
-class Pods:
+class PodListHandler:
     """Answers requests for lists of pods."""
 
     pods: Store
     statuses: Callable[[], Iterable[PodStatus]]
-    """What the provider last said of each pod."""
+    """Returns the newest status of each pod from the provider."""
     _bodies: Memo[str, bytes] = attrs.field(factory=lambda: Memo(_keep, 2), init=False)
 
     async def wanted(self, request: web.Request) -> web.Response:

@@ -1,13 +1,13 @@
-"""The table of everything that this server answers, with the right that each entry needs.
+"""The routing table: every path that this server answers, and the permission that each needs.
 
 In: nothing. Out: `ROUTES`, from which `vk.server.app` builds its router and the tests their walk
-without credentials and without rights. Access is decided on the entry that the router chose, never
-on the text of the path.
+without credentials and without permissions. Authorization uses the entry that the router chose,
+never the text of the path.
 
-Surprising: the subresources are the kubelet's own, so that roles made for it do here what they do
-there: logs of containers need ``nodes/proxy``, and only what stands before ``proxy`` has a finer
-name. Exec, attach, run and port-forward need verb ``create`` even as a GET, which is stricter than
-the kubelet: a right to read must not run commands.
+The subresources are the kubelet's own, so that a role for a kubelet has the same effect here: logs
+of containers need ``nodes/proxy``, and only the subresources before ``proxy`` are finer. Exec,
+attach, run and port-forward need verb ``create`` even as a GET, which is stricter than the kubelet:
+a permission to read must not run commands.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _VERBS = {"GET": "get", "POST": "create"}
 
 @attrs.frozen(kw_only=True)
 class Route:
-    """One entry. A caller needs the verb on *one* of the ``subresources`` of this node."""
+    """One entry. A user needs the verb on *one* of the ``subresources`` of this node."""
 
     name: str
-    """Names the function that answers; several entries may share one."""
+    """Name of the handler; several entries may share one."""
     path: str
     """The template, which also labels metrics and log lines."""
     methods: tuple[str, ...] = ("GET",)
@@ -32,12 +32,12 @@ class Route:
     creates: bool = False
     """Verb ``create`` whatever the method."""
     health: bool = False
-    """Answered to anybody where nobody can be told apart: see `vk.server.authentication`."""
+    """Answered to any client while no client can be authenticated."""
     plain: bool = False
-    """Refusals are plain text."""
+    """Errors are plain text."""
 
     def verb(self, method: str, *, lenient: bool = False) -> str:
-        """Return the verb that ``method`` needs; ``lenient`` takes a GET for reading always."""
+        """Return the verb that ``method`` needs; with ``lenient`` every GET is a read."""
         return "create" if self.creates and not lenient else _VERBS[method]
 
 

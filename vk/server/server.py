@@ -1,9 +1,9 @@
-"""The kubelet's HTTPS API of one node: every part of it, built once, started and stopped.
+"""The kubelet's HTTPS API of one node: its parts are built, started and stopped here.
 
-In: what `vk.kubelet` knows of the node, as values and small functions. Out: `Server.run`, which
-serves until cancelled, in a standby too; between `open` and `close`, while the provider is entered,
-the routes that need the provider work. Where nobody can be told apart it says so, loudly, and
-serves nothing but health.
+In: what `vk.kubelet` knows of the node, as values and small functions. Out: `KubeletServer.run`,
+which serves until cancelled, in a standby too; inside `serving_provider`, while the provider is
+open, the routes that need it work. Where no client can be authenticated it logs an error and serves
+nothing but health.
 """
 
 from __future__ import annotations
@@ -31,108 +31,114 @@ from vk.metrics import CONTENT_TYPE, Metrics
 from vk.models.status import PodStatus
 from vk.provider import Provider
 from vk.server.app import Handler, build_app
-from vk.server.authentication import Access
-from vk.server.authorization import Reviews
-from vk.server.certificate_signing import Signing
-from vk.server.client_ca import CONFIG_MAP, NAMESPACE, Authority
-from vk.server.configz import Configuration
-from vk.server.connection_limits import Places
-from vk.server.health import Health
-from vk.server.listener import Listener
-from vk.server.log_follow import Followers
-from vk.server.logs import Logs
-from vk.server.pods import Pods
-from vk.server.serving_certificate import Certificates
-from vk.server.stats import Stats
-from vk.server.streaming_sessions import Streams
+from vk.server.authentication import Authenticator
+from vk.server.authorization import Authorizer
+from vk.server.certificate_signing import CertificateSigning
+from vk.server.client_ca import CONFIG_MAP, NAMESPACE, ClientCA
+from vk.server.configz import ConfigzHandler
+from vk.server.connection_limits import ConnectionSlots
+from vk.server.connections import ConnectionListener
+from vk.server.exec import ExecHandler
+from vk.server.health import HealthHandler
+from vk.server.log_follow import LogFollowers
+from vk.server.logs import LogHandler
+from vk.server.pods import PodListHandler
+from vk.server.port_forward import PortForwardHandler
+from vk.server.serving_certificate import ServingCertificate
+from vk.server.stats import StatsHandler
+from vk.server.streaming_sessions import StreamingSessions
 from vk.server.targets import Targets
 from vk.settings import LiveSettings, Settings, live
 
-__all__ = ["Server"]
+__all__ = ["KubeletServer"]
 
 log = logging.getLogger(__name__)
 
-_PATIENCE = 2.0  # s that the first handshake waits for the authority of clients
-_GOODBYE = 1.0  # s that requests get at the end
+_CLIENT_CA_TIMEOUT = 2.0  # s that the first handshake waits for the client CA bundle
+_SHUTDOWN_TIMEOUT = 1.0  # s that requests get at the end
 _FRESH = 1.0  # s that a rendered answer is used again: a flood of scrapers costs one rendering
-_BLIND = (
-    "nobody can be told apart, so only health is served: grant the role "
-    "extension-apiserver-authentication-reader, or create of tokenreviews, or name a CA file"
+_NO_AUTHENTICATOR = (
+    "no client can be authenticated, so only health is served: grant the role "
+    "extension-apiserver-authentication-reader, or create of tokenreviews, or set a client CA file"
 )
 
 
 @attrs.define(eq=False, kw_only=True)
 class _ProviderRoutes:
-    """The routes that one open provider answers, with what is under way on them."""
+    """The handlers of one open provider, with its open sessions."""
 
-    followers: Followers
-    logs: Logs
-    stats: Stats
-    streams: Streams
+    followers: LogFollowers
+    logs: LogHandler
+    stats: StatsHandler
+    sessions: StreamingSessions
+    exec: ExecHandler
+    port_forward: PortForwardHandler
     statuses: Callable[[], Iterable[PodStatus]]
 
     async def close(self) -> None:
         """End every session and every call that is under way."""
-        await self.streams.close()
+        await self.sessions.close()
         await self.followers.close()
         await self.stats.close()
 
 
 @attrs.define(eq=False, kw_only=True)
-class Server:
-    """Serves one node. Raises ConfigError for certificates that cannot be used."""
+class KubeletServer:
+    """Serves one node. Raises ConfigError for invalid certificates."""
 
     settings: LiveSettings = attrs.field(converter=live)
     client: Client = attrs.field(repr=False)
     pods: Store
     """The pods of this node as the API server has them."""
     hosts: Callable[[], tuple[str, ...]]
-    """Names and addresses of the node as known now."""
+    """Returns the current names and addresses of the node."""
     ready: Callable[[], bool]
-    """Whether the caches are filled."""
+    """Returns whether the caches are filled."""
     summary: Callable[[], Mapping[str, Any]]
-    """What `vk status` shows."""
+    """Returns what `vk status` shows."""
     on_listen: Callable[[int], None]
     """Called with the port."""
     metrics: Metrics
     port: int = attrs.field(default=0, init=False)
     """Where it listens; 0: not yet."""
-    places: Places = attrs.field(factory=Places, init=False)
-    """The connections there are."""
-    certificates: Certificates = attrs.field(init=False)
-    _authority: Authority = attrs.field(init=False)
-    _reviews: Reviews = attrs.field(init=False)
-    _access: Access = attrs.field(init=False)
+    slots: ConnectionSlots = attrs.field(factory=ConnectionSlots, init=False)
+    """The open connections."""
+    serving_certificate: ServingCertificate = attrs.field(init=False)
+    _client_ca: ClientCA = attrs.field(init=False)
+    _authenticator: Authenticator = attrs.field(init=False)
+    _authorizer: Authorizer = attrs.field(init=False)
     _targets: Targets = attrs.field(init=False)
     _provider_routes: _ProviderRoutes | None = attrs.field(default=None, init=False)
     """The routes of the open provider; None in a standby."""
-    _health: Health = attrs.field(init=False)
+    _health: HealthHandler = attrs.field(init=False)
     _bodies: Memo[str, bytes] = attrs.field(
         factory=lambda: Memo(lambda body: _FRESH, 2), init=False, repr=False
     )
-    """What all who ask within a second are answered with."""
+    """The rendered answers of one second."""
 
     def __attrs_post_init__(self) -> None:
         settings = self.settings.current
-        self._authority = Authority(settings.client_authority)
-        self.certificates = Certificates(
-            authority=self._authority,
+        self._client_ca = ClientCA(settings.client_ca_file)
+        self.serving_certificate = ServingCertificate(
+            client_ca=self._client_ca,
             node_name=settings.node_name,
             hosts=self.hosts,
             files=_files(settings),
         )
-        self._reviews = Reviews(self.client, settings.node_name)
-        self._access = Access(
-            authority=self._authority,
-            reviews=self._reviews,
+        self._authenticator = Authenticator(
+            client=self.client, client_ca=self._client_ca, insecure=settings.insecure_dev
+        )
+        self._authorizer = Authorizer(
+            client=self.client,
+            node_name=settings.node_name,
             lenient_get=settings.authorization_webhook_get_exec,
-            open=settings.insecure_dev,
+            insecure=settings.insecure_dev,
         )
         self._targets = Targets(self.pods, lambda: self.acting)
-        self._health = Health(self.ready)
+        self._health = HealthHandler(self.ready)
         text = "Whether this process acts for the node."
         self.metrics.gauge("vk_acting", text, lambda: [({}, float(self.acting))])
-        left = self.certificates.seconds_left
+        left = self.serving_certificate.seconds_left
         name = "kubelet_certificate_manager_server_ttl_seconds"
         self.metrics.gauge(name, "Until the serving certificate expires.", lambda: [({}, left())])
 
@@ -141,47 +147,49 @@ class Server:
         """Whether a provider is open."""
         return self._provider_routes is not None
 
-    @property
-    def streams(self) -> Streams:
-        """The streams of the open provider."""
-        return self._open_routes().streams
-
     async def run(self) -> None:
-        """Serve until cancelled; open streams end with it."""
-        app = build_app(self._handlers(), self._access, observe=self.metrics.served_request)
-        runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=_GOODBYE)
+        """Serve until cancelled; open sessions end with it."""
+        app = build_app(
+            self._handlers(),
+            self._authenticator,
+            self._authorizer,
+            observe=self.metrics.served_request,
+        )
+        runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_TIMEOUT)
         await runner.setup()
         assert runner.server is not None
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(supervise("serving certificate", self.certificates.run))
+                tasks.create_task(supervise("serving certificate", self.serving_certificate.run))
                 if port := self.settings.current.health_port:
                     host = self.settings.current.internal_ip
                     probes = supervise("probes", lambda: self._health.serve(host, port))
                     tasks.create_task(probes)
                 if not self.settings.current.insecure_dev:
-                    await self._learn_access(tasks)
+                    await self._prepare_authentication(tasks)
                 tasks.create_task(self._listener().run(runner.server))
         finally:
-            await self._reviews.close()
+            await self._authenticator.close()
+            await self._authorizer.close()
             await runner.cleanup()
 
     @asynccontextmanager
     async def serving_provider(
         self, provider: Provider, statuses: Callable[[], Iterable[PodStatus]]
     ) -> AsyncIterator[None]:
-        """Let requests through to ``provider`` inside; at the end those that run are ended.
+        """Pass requests on to ``provider`` inside; at the end open ones are ended.
 
         ``statuses`` returns the last status of each of its pods.
         """
-        settings, followers = self.settings.current, Followers(provider)
+        settings, followers = self.settings.current, LogFollowers(provider)
+        sessions = StreamingSessions(settings.stream_idle_timeout)
         routes = self._provider_routes = _ProviderRoutes(
             followers=followers,
-            logs=Logs(provider, self._targets, followers),
-            stats=Stats(provider, settings.node_name, self._targets.check_acting),
-            streams=Streams(
-                provider=provider, targets=self._targets, idle_timeout=settings.stream_idle_timeout
-            ),
+            logs=LogHandler(provider, self._targets, followers),
+            stats=StatsHandler(provider, settings.node_name, self._targets.check_acting),
+            sessions=sessions,
+            exec=ExecHandler(provider, self._targets, sessions),
+            port_forward=PortForwardHandler(provider, self._targets, sessions),
             statuses=statuses,
         )
         try:
@@ -191,7 +199,7 @@ class Server:
             await routes.close()
 
     def _open_routes(self) -> _ProviderRoutes:
-        """Return the routes of the open provider. Raises Refusal 503 in a standby."""
+        """Return the routes of the open provider. Raises StatusError 503 in a standby."""
         self._targets.check_acting()
         assert self._provider_routes is not None
         return self._provider_routes
@@ -203,84 +211,84 @@ class Server:
         self.port = port
         self.on_listen(port)
 
-    def signing(self, folder: Path) -> Signing | None:
-        """Return what has the serving certificate signed, None where nobody is to be asked.
+    def certificate_signing(self, folder: Path) -> CertificateSigning | None:
+        """Return the signing of the serving certificate, None where none is configured.
 
         ``folder`` is this user's own. Run it while this process acts for the node.
         """
         settings = self.settings.current
         if settings.serving_certificate is not None or not settings.serving_signer:
             return None
-        return Signing(
+        return CertificateSigning(
             client=self.client,
-            certificates=self.certificates,
+            serving_certificate=self.serving_certificate,
             signer=settings.serving_signer,
             node_name=settings.node_name,
             hosts=self.hosts,
             folder=folder,
         )
 
-    async def _learn_access(self, tasks: asyncio.TaskGroup) -> None:
-        """Find out how callers can be known; wait a little for it, then serve what is possible."""
+    async def _prepare_authentication(self, tasks: asyncio.TaskGroup) -> None:
+        """Find out how clients can be authenticated; wait 2 s for it, then serve."""
         known: asyncio.Event | None = None
-        if self.settings.current.client_authority is None:
+        if self.settings.current.client_ca_file is None:
             reflector = Reflector(
                 self.client,
                 CONFIG_MAPS,
                 Store(),
-                self._authority.observe,
+                self._client_ca.observe,
                 namespace=NAMESPACE,
                 field_selector=f"metadata.name={CONFIG_MAP}",
             )
             known = reflector.synced
-            tasks.create_task(supervise("authority of clients", reflector.run))
+            tasks.create_task(supervise("client CA bundle", reflector.run))
         tasks.create_task(self._probe(known))
         if known is not None:
             with suppress(TimeoutError):
-                async with asyncio.timeout(_PATIENCE):
+                async with asyncio.timeout(_CLIENT_CA_TIMEOUT):
                     await known.wait()
 
     async def _probe(self, known: asyncio.Event | None) -> None:
-        await retry_forever("cannot ask the API server about tokens", self._reviews.probe)
+        await retry_forever("cannot review tokens", self._authenticator.probe)
         if known is not None:
             with suppress(TimeoutError):
-                async with asyncio.timeout(_PATIENCE):
+                async with asyncio.timeout(_CLIENT_CA_TIMEOUT):
                     await known.wait()
-        if self._access.blind:
-            log.error(_BLIND, extra={"node": self.settings.current.node_name})
+        if self._authenticator.no_authenticator:
+            log.error(_NO_AUTHENTICATOR, extra={"node": self.settings.current.node_name})
 
-    def _listener(self) -> Listener:
+    def _listener(self) -> ConnectionListener:
         settings = self.settings.current
         address = settings.internal_ip
         host = address if address and ip_address(address).is_loopback else ""
         if settings.insecure_dev:
             host = host or "127.0.0.1"
-            text = "everybody on this machine may use this node: --insecure-dev"
+            text = "any local user may use this node: --insecure-dev"
             log.warning(text, extra={"host": host})
-        return Listener(
+        return ConnectionListener(
             host=host,
             port=settings.kubelet_port,
-            certificates=self.certificates,
+            serving_certificate=self.serving_certificate,
             on_listen=self._note_port,
-            places=self.places,
+            slots=self.slots,
         )
 
     def _handlers(self) -> Mapping[str, Handler]:
-        lists = Pods(self.pods, self._statuses)
+        lists = PodListHandler(self.pods, self._statuses)
         return {
             "pods": lists.wanted,
             "running_pods": lists.running,
             "logs": self._route(lambda routes: routes.logs.answer),
-            "exec": self._route(lambda routes: routes.streams.exec),
-            "attach": self._route(lambda routes: routes.streams.attach),
-            "port_forward": self._route(lambda routes: routes.streams.port_forward),
-            "run": self._route(lambda routes: routes.streams.run),
+            "exec": self._route(lambda routes: routes.exec.exec),
+            "attach": self._route(lambda routes: routes.exec.attach),
+            "port_forward": self._route(lambda routes: routes.port_forward.port_forward),
+            "run": self._route(lambda routes: routes.exec.run),
             "stats": self._route(lambda routes: routes.stats.summary),
             "resource_metrics": self._route(lambda routes: routes.stats.metrics),
             "metrics": self._answer_metrics,
             "health": self._health.alive,
             "ready": self._health.readiness,
-            "configuration": Configuration(lambda: self.settings.current).answer,
+            "configuration": ConfigzHandler(lambda: self.settings.current).answer,
             "summary": self._answer_summary,
         }
 
@@ -305,8 +313,8 @@ class Server:
 
     async def _write_summary(self) -> bytes:
         certificate = {
-            "source": self.certificates.source,
-            "expires": f"{self.certificates.not_after:%Y-%m-%dT%H:%M:%SZ}",
+            "source": self.serving_certificate.source,
+            "expires": f"{self.serving_certificate.not_after:%Y-%m-%dT%H:%M:%SZ}",
         }
         return orjson.dumps({**self.summary(), "certificate": certificate})
 

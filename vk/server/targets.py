@@ -1,8 +1,8 @@
-"""Targets: the pod or container that a route names, or the refusal.
+"""Targets: the pod or container that a route names, or a StatusError.
 
-In: names from the path, after one decoding. Out: what the API server wants on this node, never
-anything else that a provider may hold: a request cannot reach beyond the pods of this node. Every
-route that needs the provider asks here first, so the answer of a standby is given here too.
+In: names from the path, decoded once. Out: what the API server has on this node, never anything
+else that a provider may hold: a request cannot reach beyond the pods of this node. Every handler
+that needs the provider looks its target up here first, so a standby answers 503 here too.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import attrs
 from vk.cluster.store import Store
 from vk.models.keys import ContainerKey
 from vk.models.pod import Pod
-from vk.server.errors import Refusal
+from vk.server.errors import StatusError
 
 __all__ = ["Targets"]
 
@@ -24,7 +24,7 @@ _SHOWN = 253
 
 @attrs.define(eq=False)
 class Targets:
-    """Looks pods up in ``pods``, the mirror of the API server's pods of this node."""
+    """Looks pods up in ``pods``, the API server's pods of this node."""
 
     pods: Store
     acting: Callable[[], bool]
@@ -33,14 +33,14 @@ class Targets:
     def pod(self, namespace: str, name: str, uid: str | None = None) -> Pod:
         """Return the pod; ``uid``, if given, must be its own.
 
-        Raises Refusal: 404 where there is none, 503 in a standby.
+        Raises StatusError: 404 where there is none, 503 in a standby.
         """
         self.check_acting()
         raw = self.pods.get(namespace, name)
         metadata = raw["metadata"] if raw is not None else {}
         known = raw is not None and _MIRROR not in (metadata.get("annotations") or {})
         if raw is None or not known or uid not in (None, metadata.get("uid")):
-            raise Refusal(404, f"pod {_shown(namespace)}/{_shown(name)} not found on this node")
+            raise StatusError(404, f"pod {_shown(namespace)}/{_shown(name)} not found on this node")
         return Pod(raw)
 
     def container(
@@ -48,22 +48,22 @@ class Targets:
     ) -> ContainerKey:
         """Return the key of a container, init container or ephemeral container of the pod.
 
-        Raises Refusal as `pod` does, and 404 where the pod has no such container.
+        Raises StatusError as `pod` does, and 404 where the pod has no such container.
         """
         pod = self.pod(namespace, name, uid)
         every = (*pod.containers, *pod.init_containers, *pod.ephemeral_containers)
         if all(container != one.name for one in every):
             text = f"container {_shown(container)} not found in pod {pod.key}"
-            raise Refusal(404, text)
+            raise StatusError(404, text)
         return ContainerKey(pod.key, container)
 
     def check_acting(self) -> None:
-        """Raise Refusal 503 unless this process acts for the node."""
+        """Raise StatusError 503 unless this process acts for the node."""
         if not self.acting():
             text = "this process does not act for the node: another one does, or it is starting"
-            raise Refusal(503, text, retry_after=5.0)
+            raise StatusError(503, text, retry_after=5.0)
 
 
 def _shown(name: str) -> str:
-    """Names come from anybody: nothing unprintable, nothing endless."""
+    """Return a name from a client, printable and of limited length."""
     return name[:_SHOWN] if name.isprintable() else ascii(name[:_SHOWN])

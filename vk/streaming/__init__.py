@@ -1,1 +1,4 @@
-"""The SPDY/3.1 and WebSocket codecs of exec, attach and port-forward."""
+"""Streams over one connection, as Kubernetes multiplexes them: SPDY/3.1 and WebSocket channels.
+
+Used by the kubelet server (exec, attach, port-forward) and by the proxy of the embedded API server.
+"""

@@ -1,13 +1,12 @@
-"""From a request to a connection of our own: the 101, written by hand, and the bytes after it.
+"""The upgrade of an HTTP request to SPDY: the 101, written by hand, and the bytes after it.
 
-In: a request that was found right in every way. Out: a `Wire`, for SPDY. aiohttp upgrades to
-WebSockets only; so its transport is taken over, and its own protocol is told of nothing but the
-end.
+In: a request that may not be refused any more. Out: an `UpgradedConnection`. aiohttp upgrades to
+WebSockets only; so its transport is taken over, and its own protocol is informed only of the end.
 
-Surprising: the 101 may not be sent through aiohttp, whose parser would read what follows as HTTP;
-the client sends nothing before it, so nothing is lost. A reader that stalls is not cut off as other
-routes do it (a person who reads the output in a pager does just that): what waits for it is
-bounded, its peer must go on acknowledging, and the idle limit of the session holds.
+The 101 may not be sent through aiohttp, whose parser would read what follows as HTTP; the client
+sends nothing before it, so nothing is lost. A reader that stalls is not disconnected as on other
+routes (output in a pager is an example): what waits for it is bounded, its peer must go on
+acknowledging, and the idle time-out of the session holds.
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ from collections.abc import Mapping
 import attrs
 from aiohttp import web
 
-from vk.streaming.dead_peer import watch_peer
+from vk.streaming.dead_peer import abort_when_dead
 from vk.streaming.session import ClientGoneError
 
-__all__ = ["Wire", "take_over"]
+__all__ = ["UpgradedConnection", "upgrade_connection"]
 
 _CHUNK = 1 << 16
 _AHEAD = 4
@@ -31,20 +30,20 @@ _LONGEST_BACKLOG = 1 << 20
 _CLOSING = 5.0
 
 
-def take_over(request: web.Request, headers: Mapping[str, str]) -> Wire:
+def upgrade_connection(request: web.Request, headers: Mapping[str, str]) -> UpgradedConnection:
     """Answer 101 with ``headers`` and return the connection behind it.
 
     The caller closes it and then returns ``web.Response(status=101)``, which is never sent. Raises
-    ConnectionError when the client has gone.
+    ConnectionError when the client has disconnected.
     """
     transport, protocol = request.transport, request.protocol
     if transport is None or transport.is_closing():
-        raise ClientGoneError("the client has gone before the answer")
+        raise ClientGoneError("the client disconnected before the answer")
     if protocol.writing_paused:
-        protocol.resume_writing()  # from now on it is not told
+        protocol.resume_writing()  # from now on it is not called
     protocol.keep_alive(False)
-    watch_peer(transport)
-    wire = Wire(transport, transport.get_protocol())
+    abort_when_dead(transport)
+    wire = UpgradedConnection(transport, transport.get_protocol())
     transport.set_protocol(wire)
     transport.set_write_buffer_limits(high=_HIGH_WATER)
     transport.resume_reading()
@@ -55,8 +54,8 @@ def take_over(request: web.Request, headers: Mapping[str, str]) -> Wire:
 
 
 @attrs.define(eq=False)
-class Wire(asyncio.BufferedProtocol):
-    """A connection as chunks in and bytes out. For one reader and several writers."""
+class UpgradedConnection(asyncio.BufferedProtocol):
+    """Chunks in and bytes out, after a 101. For one reader and several writers."""
 
     _transport: asyncio.Transport = attrs.field(repr=False)
     _before: asyncio.BaseProtocol = attrs.field(repr=False)
@@ -111,15 +110,15 @@ class Wire(asyncio.BufferedProtocol):
             async with asyncio.timeout(_CLOSING):
                 await self._lost.wait()
         except TimeoutError:
-            pass  # the peer reads nothing
+            pass  # the peer does not read
         finally:
             self._transport.abort()
             self._closed = True
-            self._tell()
+            self._report_end()
 
     def _check(self) -> None:
         if self._ended or self._transport.is_closing():
-            raise ClientGoneError("the client has gone")
+            raise ClientGoneError("the client disconnected")
 
     # What the transport calls.
 
@@ -136,15 +135,15 @@ class Wire(asyncio.BufferedProtocol):
             self._transport.pause_reading()
 
     def eof_received(self) -> None:
-        """Take the end; the transport then closes, since nobody sends after his end here."""
+        """Take the end; the transport then closes: no Kubernetes client sends after its end."""
         self._end()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wake up everybody."""
+        """Wake the reader and all writers."""
         self._end()
         self._error = exc
         self._lost.set()
-        self._tell()
+        self._report_end()
 
     def pause_writing(self) -> None:
         """Let writers wait."""
@@ -154,8 +153,8 @@ class Wire(asyncio.BufferedProtocol):
         """Let them go on."""
         self._writable.set()
 
-    def _tell(self) -> None:
-        """Tell aiohttp of the end, after our own: it may cancel the route that serves this."""
+    def _report_end(self) -> None:
+        """Report the end to aiohttp, after `close`: it may cancel the route that serves this."""
         if self._closed and self._lost.is_set():
             self._before.connection_lost(self._error)
 

@@ -1,17 +1,17 @@
-"""Which protocol a streaming request gets. Pure: header values in, a choice or a refusal out.
+"""Protocol negotiation of a streaming request. Pure: header values in, a choice or an error out.
 
 Called by exec, attach and port-forward before anything is answered; the answers are those of the
-kubelet: 400 for what asks for no protocol, 403 with the list of what there is for what asks for
-others. The first of the client's protocols that is known here wins.
+kubelet: 400 for a request without a protocol, 403 with the list of supported protocols for a
+request of others. The first of the client's protocols that is supported wins.
 
-Surprising: over SPDY the protocols stand in ``X-Stream-Protocol-Version``, one a line or with
-commas; a WebSocket without any gets the oldest one. Port-forward may ask for SPDY frames inside
-WebSocket messages, which is what kubectl does.
+Over SPDY the protocols stand in ``X-Stream-Protocol-Version``, one a line or separated by commas; a
+WebSocket without any gets the oldest one. Port-forward may request SPDY frames inside WebSocket
+messages, as kubectl does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 
 import attrs
@@ -25,18 +25,18 @@ __all__ = [
     "PORT_FORWARD_WEBSOCKET",
     "NegotiationError",
     "Protocol",
-    "Transport",
+    "RequestedStreams",
+    "StreamTransport",
     "choose_spdy",
     "choose_websocket",
     "requested_transport",
-    "stream_types",
 ]
 
 _REQUESTED = "X-Stream-Protocol-Version"
 _ACCEPTED = "X-Accepted-Stream-Protocol-Versions"
 
 
-class Transport(Enum):
+class StreamTransport(Enum):
     """What a connection is upgraded to."""
 
     SPDY = "SPDY/3.1"
@@ -88,7 +88,7 @@ PORT_FORWARD_WEBSOCKET = (
 
 
 class NegotiationError(VkError):
-    """The request is to be refused with ``status``, this text and these headers."""
+    """The request is refused with ``status``, this text and these headers."""
 
     def __init__(
         self, message: str, *, status: int, headers: Sequence[tuple[str, str]] = ()
@@ -98,14 +98,14 @@ class NegotiationError(VkError):
         self.headers = tuple(headers)
 
 
-def requested_transport(connection: Sequence[str], upgrade: Sequence[str]) -> Transport:
-    """Return what the values of the headers Connection and Upgrade ask for.
+def requested_transport(connection: Sequence[str], upgrade: Sequence[str]) -> StreamTransport:
+    """Return what the values of the headers Connection and Upgrade request.
 
-    Raises NegotiationError (400) when that is not an upgrade to SPDY/3.1 or to WebSocket.
+    Raises NegotiationError (400) unless that is an upgrade to SPDY/3.1 or to WebSocket.
     """
     asked = {value.strip().lower() for value in upgrade}
     if any("upgrade" in value.lower() for value in connection):
-        for transport in Transport:
+        for transport in StreamTransport:
             if transport.value.lower() in asked:
                 return transport
     raise NegotiationError(
@@ -159,18 +159,35 @@ def _refusal(asked: Sequence[str], offered: Sequence[Protocol]) -> str:
     return f"unable to upgrade: client supports {shown}, server accepts {accepted}"
 
 
-def stream_types(
-    protocol: Protocol, *, stdin: bool, stdout: bool, stderr: bool, tty: bool
-) -> frozenset[str]:
-    """Return the ``streamtype`` of each SPDY stream that a client of exec or attach opens.
+@attrs.frozen
+class RequestedStreams:
+    """Which streams the client of exec or attach requests."""
 
-    The command starts when all of them are there. With a terminal there is no stderr of its own.
-    """
-    wanted = {
-        "error": True,
-        "stdin": stdin,
-        "stdout": stdout,
-        "stderr": stderr and not tty,
-        "resize": tty and protocol.resizes,
-    }
-    return frozenset(name for name, there in wanted.items() if there)
+    stdin: bool
+    stdout: bool
+    stderr: bool
+    tty: bool
+
+    @classmethod
+    def parse(cls, query: Mapping[str, str]) -> RequestedStreams:
+        """Read the query as a kubelet does: a terminal has no stderr. ValueError: no stream."""
+        stdin, stdout, stderr, tty = (
+            query.get(name) == "1" for name in ("input", "output", "error", "tty")
+        )
+        if not (stdin or stdout or stderr):
+            raise ValueError("expected at least one of input=1, output=1, error=1")
+        return cls(stdin, stdout, stderr and not tty, tty)
+
+    def spdy_types(self, protocol: Protocol) -> frozenset[str]:
+        """Return the ``streamtype`` of each SPDY stream that the client opens.
+
+        The command starts when all of them are open. A terminal has no stderr of its own.
+        """
+        wanted = {
+            "error": True,
+            "stdin": self.stdin,
+            "stdout": self.stdout,
+            "stderr": self.stderr and not self.tty,
+            "resize": self.tty and protocol.resizes,
+        }
+        return frozenset(name for name, requested in wanted.items() if requested)

@@ -1,33 +1,29 @@
-"""What the client has sent and nobody has used yet: bytes of a stream, or the size of a terminal.
+"""What the client has sent and the provider has not read yet, and the limit of it.
 
-In: pieces, as a connection receives them, each with a function to call once it waits no longer.
-Out: `Inbox.read` for providers, `Sizes.each` for terminals. `Gate` is where a connection stops
-reading while too much waits.
+In: pieces, as a connection receives them, each with a function to call once it is used. Out:
+`ReceiveBuffer.read` for providers. At a `ReadGate` a connection stops reading while too much waits.
 
-Surprising: a connection that is not read does not show that its peer has gone. So a gate that stays
-shut sends a sign of life now and then: to a peer that is gone it fails, and kubectl takes it for
-the answer to its own pings, without which it gives up after a minute.
+A connection that is not read does not show that its peer has disconnected. So a gate that stays
+shut sends a keepalive now and then: to a peer that is gone it fails, and kubectl takes it for the
+answer to its own pings, without which it gives up after a minute.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import attrs
 
-from vk.streaming.exit_status import Resizes
-from vk.streams import TerminalSize
-
-__all__ = ["Gate", "Inbox", "Sink", "Sizes", "Used"]
+__all__ = ["ReadGate", "ReceiveBuffer", "StreamSink", "Used"]
 
 Used = Callable[[], None]
-_SIGN_OF_LIFE = 5.0
+_KEEPALIVE_INTERVAL = 5.0
 
 
-class Sink(Protocol):
+class StreamSink(Protocol):
     """Takes what one stream of the client carries."""
 
     def put(self, data: bytes, used: Used) -> None:
@@ -35,13 +31,13 @@ class Sink(Protocol):
         ...
 
     def end(self, error: Exception | None = None) -> None:
-        """Note that nothing more comes; ``error``: since the stream was broken off."""
+        """Note that nothing more comes; ``error``: since the stream was reset."""
         ...
 
 
 @attrs.define(eq=False)
-class Inbox:
-    """A queue of bytes with one reader. Who fills it limits it, by what was not `used` yet."""
+class ReceiveBuffer:
+    """A queue of bytes with one reader. Its writer limits it, by what was not `used` yet."""
 
     _pieces: deque[tuple[bytes, Used]] = attrs.field(factory=deque, init=False, repr=False)
     _offset: int = attrs.field(default=0, init=False)  # what is read of the first piece
@@ -67,7 +63,7 @@ class Inbox:
         self._ready.set()
 
     def discard(self) -> None:
-        """Throw away what waits and what still comes: nobody will read it."""
+        """Drop what waits and what still comes: it will not be read."""
         self._wanted = False
         self._offset = 0
         while self._pieces:
@@ -95,49 +91,11 @@ class Inbox:
 
 
 @attrs.define(eq=False)
-class Sizes:
-    """The newest size of a terminal, out of the resize messages."""
-
-    _messages: Resizes = attrs.field(factory=Resizes, init=False, repr=False)
-    _newest: TerminalSize | None = attrs.field(default=None, init=False)
-    _count: int = attrs.field(default=0, init=False)
-    _ended: bool = attrs.field(default=False, init=False)
-    _changed: asyncio.Event = attrs.field(factory=asyncio.Event, init=False, repr=False)
-
-    def put(self, data: bytes, used: Used) -> None:
-        """Take a piece of the messages."""
-        used()
-        size = self._messages.feed(data)
-        if size is not None:
-            self._newest = TerminalSize(*size)
-            self._count += 1
-            self._changed.set()
-
-    def end(self, error: Exception | None = None) -> None:
-        """Note that the size will not change any more."""
-        self._ended = True
-        self._changed.set()
-
-    async def each(self) -> AsyncIterator[TerminalSize]:
-        """Yield the size that is known, then each newer one; those in between are lost."""
-        seen = 0
-        while True:
-            if self._newest is not None and seen != self._count:
-                seen = self._count
-                yield self._newest
-            elif self._ended:
-                return
-            else:
-                self._changed.clear()
-                await self._changed.wait()
-
-
-@attrs.define(eq=False)
-class Gate:
+class ReadGate:
     """Where a connection waits before it reads on. `open` it when a piece was used."""
 
     _shut: Callable[[], bool]
-    _sign_of_life: Callable[[], Awaitable[None]]
+    _keepalive: Callable[[], Awaitable[None]]
     _used: asyncio.Event = attrs.field(factory=asyncio.Event, init=False, repr=False)
 
     def open(self) -> None:
@@ -149,7 +107,7 @@ class Gate:
         while self._shut():
             self._used.clear()
             try:
-                async with asyncio.timeout(_SIGN_OF_LIFE):
+                async with asyncio.timeout(_KEEPALIVE_INTERVAL):
                     await self._used.wait()
             except TimeoutError:
-                await self._sign_of_life()
+                await self._keepalive()

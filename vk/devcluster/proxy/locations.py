@@ -19,9 +19,9 @@ from vk.devcluster import refusals
 from vk.devcluster.kinds import Kind
 from vk.devcluster.refusals import Cause
 from vk.models.time import parse_time
-from vk.server.exec import Asked
+from vk.streaming.negotiation import RequestedStreams
 
-__all__ = ["asked_streams", "container_of", "log_target", "node_name_of", "stream_target"]
+__all__ = ["container_of", "log_target", "node_name_of", "requested_streams", "stream_target"]
 
 Object = dict[str, Any]
 Query = MultiMapping[str]
@@ -64,12 +64,12 @@ def log_target(pod: Object, query: Query) -> str:
     return _target("containerLogs", pod, container, options)
 
 
-def asked_streams(query: Query) -> Asked:
-    """Return which streams the client of exec or attach wants."""
+def requested_streams(query: Query) -> RequestedStreams:
+    """Return the streams that the client of exec or attach requests."""
     stdin, stdout, stderr, tty = (
         _flag(query, name) for name in ("stdin", "stdout", "stderr", "tty")
     )
-    return Asked(stdin, stdout, stderr, tty)
+    return RequestedStreams(stdin, stdout, stderr, tty)
 
 
 def stream_target(pod: Object, subresource: str, query: Query) -> str:
@@ -78,8 +78,13 @@ def stream_target(pod: Object, subresource: str, query: Query) -> str:
         ports = ",".join(_ports(query.getall("ports", [])))
         return _target(_PATHS[subresource], pod, "", [("port", ports)] if ports else [])
     container = container_of(pod, query.get("container", ""))
-    asked = asked_streams(query)
-    wanted = {"input": asked.stdin, "output": asked.stdout, "error": asked.stderr, "tty": asked.tty}
+    requested = requested_streams(query)
+    wanted = {
+        "input": requested.stdin,
+        "output": requested.stdout,
+        "error": requested.stderr,
+        "tty": requested.tty,
+    }
     options = [(name, "1") for name, value in wanted.items() if value]
     if subresource == "exec":
         options += [("command", word) for word in query.getall("command", [])]

@@ -1,9 +1,9 @@
-"""Connections as bytes in and bytes out: the one to a kubelet, and what joins two of them.
+"""Connections as bytes in and bytes out: the one to a kubelet, and the tunnel between two of them.
 
-In: an open connection to a kubelet. Out: `KubeletPipe`, which after an upgrade is as good as a
-`vk.streaming.http_upgrade.Wire`, and `tunnel`, which passes everything on between two such pipes.
+In: an open connection to a kubelet. Out: `KubeletPipe`, which after an upgrade is a `DuplexPipe` as
+the client's connection is, and `tunnel`, which passes all bytes on between two such pipes.
 
-Surprising: over TLS nobody can end one direction of a connection, so half-closes travel inside the
+Over TLS one direction of a connection cannot be ended alone, so half-closes travel inside the
 frames that are passed on, and the end of one side is the end of the tunnel. What that side sent
 before still arrives.
 """
@@ -15,7 +15,7 @@ import asyncio
 import attrs
 
 from vk.devcluster.proxy.heads import AnswerHead, Headers, parse_head, request_head
-from vk.streaming.spdy.connection import Pipe
+from vk.streaming.spdy.connection import DuplexPipe
 
 __all__ = ["KubeletGoneError", "KubeletPipe", "tunnel"]
 
@@ -39,7 +39,7 @@ class KubeletPipe:
     async def exchange(self, method: str, target: str, headers: Headers) -> AnswerHead:
         """Send a request without a body; return the head of the answer.
 
-        Raises KubeletGoneError where there is none that can be understood, in time.
+        Raises KubeletGoneError for a missing, late or malformed answer.
         """
         await self.write(request_head(method, target, headers))
         try:
@@ -110,7 +110,7 @@ class KubeletPipe:
             self._writer.transport.abort()
 
 
-async def tunnel(client: Pipe, kubelet: Pipe) -> None:
+async def tunnel(client: DuplexPipe, kubelet: DuplexPipe) -> None:
     """Pass bytes on both ways until one side ends; then close both.
 
     Each direction waits for its reader, without holding the other one back.
@@ -125,7 +125,7 @@ async def tunnel(client: Pipe, kubelet: Pipe) -> None:
         await _close(client, kubelet)
 
 
-async def _close(client: Pipe, kubelet: Pipe) -> None:
+async def _close(client: DuplexPipe, kubelet: DuplexPipe) -> None:
     """Close both; a client that has gone may have left something for the kubelet."""
     try:
         await client.close()
@@ -137,7 +137,7 @@ async def _close(client: Pipe, kubelet: Pipe) -> None:
         await kubelet.close()
 
 
-async def _copy(source: Pipe, target: Pipe) -> None:
+async def _copy(source: DuplexPipe, target: DuplexPipe) -> None:
     try:
         while chunk := await source.read():
             await target.write(chunk)

@@ -18,7 +18,7 @@ from aiohttp import web
 from vk.devcluster import refusals
 from vk.devcluster.calls import Call
 from vk.devcluster.proxy.kubelets import Kubelets
-from vk.devcluster.proxy.locations import asked_streams, log_target, node_name_of, stream_target
+from vk.devcluster.proxy.locations import log_target, node_name_of, requested_streams, stream_target
 from vk.devcluster.proxy.plain import forward, forward_log
 from vk.devcluster.proxy.upgrades import (
     is_upgrade,
@@ -87,7 +87,7 @@ class Proxy:
             return await pass_on(request, self.kubelets, kubelet, target)
         if subresource == "portforward":
             return await unpack_forward(request, self.kubelets, kubelet, target)
-        asked = asked_streams(request.query)
+        asked = requested_streams(request.query)
         return await translate_exec(request, self.kubelets, kubelet, target, asked)
 
     def _pod(self, call: Call) -> dict[str, Any]:

@@ -1,10 +1,10 @@
 """The client's side of a SPDY session with a kubelet: streams that this side opens.
 
-In: an upgraded `Pipe`. Out: `SpdyStream`s to read from and write to, once `SpdyClient.run` runs
-beside. Used to speak to a kubelet that knows no WebSockets for a client that speaks one.
+In: an upgraded `DuplexPipe`. Out: `SpdyClientStream`s to read from and write to, while
+`SpdyClient.run` runs. Used for a WebSocket client of a kubelet without WebSocket support.
 
-Surprising: there is no flow control per stream; a stream that is not read stops the others, once
-`vk.streaming.spdy.streams.UNREAD` waits in it.
+There is no flow control per stream; a stream that is not read stops the others, once
+`vk.streaming.spdy.session.UNREAD` waits in it.
 """
 
 from __future__ import annotations
@@ -15,31 +15,37 @@ from functools import partial
 import attrs
 
 from vk.devcluster.proxy.pipes import KubeletGoneError
-from vk.streaming.receive_buffer import Gate, Inbox
-from vk.streaming.spdy.connection import Pipe, parts
-from vk.streaming.spdy.events import Event, HalfClosed, SessionFailed, StreamAccepted, StreamReset
+from vk.streaming.receive_buffer import ReadGate, ReceiveBuffer
+from vk.streaming.spdy.connection import DuplexPipe, parts
 from vk.streaming.spdy.frames import Data
-from vk.streaming.spdy.session import Session
+from vk.streaming.spdy.session import (
+    Event,
+    HalfClosed,
+    SessionFailed,
+    SpdySession,
+    StreamAccepted,
+    StreamReset,
+)
 
-__all__ = ["SpdyClient", "SpdyStream"]
+__all__ = ["SpdyClient", "SpdyClientStream"]
 
 
 @attrs.define(eq=False)
-class SpdyStream:
+class SpdyClientStream:
     """A stream that was opened here."""
 
     stream_id: int
     _client: SpdyClient = attrs.field(repr=False)
-    inbox: Inbox = attrs.field(factory=Inbox, init=False, repr=False)
+    received: ReceiveBuffer = attrs.field(factory=ReceiveBuffer, init=False, repr=False)
     answered: asyncio.Event = attrs.field(factory=asyncio.Event, init=False, repr=False)
     """Set when the kubelet has accepted it, or never will."""
     accepted: bool = attrs.field(default=False, init=False)
     broken: bool = attrs.field(default=False, init=False)
-    """Whether its end came without a word, as a reset or with the end of the connection."""
+    """Whether it ended by a reset or by the end of the connection, not by its own end."""
 
     async def read(self) -> bytes:
         """Return the next bytes of the kubelet; empty at the end, however it came."""
-        return await self.inbox.read()
+        return await self.received.read()
 
     async def write(self, data: bytes) -> None:
         """Send ``data``; waits while the kubelet reads slower. Raises KubeletGoneError."""
@@ -55,23 +61,25 @@ class SpdyStream:
 class SpdyClient:
     """One session on a connection, which its owner closes."""
 
-    _pipe: Pipe = attrs.field(repr=False)
-    _session: Session = attrs.field(factory=lambda: Session(client=True), init=False, repr=False)
-    _streams: dict[int, SpdyStream] = attrs.field(factory=dict, init=False, repr=False)
-    _gate: Gate = attrs.field(init=False, repr=False)
+    _pipe: DuplexPipe = attrs.field(repr=False)
+    _session: SpdySession = attrs.field(
+        factory=lambda: SpdySession(client=True), init=False, repr=False
+    )
+    _streams: dict[int, SpdyClientStream] = attrs.field(factory=dict, init=False, repr=False)
+    _gate: ReadGate = attrs.field(init=False, repr=False)
     _gone: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._gate = Gate(lambda: self._session.congested, self._sign_of_life)
+        self._gate = ReadGate(lambda: self._session.congested, self._keepalive)
 
     async def run(self) -> None:
-        """Read until the kubelet is gone or says what cannot be understood."""
+        """Read until the kubelet disconnects or breaks the protocol."""
         loop = asyncio.get_running_loop()
         try:
             while chunk := await self._pipe.read():
                 events = self._session.receive(chunk, loop.time())
                 for event in events:
-                    self._told(event)
+                    self._handle(event)
                 await self._flush()
                 if any(isinstance(event, SessionFailed) for event in events):
                     return
@@ -83,14 +91,14 @@ class SpdyClient:
             for stream in self._streams.values():
                 _end(stream, broken=True)
 
-    async def open(self, kind: str) -> SpdyStream:
+    async def open(self, kind: str) -> SpdyClientStream:
         """Open a stream of a ``streamtype``; return it once the kubelet has accepted it.
 
         Raises KubeletGoneError where it does not.
         """
         if self._gone:
             raise KubeletGoneError("the kubelet has closed the connection")
-        stream = SpdyStream(self._session.open({"streamtype": kind}), self)
+        stream = SpdyClientStream(self._session.open({"streamtype": kind}), self)
         self._streams[stream.stream_id] = stream
         await self._flush()
         await stream.answered.wait()
@@ -109,14 +117,14 @@ class SpdyClient:
         self._session.finish(stream_id)
         await self._flush()
 
-    def _told(self, event: Event) -> None:
+    def _handle(self, event: Event) -> None:
         match event:
             case Data(stream_id, data):
                 used, known = partial(self._used, event), self._streams.get(stream_id)
                 if known is None:
                     used()
                 else:
-                    known.inbox.put(data, used)
+                    known.received.put(data, used)
             case StreamAccepted(stream_id) if stream_id in self._streams:
                 stream = self._streams[stream_id]
                 stream.accepted = True
@@ -127,7 +135,7 @@ class SpdyClient:
                 _end(self._streams.pop(stream_id), broken=True)
                 self._gate.open()
             case _:
-                pass  # a kubelet opens no streams; what it says of the session ends with it
+                pass  # a kubelet opens no streams; other events of the session need no handling
 
     def _used(self, piece: Data) -> None:
         self._session.consumed(piece)
@@ -138,12 +146,12 @@ class SpdyClient:
         if outgoing:
             await self._pipe.write(outgoing)
 
-    async def _sign_of_life(self) -> None:
+    async def _keepalive(self) -> None:
         self._session.ping()
         await self._flush()
 
 
-def _end(stream: SpdyStream, *, broken: bool) -> None:
+def _end(stream: SpdyClientStream, *, broken: bool) -> None:
     stream.broken = broken
-    stream.inbox.end()
+    stream.received.end()
     stream.answered.set()

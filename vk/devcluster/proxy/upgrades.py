@@ -1,12 +1,12 @@
 """Upgraded connections: exec, attach, port-forward, and upgrades through a node's proxy.
 
-In: a request that may do what it asks for, and the kubelet's target. Out: a connection that lasts
-until one side ends it. Mostly the kubelet's answer and all bytes after it are passed on untouched,
-SPDY and WebSocket alike.
+In: an authorized request, and the kubelet's target. Out: a connection that lasts until one side
+ends it. In most cases the kubelet's answer and all bytes after it are passed on unchanged, SPDY and
+WebSocket alike.
 
-Surprising: kubectl's WebSockets are passed on only to a node that declares that it takes them. For
-the others exec and attach are translated stream by stream, and a port-forward, which is SPDY inside
-WebSocket messages, is unpacked. Older WebSocket protocols are passed on to every node.
+kubectl's WebSockets are passed on only to a node that declares support for them. For the others
+exec and attach are translated stream by stream, and a port-forward, which is SPDY inside WebSocket
+messages, is unpacked. Older WebSocket protocols are passed on to every node.
 """
 
 from __future__ import annotations
@@ -22,12 +22,10 @@ from vk.devcluster.proxy.kubelets import Kubelet, Kubelets, UnreachableError
 from vk.devcluster.proxy.pipes import KubeletGoneError, KubeletPipe, tunnel
 from vk.devcluster.proxy.plain import passed_on
 from vk.devcluster.proxy.translation import PROTOCOL, Translation, spdy_upgrade, upgraded
-from vk.server.exec import Asked
-from vk.streaming.conversation import converse
-from vk.streaming.http_upgrade import take_over
-from vk.streaming.negotiation import EXEC_WEBSOCKET
+from vk.streaming.http_upgrade import upgrade_connection
+from vk.streaming.negotiation import EXEC_WEBSOCKET, RequestedStreams
 from vk.streaming.negotiation import PORT_FORWARD_WEBSOCKET as FORWARDS
-from vk.streaming.session import Lifetime
+from vk.streaming.session import SessionLifetime, run_session
 from vk.streaming.websocket.channels import Channel, Channels
 from vk.streaming.websocket.connection import ChannelConnection, MessagePipe, open_websocket
 
@@ -41,12 +39,12 @@ _SUBPROTOCOLS = "Sec-WebSocket-Protocol"
 
 
 def is_upgrade(request: web.BaseRequest) -> bool:
-    """Return whether the client asks for another protocol than HTTP."""
+    """Return whether the client requests an upgrade to another protocol."""
     return any("upgrade" in value.lower() for value in request.headers.getall("Connection", []))
 
 
 def wants(request: web.BaseRequest, subresource: str) -> bool:
-    """Return whether a WebSocket is of the kind that a node must declare to take."""
+    """Return whether a WebSocket is of the kind that a node must declare to support."""
     if request.headers.get("Upgrade", "").lower() != "websocket":
         return False
     asked = _subprotocols(request.headers.getall(_SUBPROTOCOLS, []))
@@ -56,7 +54,7 @@ def wants(request: web.BaseRequest, subresource: str) -> bool:
 async def pass_on(
     request: web.BaseRequest, kubelets: Kubelets, kubelet: Kubelet, target: str
 ) -> web.StreamResponse:
-    """Upgrade at the kubelet as the client asked, and pass all bytes on. Raises refusals."""
+    """Upgrade at the kubelet as the client requested, and pass all bytes on. Raises refusals."""
     headers = [
         ("Host", kubelet.authority),
         ("Connection", "Upgrade"),
@@ -72,7 +70,7 @@ async def pass_on(
         if head.status != 101:
             return await _refused(pipe, head)
         answer = {name: value for name, value in head.headers if name.lower() != "connection"}
-        await tunnel(take_over(_routed(request), answer), pipe)
+        await tunnel(upgrade_connection(_routed(request), answer), pipe)
     finally:
         await pipe.close()
     return web.Response(status=101)
@@ -97,15 +95,21 @@ async def unpack_forward(
 
 
 async def translate_exec(
-    request: web.BaseRequest, kubelets: Kubelets, kubelet: Kubelet, target: str, asked: Asked
+    request: web.BaseRequest,
+    kubelets: Kubelets,
+    kubelet: Kubelet,
+    target: str,
+    requested: RequestedStreams,
 ) -> web.StreamResponse:
     """Serve exec or attach over a WebSocket by SPDY at the kubelet."""
-    lifetime = Lifetime(_IDLE)
+    lifetime = SessionLifetime(_IDLE)
     try:
         socket = await open_websocket(_routed(request), _EXEC)
         connection = ChannelConnection(socket, Channels(len(Channel), closes=True), lifetime)
-        translation = Translation(connection, asked, lambda: upgraded(kubelets, kubelet, target))
-        await converse(connection, lifetime, translation.talk, translation.farewell)
+        translation = Translation(
+            connection, requested, lambda: upgraded(kubelets, kubelet, target)
+        )
+        await run_session(connection, lifetime, translation.serve, translation.notify_end)
     finally:
         lifetime.close()
     return socket
@@ -143,5 +147,5 @@ def _subprotocols(values: Sequence[str]) -> set[str]:
 
 
 def _routed(request: web.BaseRequest) -> web.Request:
-    """Return the request for the parts of `vk.server`, which use nothing of a router in it."""
+    """Return the request as `vk.streaming` takes it, which uses nothing of a router in it."""
     return cast(web.Request, request)

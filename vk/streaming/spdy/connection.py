@@ -1,12 +1,12 @@
 """A SPDY session on a connection: its streams as objects to read from and write to.
 
-In: a `Pipe`, which is a `vk.streaming.http_upgrade.Wire` or the messages of a WebSocket, and a
-function that is told of each stream that the client opens. Out: `SpdyStream`s.
-Used by exec, attach and port-forward; `vk.streaming.conversation` calls `run` and `close`.
+In: a `DuplexPipe` (an upgraded connection, or the messages of a WebSocket), and a function that is
+called with each stream that the client opens. Out: `SpdyStream`s. Used by exec, attach and
+port-forward; `vk.streaming.session.run_session` calls `run` and `close`.
 
-Surprising: there is no flow control per stream, so one that is not read stops the whole connection,
-once `vk.streaming.spdy.streams.UNREAD` waits. Whether the client has read everything is known by
-asking: the answer to a ping comes after all that was sent before it.
+There is no flow control per stream, so one that is not read stops the whole connection, once
+`vk.streaming.spdy.session.UNREAD` waits. A ping finds out whether the client has read everything:
+its answer comes after all that was sent before it.
 """
 
 from __future__ import annotations
@@ -19,28 +19,29 @@ from typing import ClassVar, Protocol
 
 import attrs
 
-from vk.streaming.receive_buffer import Gate, Inbox, Sink
-from vk.streaming.session import ClientGoneError, Lifetime
-from vk.streaming.spdy.events import (
+from vk.streaming.receive_buffer import ReadGate, ReceiveBuffer, StreamSink
+from vk.streaming.session import ClientGoneError, SessionLifetime
+from vk.streaming.spdy.frames import Data, ResetStatus
+from vk.streaming.spdy.session import (
+    FRAME_SIZE,
     Event,
     HalfClosed,
     Pong,
     SessionFailed,
+    SpdySession,
     StreamOpened,
     StreamReset,
 )
-from vk.streaming.spdy.frames import Data, ResetStatus
-from vk.streaming.spdy.session import FRAME_SIZE, Session
 
-__all__ = ["Pipe", "SpdyConnection", "SpdyStream", "parts"]
+__all__ = ["DuplexPipe", "SpdyConnection", "SpdyStream", "parts"]
 
 log = logging.getLogger(__name__)
 
-_GOODBYE = 2.0
+_CLOSE_TIMEOUT = 2.0
 
 
-class Pipe(Protocol):
-    """What a session runs on; all but `close` raise ConnectionError when the peer is gone."""
+class DuplexPipe(Protocol):
+    """Bytes of a connection; all but `close` raise ConnectionError when the peer is gone."""
 
     async def read(self) -> bytes:
         """Return the next chunk, empty once the peer is gone."""
@@ -77,27 +78,27 @@ class SpdyStream:
     stream_id: int
     headers: Mapping[str, str]
     _connection: SpdyConnection = attrs.field(repr=False)
-    inbox: Inbox = attrs.field(factory=Inbox, init=False, repr=False)
-    sink: Sink = attrs.field(init=False, repr=False)
+    received: ReceiveBuffer = attrs.field(factory=ReceiveBuffer, init=False, repr=False)
+    sink: StreamSink = attrs.field(init=False, repr=False)
     on_reset: Callable[[], None] = attrs.field(default=lambda: None, init=False, repr=False)
-    """Called when the client breaks the stream off."""
+    """Called when the client resets the stream."""
     sent_fin: bool = attrs.field(default=False, init=False)
     got_fin: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.sink = self.inbox
+        self.sink = self.received
 
     def accept(self) -> None:
-        """Tell the client that the stream is wanted. Sent with what comes next."""
+        """Accept the stream. Sent with what comes next."""
         self._connection.session.accept(self.stream_id)
 
     def refuse(self, status: ResetStatus = ResetStatus.REFUSED_STREAM) -> None:
-        """Break the stream off. Sent with what comes next."""
+        """Reset the stream. Sent with what comes next."""
         self._connection.drop(self, status)
 
     async def read(self, limit: int = 65536) -> bytes:
         """Return the next bytes of the client; empty once it has ended its side."""
-        return await self.inbox.read(limit)
+        return await self.received.read(limit)
 
     async def write(self, data: bytes) -> None:
         """Send ``data``; waits while the client reads slower. Raises ConnectionError."""
@@ -105,7 +106,7 @@ class SpdyStream:
             await self._connection.send(self, part)
 
     async def write_eof(self) -> None:
-        """End our side. May be repeated, and after the client has gone."""
+        """End this side. May be repeated, and after the client has disconnected."""
         await self._connection.finish(self)
 
 
@@ -114,29 +115,29 @@ class SpdyConnection:
     """One session. ``opened`` accepts or refuses each stream that the client opens."""
 
     client_closes: ClassVar[bool] = True
-    _pipe: Pipe = attrs.field(repr=False)
-    session: Session = attrs.field(repr=False)
-    _lifetime: Lifetime = attrs.field(repr=False)
+    _pipe: DuplexPipe = attrs.field(repr=False)
+    session: SpdySession = attrs.field(repr=False)
+    _lifetime: SessionLifetime = attrs.field(repr=False)
     _opened: Callable[[SpdyStream], None] = attrs.field(repr=False)
     _streams: dict[int, SpdyStream] = attrs.field(factory=dict, init=False, repr=False)
-    _gate: Gate = attrs.field(init=False, repr=False)
+    _gate: ReadGate = attrs.field(init=False, repr=False)
     # While one stream waits for the client to read, the others keep their bytes.
     _sending: asyncio.Lock = attrs.field(factory=asyncio.Lock, init=False, repr=False)
     _pongs: dict[int, asyncio.Event] = attrs.field(factory=dict, init=False, repr=False)
     gone: bool = attrs.field(default=False, init=False)
-    """Whether nobody is there any more."""
+    """Whether the client has disconnected."""
 
     def __attrs_post_init__(self) -> None:
-        self._gate = Gate(lambda: self.session.congested, self._sign_of_life)
+        self._gate = ReadGate(lambda: self.session.congested, self._keepalive)
 
     async def run(self) -> None:
-        """Read until the peer is gone or says what cannot be understood."""
+        """Read until the peer is gone or breaks the protocol."""
         loop = asyncio.get_running_loop()
         try:
             while chunk := await self._pipe.read():
                 failed = False
                 for event in self.session.receive(chunk, loop.time()):
-                    failed |= self._told(event)
+                    failed |= self._handle(event)
                 await self._answer()
                 if failed:
                     return
@@ -146,7 +147,7 @@ class SpdyConnection:
         finally:
             self.gone = True
             for stream in self._streams.values():
-                stream.sink.end(ClientGoneError("the client has gone"))
+                stream.sink.end(ClientGoneError("the client disconnected"))
 
     async def settle(self) -> None:
         """Return once the peer has read all that was sent. Raises ConnectionError."""
@@ -156,13 +157,13 @@ class SpdyConnection:
         await pong.wait()
 
     async def close(self) -> None:
-        """Say goodbye and close the connection, in a time that does not depend on the peer."""
+        """Send GOAWAY and close the connection, in a time that does not depend on the peer."""
         self.session.go_away()
         try:
-            async with asyncio.timeout(_GOODBYE):
+            async with asyncio.timeout(_CLOSE_TIMEOUT):
                 await self._answer()
         except (ConnectionError, TimeoutError):
-            pass  # nobody to say it to
+            pass  # the peer is gone or does not read
         finally:
             await self._pipe.close()
 
@@ -175,7 +176,7 @@ class SpdyConnection:
         await self._lifetime.moved(len(part))
 
     async def finish(self, stream: SpdyStream) -> None:
-        """End our side of a stream, if it is there."""
+        """End this side of a stream, if it is still known."""
         self.session.finish(stream.stream_id)
         stream.sent_fin = True
         self._forget_done(stream)
@@ -183,14 +184,14 @@ class SpdyConnection:
             await self._answer()
 
     def drop(self, stream: SpdyStream, status: ResetStatus) -> None:
-        """Break a stream off."""
+        """Reset a stream."""
         self._streams.pop(stream.stream_id, None)
         self.session.reset(stream.stream_id, status)
         stream.sink.end(ClientGoneError("the stream was refused"))
         self._gate.open()
 
-    def _told(self, event: Event) -> bool:
-        """Pass an event on; return whether it is the last one."""
+    def _handle(self, event: Event) -> bool:
+        """Handle an event; return whether it is the last one."""
         match event:
             case Data(stream_id, data):
                 self._lifetime.touch()
@@ -209,7 +210,7 @@ class SpdyConnection:
                 self._forget_done(stream)
             case StreamReset(stream_id) if stream_id in self._streams:
                 stream = self._streams.pop(stream_id)
-                stream.sink.end(ClientGoneError("the client has broken the stream off"))
+                stream.sink.end(ClientGoneError("the client has reset the stream"))
                 self._gate.open()
                 stream.on_reset()
             case Pong(ping_id) if ping_id in self._pongs:
@@ -232,6 +233,6 @@ class SpdyConnection:
         if outgoing:
             await self._pipe.answer(outgoing)
 
-    async def _sign_of_life(self) -> None:
+    async def _keepalive(self) -> None:
         self.session.ping()
         await self._answer()

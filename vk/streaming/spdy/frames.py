@@ -1,13 +1,13 @@
-"""The frames of SPDY/3.1 as values, and their bytes.
+"""The frames of SPDY/3.1: values, and their encoding and decoding.
 
-`vk.streaming.spdy.decoder` makes these values out of bytes, `vk.streaming.spdy.session` reads and
-writes them. Header blocks stay compressed here, since what they mean depends on all blocks before
-them.
+In: chunks of any size, from a socket or from WebSocket messages. Out: frame values, in order, to
+`vk.streaming.spdy.session`, which also encodes the frames that it sends. Header blocks stay
+compressed here, since their meaning depends on all blocks before them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import IntEnum
 from struct import Struct
 from struct import error as StructError
@@ -21,6 +21,7 @@ __all__ = [
     "MAX_CONTROL",
     "MAX_DATA",
     "Data",
+    "Decoder",
     "Frame",
     "GoAway",
     "GoAwayStatus",
@@ -28,7 +29,7 @@ __all__ = [
     "Ping",
     "ResetStatus",
     "RstStream",
-    "Settings",
+    "SettingsFrame",
     "SpdyError",
     "SynReply",
     "SynStream",
@@ -54,11 +55,11 @@ _WORD = Struct(">I")
 
 
 class SpdyError(VkError):
-    """The peer broke the protocol in a way after which its bytes cannot be understood."""
+    """The peer broke the protocol so that its further bytes cannot be decoded."""
 
 
 class ResetStatus(IntEnum):
-    """Why a stream was reset, as far as Kubernetes says it. A peer may send other numbers."""
+    """Why a stream was reset: the codes that Kubernetes uses. A peer may send other numbers."""
 
     PROTOCOL_ERROR = 1
     INVALID_STREAM = 2
@@ -168,8 +169,8 @@ class RstStream:
 
 
 @attrs.frozen
-class Settings:
-    """The peer's wishes, as (flags, id, value). No Kubernetes peer sends or heeds any."""
+class SettingsFrame:
+    """SETTINGS entries as (flags, id, value). No Kubernetes peer sends or applies any."""
 
     KIND: ClassVar = 4
     entries: tuple[tuple[int, int, int], ...]
@@ -179,7 +180,7 @@ class Settings:
         return _control(self.KIND, 0, _WORD.pack(len(self.entries)) + b"".join(words))
 
     @classmethod
-    def parse(cls, flags: int, payload: bytes) -> Settings:
+    def parse(cls, flags: int, payload: bytes) -> SettingsFrame:
         (count,) = _WORD.unpack_from(payload)
         if len(payload) != _WORD.size + count * _PAIR.size:
             raise SpdyError(f"settings frame of {len(payload)} bytes for {count} entries")
@@ -239,7 +240,7 @@ class Headers:
 
 @attrs.frozen
 class WindowUpdate:
-    """Flow control, which no Kubernetes peer does; stream 0 is the session's own window."""
+    """Flow control, which no Kubernetes peer uses; stream 0 is the session's own window."""
 
     KIND: ClassVar = 9
     stream_id: int
@@ -256,7 +257,7 @@ class WindowUpdate:
 
 @attrs.frozen
 class Unknown:
-    """A control frame of another kind, which the protocol says to ignore; its payload is lost."""
+    """A control frame of another kind, which is ignored; its payload is dropped."""
 
     kind: int
 
@@ -266,7 +267,7 @@ Frame: TypeAlias = (
     | SynStream
     | SynReply
     | RstStream
-    | Settings
+    | SettingsFrame
     | Ping
     | GoAway
     | Headers
@@ -276,7 +277,7 @@ Frame: TypeAlias = (
 
 _KINDS: dict[int, Callable[[int, bytes], Frame]] = {
     kind.KIND: kind.parse
-    for kind in (SynStream, SynReply, RstStream, Settings, Ping, GoAway, Headers, WindowUpdate)
+    for kind in (SynStream, SynReply, RstStream, SettingsFrame, Ping, GoAway, Headers, WindowUpdate)
 }
 
 
@@ -297,3 +298,77 @@ def _stream(word: int) -> int:
     if not stream_id:
         raise SpdyError("control frame for stream 0, expected an id from 1")
     return stream_id
+
+
+@attrs.define(eq=False)
+class Decoder:
+    """Decodes a connection's bytes to frames, whatever the chunks they come in.
+
+    Keeps an unfinished frame between two chunks: at most `MAX_CONTROL` bytes and a head. A DATA
+    frame is never held back until it is whole: each piece of it is returned as it comes, copied
+    once out of the chunk, so a frame may claim the 16 MiB that its length field allows and costs no
+    memory. Control frames are collected, and refused above `MAX_CONTROL`.
+    """
+
+    _pending: bytearray = attrs.field(factory=bytearray, init=False, repr=False)
+    # The rest of the DATA frame whose pieces are being returned.
+    _left: int = attrs.field(default=0, init=False)
+    _stream_id: int = attrs.field(default=0, init=False)
+    _fin: bool = attrs.field(default=False, init=False)
+
+    def feed(self, chunk: bytes) -> Iterator[Frame]:
+        """Yield the frames that ``chunk`` ends, and a piece of the one that it leaves open.
+
+        Must be exhausted before the next chunk. Raises SpdyError for bytes that are no frame; after
+        that no further frame can be decoded.
+        """
+        position, size = 0, len(chunk)
+        while position < size:
+            if self._left:
+                end = min(position + self._left, size)
+                self._left -= end - position
+                piece = chunk[position:end]
+                position = end
+                yield Data(self._stream_id, piece, self._fin and not self._left)
+            else:
+                position = self._gather(chunk, position)
+                frame = self._begin()
+                if frame is not None:
+                    yield frame
+
+    def _gather(self, chunk: bytes, position: int) -> int:
+        """Move bytes to the pending frame: up to the end of its head, or of all of it."""
+        pending = self._pending
+        wanted = _PAIR.size
+        if len(pending) >= wanted:
+            wanted += _PAIR.unpack_from(pending)[1] & 0xFFFFFF
+        taken = chunk[position : position + wanted - len(pending)]
+        pending += taken
+        return position + len(taken)
+
+    def _begin(self) -> Frame | None:
+        """Return the pending frame once it is whole; switch to returning pieces if it is DATA."""
+        pending = self._pending
+        if len(pending) < _PAIR.size:
+            return None
+        first, second = _PAIR.unpack_from(pending)
+        flags, length = second >> 24, second & 0xFFFFFF
+        if first & _CONTROL:
+            return self._control(first & ~_CONTROL, flags, length)
+        pending.clear()
+        if not first:
+            raise SpdyError("data frame for stream 0, expected an id from 1")
+        self._stream_id, self._fin, self._left = first, bool(flags & _FIN), length
+        return None if length else Data(first, b"", self._fin)
+
+    def _control(self, word: int, flags: int, length: int) -> Frame | None:
+        version, kind = word >> 16, word & 0xFFFF
+        if version != _VERSION:
+            raise SpdyError(f"control frame of version {version}, expected {_VERSION}")
+        if length > MAX_CONTROL:
+            raise SpdyError(f"control frame of {length} bytes, expected at most {MAX_CONTROL}")
+        if len(self._pending) < _PAIR.size + length:
+            return None
+        payload = bytes(self._pending[_PAIR.size :])
+        self._pending.clear()
+        return parse_control(kind, flags, payload)

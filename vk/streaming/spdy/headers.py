@@ -3,9 +3,9 @@
 In: the header names and values of a stream, or the compressed bytes of a frame. Out: the other one.
 `vk.streaming.spdy.session` has one `Deflater` and one `Inflater` for all of a session.
 
-Surprising: every block of a connection goes on where the block before it ended, so also the blocks
-of frames that nobody wants must be inflated, in order, and one bad block ends the connection. What
-a block may inflate to is limited while it inflates: 16 KB on the wire can become 16 MB.
+Every block of a connection continues the compression of the block before it, so also the blocks of
+unused frames must be inflated, in order, and one bad block ends the connection. The size of a block
+is limited while it inflates: 16 KB on the wire can become 16 MB.
 """
 
 from __future__ import annotations

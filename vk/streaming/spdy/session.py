@@ -1,40 +1,32 @@
 """A SPDY/3.1 session without I/O: bytes in, events out; calls in, bytes out.
 
-In: what the connection received, and what its owner wants sent. Out: events, and the bytes to
-write. The kubelet API serves exec, attach and port-forward with it, on a socket or inside WebSocket
-messages; the embedded API server is a client with the same class.
+In: the bytes that the connection received, and what its owner sends. Out: events, and the bytes to
+write. The kubelet server serves exec, attach and port-forward with it, on a socket or inside
+WebSocket messages; the embedded API server is a client with the same class.
 
-Surprising, and true of every Kubernetes peer (moby/spdystream):
+Note, of every Kubernetes peer (moby/spdystream):
 
-- **There is no flow control per stream.** SETTINGS and WINDOW_UPDATE are neither sent nor heeded.
+- **There is no flow control per stream.** SETTINGS and WINDOW_UPDATE are neither sent nor applied.
   The only way to slow a peer down is not to read its connection, which stops all of its streams:
-  stop while `Session.congested`, and report what was used with `Session.consumed`. The peer does
-  the same to us: a stream that it does not read stops, after some 50 frames, all others and the
-  answers to our pings, so a missing `Pong` does not prove that a peer is dead.
-- It drops bytes for a stream that is not accepted yet, so `Session.send` refuses to send them.
-- It stops reading at GOAWAY: `Session.go_away` comes after everything else.
+  stop while `SpdySession.congested`, and report used pieces with `SpdySession.consumed`. The peer
+  does the same to this side: a stream that it does not read stops, after some 50 frames, all others
+  and the answers to pings, so a missing `Pong` does not prove that a peer is dead.
+- It drops bytes for a stream that is not accepted yet, so `SpdySession.send` refuses to send them.
+- It stops reading at GOAWAY: `SpdySession.go_away` comes after everything else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import TypeAlias
 
 import attrs
 
-from vk.streaming.spdy.decoder import Decoder
-from vk.streaming.spdy.events import (
-    Event,
-    HalfClosed,
-    Pong,
-    SessionFailed,
-    StreamAccepted,
-    StreamOpened,
-    StreamReset,
-    WentAway,
-)
+from vk.aio.token_bucket import TokenBucket
 from vk.streaming.spdy.frames import (
     Data,
+    Decoder,
     Frame,
     GoAway,
     GoAwayStatus,
@@ -48,18 +40,154 @@ from vk.streaming.spdy.frames import (
     data_head,
 )
 from vk.streaming.spdy.headers import Deflater, Inflater
-from vk.streaming.spdy.streams import Budget, Stream, Streams
 
-__all__ = ["FRAME_SIZE", "Session"]
+__all__ = [
+    "CONTROL_BURST",
+    "CONTROL_RATE",
+    "FRAME_SIZE",
+    "UNREAD",
+    "Event",
+    "HalfClosed",
+    "Pong",
+    "SessionFailed",
+    "SpdySession",
+    "StreamAccepted",
+    "StreamOpened",
+    "StreamReset",
+    "WentAway",
+]
 
 FRAME_SIZE = 1 << 16
 """Bytes in a DATA frame that is sent; longer payloads become several frames."""
 
+UNREAD = 1 << 20
+"""Bytes of one stream that may wait for its owner before the connection is not read."""
+PIECE_COST = 128
+"""What a waiting piece counts beyond its bytes, so that many small ones are not free."""
+CONTROL_BURST = 2000.0
+"""Control frames that a peer may send at once; a port-forwarded connection costs it about 6."""
+CONTROL_RATE = 1000.0
+"""Control frames a second that a peer may send indefinitely."""
+
 _NONE: Mapping[str, str] = MappingProxyType({})
 
 
+@attrs.frozen
+class StreamOpened:
+    """The peer opens a stream: `SpdySession.accept` or `SpdySession.reset` it.
+
+    ``headers`` have lower-case names, such as ``streamtype``.
+    """
+
+    stream_id: int
+    headers: Mapping[str, str]
+
+
+@attrs.frozen
+class StreamAccepted:
+    """The peer has accepted a stream that this side opened; now bytes may be sent on it."""
+
+    stream_id: int
+    headers: Mapping[str, str]
+
+
+@attrs.frozen
+class HalfClosed:
+    """The peer sends nothing more on this stream; it may still be sent to. Comes once."""
+
+    stream_id: int
+
+
+@attrs.frozen
+class StreamReset:
+    """The stream is gone, both ways: the peer reset it, or sent on it after its end."""
+
+    stream_id: int
+    status: int
+
+
+@attrs.frozen
+class Pong:
+    """The peer has answered this side's ping. Its own pings are answered without an event."""
+
+    ping_id: int
+
+
+@attrs.frozen
+class WentAway:
+    """The peer opens no further streams and accepts none; those that are open may go on."""
+
+    last_id: int
+    status: int
+
+
+@attrs.frozen
+class SessionFailed:
+    """The last event: send what `SpdySession.take` still has and close the connection."""
+
+    reason: str
+
+
+Event: TypeAlias = (
+    Data
+    | StreamOpened
+    | StreamAccepted
+    | HalfClosed
+    | StreamReset
+    | Pong
+    | WentAway
+    | SessionFailed
+)
+
+
 @attrs.define(eq=False)
-class Session:
+class _Stream:
+    """An open stream: both sides know it and at least one of them may still send."""
+
+    accepted: bool = False
+    sent_fin: bool = False
+    got_fin: bool = False
+    unread: int = 0
+
+
+@attrs.define(eq=False)
+class _OpenStreams:
+    """The open streams by id, and which of them hold too much."""
+
+    by_id: dict[int, _Stream] = attrs.field(factory=dict, init=False)
+    over: set[int] = attrs.field(factory=set, init=False)
+
+    def count(self, parity: int) -> int:
+        """Return how many streams of one side are open: 1 the client's, 0 the server's."""
+        return sum(stream_id % 2 == parity for stream_id in self.by_id)
+
+    def received(self, stream: _Stream, piece: Data) -> None:
+        """Count a piece that waits for the owner."""
+        stream.unread += len(piece.data) + PIECE_COST
+        if stream.unread > UNREAD:
+            self.over.add(piece.stream_id)
+
+    def consumed(self, piece: Data) -> None:
+        """Count a piece as used; its stream may be gone."""
+        stream = self.by_id.get(piece.stream_id)
+        if stream is not None:
+            stream.unread -= len(piece.data) + PIECE_COST
+            if stream.unread <= UNREAD:
+                self.over.discard(piece.stream_id)
+
+    def drop(self, stream_id: int) -> None:
+        """Forget a stream; its owner drops what it still holds of it."""
+        del self.by_id[stream_id]
+        self.over.discard(stream_id)
+
+    def drop_if_done(self, stream_id: int, stream: _Stream) -> None:
+        """Forget a stream on which neither side sends any more."""
+        if stream.sent_fin and stream.got_fin:
+            self.drop(stream_id)
+
+
+@attrs.define(eq=False)
+class SpdySession:
     """One connection. Not for several threads; no call blocks.
 
     After any call there may be bytes to write: see `take`. ``max_streams`` limits how many streams
@@ -71,8 +199,11 @@ class Session:
     _decoder: Decoder = attrs.field(factory=Decoder, init=False, repr=False)
     _deflater: Deflater = attrs.field(factory=Deflater, init=False, repr=False)
     _inflater: Inflater = attrs.field(factory=Inflater, init=False, repr=False)
-    _streams: Streams = attrs.field(factory=Streams, init=False, repr=False)
-    _budget: Budget = attrs.field(factory=Budget, init=False, repr=False)
+    _streams: _OpenStreams = attrs.field(factory=_OpenStreams, init=False, repr=False)
+    _control_frames: TokenBucket = attrs.field(
+        factory=lambda: TokenBucket(CONTROL_RATE, CONTROL_BURST), init=False, repr=False
+    )
+    _now: float = attrs.field(default=0.0, init=False)
     _outgoing: list[bytes | memoryview] = attrs.field(factory=list, init=False, repr=False)
     _events: list[Event] = attrs.field(factory=list, init=False, repr=False)
     _parity: int = attrs.field(init=False)
@@ -94,7 +225,7 @@ class Session:
         """
         if self._failed:
             return []
-        self._budget.refill(now)
+        self._now = now
         try:
             for frame in self._decoder.feed(chunk):
                 if type(frame) is Data:
@@ -117,7 +248,7 @@ class Session:
         return bool(self._streams.over)
 
     def consumed(self, piece: Data) -> None:
-        """Say that ``piece``, an event of this session, waits no longer. Once for each."""
+        """Note that ``piece``, an event of this session, waits no longer. Once for each."""
         self._streams.consumed(piece)
 
     @property
@@ -126,7 +257,7 @@ class Session:
         return len(self._streams.by_id)
 
     def take(self) -> list[bytes | memoryview]:
-        """Return the bytes to write, in order, and forget them."""
+        """Return the bytes to write, in order, and remove them."""
         outgoing, self._outgoing = self._outgoing, []
         return outgoing
 
@@ -134,7 +265,7 @@ class Session:
         """Open a stream and return its id; `StreamAccepted` says when it may be sent to."""
         stream_id = self._next_id
         self._next_id += 2
-        self._streams.by_id[stream_id] = Stream(sent_fin=fin)
+        self._streams.by_id[stream_id] = _Stream(sent_fin=fin)
         block = self._deflater.block(headers)
         self._outgoing.append(SynStream(stream_id, block, fin).encode())
         return stream_id
@@ -191,12 +322,12 @@ class Session:
         return ping_id
 
     def go_away(self, status: int = GoAwayStatus.OK) -> None:
-        """Say that this side is done. The peer may read nothing that is sent after this."""
+        """Send GOAWAY: this side is done. The peer may read nothing that is sent after this."""
         if not self._going and not self._failed:
             self._going = True
             self._outgoing.append(GoAway(self._peer_id, status).encode())
 
-    def _sendable(self, stream_id: int) -> Stream | None:
+    def _sendable(self, stream_id: int) -> _Stream | None:
         stream = self._streams.by_id.get(stream_id)
         if stream is None or stream.sent_fin:
             return None
@@ -218,19 +349,25 @@ class Session:
             self._streams.received(stream, frame)
             self._events.append(frame)
         elif not frame.fin:
-            self._budget.spend()
+            self._count_control_frame()
         if frame.fin:
             self._half_close(frame.stream_id, stream)
 
+    def _count_control_frame(self) -> None:
+        if self._control_frames.take(self._now):
+            raise SpdyError(
+                f"too many control frames, expected at most {CONTROL_RATE:.0f} a second"
+            )
+
     def _control(self, frame: Frame) -> None:
-        self._budget.spend()
+        self._count_control_frame()
         match frame:
             case SynStream():
                 self._syn_stream(frame)
             case SynReply():
                 self._syn_reply(frame)
             case Headers(stream_id, block, fin):
-                self._inflater.headers(block)  # nobody wants them, but the next block goes on here
+                self._inflater.headers(block)  # unused, but the next block continues this one
                 stream = self._known(stream_id)
                 if stream is not None and fin:
                     self._half_close(stream_id, stream)
@@ -257,7 +394,7 @@ class Session:
             refusal = RstStream(stream_id, ResetStatus.REFUSED_STREAM)
             self._outgoing.append(refusal.encode())
             return
-        stream = self._streams.by_id[stream_id] = Stream(sent_fin=frame.unidirectional)
+        stream = self._streams.by_id[stream_id] = _Stream(sent_fin=frame.unidirectional)
         self._events.append(StreamOpened(stream_id, headers))
         if frame.fin:
             self._half_close(stream_id, stream)
@@ -278,20 +415,20 @@ class Session:
         if frame.fin:
             self._half_close(stream_id, stream)
 
-    def _known(self, stream_id: int) -> Stream | None:
-        """Return the stream, or None when it is gone; raises SpdyError when it never was."""
+    def _known(self, stream_id: int) -> _Stream | None:
+        """Return the stream, or None when it is gone; raises SpdyError for one that never was."""
         latest = self._next_id - 2 if self._own(stream_id) else self._peer_id
         if stream_id > latest:
             raise SpdyError(f"stream {stream_id} was never opened")
         return self._streams.by_id.get(stream_id)
 
-    def _half_close(self, stream_id: int, stream: Stream) -> None:
+    def _half_close(self, stream_id: int, stream: _Stream) -> None:
         if not stream.got_fin:
             stream.got_fin = True
             self._events.append(HalfClosed(stream_id))
             self._streams.drop_if_done(stream_id, stream)
 
     def _refuse(self, stream_id: int, status: ResetStatus) -> None:
-        """Reset a stream because of what its peer did, and tell the owner."""
+        """Reset a stream because its peer broke the protocol, and report it to the owner."""
         self.reset(stream_id, status)
         self._events.append(StreamReset(stream_id, status))

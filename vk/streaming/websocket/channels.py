@@ -3,9 +3,9 @@
 In: WebSocket messages and bytes of a stream. Out: the other one. Used by exec and attach (channels
 0 to 4) and by port-forward (two channels a port); the embedded API server is the client side.
 
-Surprising: the base64 forms are text messages whose first character is the channel's digit, the
-others are binary. Only ``v5.channel.k8s.io`` can end one direction of one channel: before it, a
-client that has no more input can only close the connection.
+The base64 forms are text messages whose first character is the channel's digit, the others are
+binary. Only ``v5.channel.k8s.io`` can end one direction of one channel: before it, a client that
+has no more input can only close the connection.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Channel(IntEnum):
 
 
 class ChannelError(VkError):
-    """A message that no client may send; the connection is to be closed."""
+    """A message that breaks the protocol; the connection is closed."""
 
 
 @attrs.frozen
@@ -69,7 +69,7 @@ class ChannelClosed:
 
 @attrs.frozen
 class Channels:
-    """How messages of one connection look. ``count`` channels exist, numbered from 0."""
+    """The encoding of one connection. ``count`` channels exist, numbered from 0."""
 
     count: int
     base64: bool = False
@@ -77,9 +77,9 @@ class Channels:
     """Whether a channel can be closed by a message: true of v5 only."""
 
     def decode(self, message: bytes | str) -> ChannelMessage | ChannelClosed | None:
-        """Return what a message says; None: it is empty or for a channel that does not exist.
+        """Return the content of a message; None: it is empty or for a channel that does not exist.
 
-        Raises ChannelError for a broken close and for what is not base64 where it should be.
+        Raises ChannelError for a malformed close message and for text that is not base64.
         """
         raw = message.encode() if isinstance(message, str) else message
         if not raw:
@@ -98,7 +98,7 @@ class Channels:
         return b"".join((bytes((channel,)), data))
 
     def close(self, channel: int) -> bytes:
-        """Return the message that ends one channel; ValueError where there is none such."""
+        """Return the message that ends one channel. ValueError: the protocol has none."""
         if not self.closes:
             raise ValueError("only v5.channel.k8s.io can close one channel")
         return bytes((_CLOSE, channel))

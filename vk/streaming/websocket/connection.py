@@ -1,13 +1,12 @@
-"""WebSockets: channels of exec, attach and port-forward in messages, and SPDY inside messages.
+"""WebSocket connections: channels of exec, attach and port-forward, and SPDY inside messages.
 
 In: a request whose protocol was chosen. Out: a `ChannelConnection` with its `ChannelStream`s, or a
-`MessagePipe` for a SPDY session. The frames are aiohttp's, which holds both directions back
-rightly: it reads no further while 128 KiB wait, and `writer_limit=0` makes every send wait for a
-slow reader.
+`MessagePipe` for a SPDY session. The frames are aiohttp's, which limits both directions: it reads
+no further while 128 KiB wait, and ``writer_limit=0`` makes every send wait for a slow reader.
 
-Surprising: pings are answered here and not by aiohttp, since it would keep the pongs to itself, by
-which a session knows that its client has read everything. One channel that is not read stops all of
-them, and only v5 lets a client end one.
+Pings are answered here and not by aiohttp, since it would consume the pongs, by which a session
+finds out that its client has read everything. One channel that is not read stops all of them, and
+only v5 lets a client end one.
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ from typing import ClassVar
 import attrs
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 
-from vk.streaming.dead_peer import watch_peer
+from vk.streaming.dead_peer import abort_when_dead
 from vk.streaming.negotiation import Protocol
-from vk.streaming.receive_buffer import Gate, Inbox, Sink
-from vk.streaming.session import ClientGoneError, Lifetime
+from vk.streaming.receive_buffer import ReadGate, ReceiveBuffer, StreamSink
+from vk.streaming.session import ClientGoneError, SessionLifetime
 from vk.streaming.spdy.connection import parts
 from vk.streaming.websocket.channels import ChannelClosed, ChannelError, ChannelMessage, Channels
 
@@ -39,7 +38,7 @@ _HEADER = "Sec-WebSocket-Protocol"
 
 
 async def open_websocket(request: web.Request, protocol: Protocol) -> web.WebSocketResponse:
-    """Answer 101 with ``protocol``. Raises web.HTTPBadRequest for a request that is not right."""
+    """Answer 101 with ``protocol``. Raises web.HTTPBadRequest for a malformed request."""
     names = (protocol.name,) if protocol.name else ()
     socket = web.WebSocketResponse(
         protocols=names,
@@ -53,12 +52,12 @@ async def open_websocket(request: web.Request, protocol: Protocol) -> web.WebSoc
         socket.headers[_HEADER] = protocol.name  # aiohttp looks at the first line of the request's
     await socket.prepare(request)
     if request.transport is not None:
-        watch_peer(request.transport)
+        abort_when_dead(request.transport)
     return socket
 
 
 async def _next(socket: web.WebSocketResponse, pong: asyncio.Event) -> WSMessage | None:
-    """Return the next message that carries something, None once the client is gone."""
+    """Return the next text or binary message, None once the client has disconnected."""
     while True:
         message = await socket.receive()
         match message.type:
@@ -78,15 +77,15 @@ class ChannelStream:
 
     number: int
     _connection: ChannelConnection = attrs.field(repr=False)
-    inbox: Inbox = attrs.field(factory=Inbox, init=False, repr=False)
-    sink: Sink = attrs.field(init=False, repr=False)
+    received: ReceiveBuffer = attrs.field(factory=ReceiveBuffer, init=False, repr=False)
+    sink: StreamSink = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        self.sink = self.inbox
+        self.sink = self.received
 
     async def read(self, limit: int = 65536) -> bytes:
         """Return the next bytes of the client; empty once it has closed the channel."""
-        return await self.inbox.read(limit)
+        return await self.received.read(limit)
 
     async def write(self, data: bytes) -> None:
         """Send ``data``; waits while the client reads slower. Raises ConnectionError."""
@@ -94,41 +93,41 @@ class ChannelStream:
             await self._connection.send(self.number, part)
 
     async def write_eof(self) -> None:
-        """End reading too: a server cannot end one channel, only the whole connection.
+        """End reading: a server cannot end one channel, only the whole connection.
 
-        So the client is not told, and would never end its own side.
+        The client does not notice, and would never end its own side.
         """
-        self.inbox.end()
+        self.received.end()
 
 
 @attrs.define(eq=False)
 class ChannelConnection:
-    """One WebSocket with channels. What comes for a channel that is not in ``reads`` is dropped."""
+    """One WebSocket with channels. Messages for a channel that is not read are dropped."""
 
     client_closes: ClassVar[bool] = False
     _socket: web.WebSocketResponse = attrs.field(repr=False)
     _channels: Channels
-    _lifetime: Lifetime = attrs.field(repr=False)
+    _lifetime: SessionLifetime = attrs.field(repr=False)
     _reads: dict[int, ChannelStream] = attrs.field(factory=dict, init=False, repr=False)
     _unread: int = attrs.field(default=0, init=False)
-    _gate: Gate = attrs.field(init=False, repr=False)
+    _gate: ReadGate = attrs.field(init=False, repr=False)
     # While one channel waits for the client to read, the others keep their bytes.
     _sending: asyncio.Lock = attrs.field(factory=asyncio.Lock, init=False, repr=False)
     _pong: asyncio.Event = attrs.field(factory=asyncio.Event, init=False, repr=False)
     _code: int = attrs.field(default=WSCloseCode.OK, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._gate = Gate(lambda: self._unread > _UNREAD, self._sign_of_life)
+        self._gate = ReadGate(lambda: self._unread > _UNREAD, self._keepalive)
 
     def stream(self, number: int, *, reads: bool = False) -> ChannelStream:
-        """Return a channel; with ``reads`` it gets what the client sends on it."""
+        """Return a channel; with ``reads`` it receives what the client sends on it."""
         stream = ChannelStream(number, self)
         if reads:
             self._reads[number] = stream
         return stream
 
     async def run(self) -> None:
-        """Read until the client is gone or sends what it may not."""
+        """Read until the client disconnects or breaks the protocol."""
         try:
             while message := await _next(self._socket, self._pong):
                 self._take(self._channels.decode(message.data))
@@ -140,7 +139,7 @@ class ChannelConnection:
             pass  # the same as an end
         finally:
             for stream in self._reads.values():
-                stream.sink.end(ClientGoneError("the client has gone"))
+                stream.sink.end(ClientGoneError("the client disconnected"))
 
     async def settle(self) -> None:
         """Return once the client has read all that was sent. Raises ConnectionError."""
@@ -173,19 +172,19 @@ class ChannelConnection:
         self._unread -= cost
         self._gate.open()
 
-    async def _sign_of_life(self) -> None:
+    async def _keepalive(self) -> None:
         await self._socket.pong()
 
 
 @attrs.define(eq=False)
 class MessagePipe:
-    """The binary messages of a WebSocket as one row of bytes, for a SPDY session."""
+    """The binary messages of a WebSocket as one sequence of bytes, for a SPDY session."""
 
     _socket: web.WebSocketResponse = attrs.field(repr=False)
     _pong: asyncio.Event = attrs.field(factory=asyncio.Event, init=False, repr=False)
 
     async def read(self) -> bytes:
-        """Return the next message's bytes, empty once the client is gone."""
+        """Return the next message's bytes, empty once the client has disconnected."""
         while message := await _next(self._socket, self._pong):
             if message.type is not WSMsgType.BINARY:
                 return b""
@@ -213,7 +212,7 @@ async def _send(socket: web.WebSocketResponse, message: bytes | str) -> None:
         else:
             await socket.send_bytes(message)
     except ConnectionError:
-        raise ClientGoneError("the client has gone") from None
+        raise ClientGoneError("the client disconnected") from None
 
 
 async def _close(socket: web.WebSocketResponse, code: int = WSCloseCode.OK) -> None:
@@ -221,4 +220,4 @@ async def _close(socket: web.WebSocketResponse, code: int = WSCloseCode.OK) -> N
         async with asyncio.timeout(2 * _CLOSING):
             await socket.close(code=code)
     except TimeoutError:
-        pass  # it has cut the connection off
+        pass  # closing aborts the connection
