@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import vk
-from vk.log_lines import LineFilter, Lines, Seam, follow, split_stamp, stamp_time
+from vk.log_lines import LineFilter, LineSplitter, Seam, follow, split_stamp, stamp_time
 from vk.models.logs import LogOptions
 
 START = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -79,7 +79,7 @@ def test_the_time_of_a_stamp_is_cut_down() -> None:
 def test_lines_are_cut_at_newlines_only(parts: list[bytes], size: int) -> None:
     """Nothing is lost, and every line but the last ends where a newline stood."""
     data = b"\n".join(parts)
-    lines, found = Lines(), []
+    lines, found = LineSplitter(), []
     for start in range(0, len(data), size):
         found += lines.feed(data[start : start + size])
     found += lines.finish()
@@ -88,7 +88,7 @@ def test_lines_are_cut_at_newlines_only(parts: list[bytes], size: int) -> None:
 
 
 def test_an_endless_line_is_cut() -> None:
-    lines = Lines()
+    lines = LineSplitter()
     found = lines.feed(b"x" * (1 << 20))
     assert found == [b"x" * (1 << 20)]
     assert lines.finish() == []
@@ -117,8 +117,8 @@ def test_two_readings_are_joined_without_gap_or_repeat(
 
 
 @given(st.lists(st.integers(0, 2), min_size=1, max_size=30), st.data())
-def test_who_joins_a_reading_midway_misses_nothing(steps: list[int], data: st.DataObject) -> None:
-    """He subscribes, reads what is there by then, and goes on with what comes."""
+def test_a_client_that_joins_midway_misses_nothing(steps: list[int], data: st.DataObject) -> None:
+    """It subscribes, reads what is there by then, and goes on with what comes."""
     second, log = 0, []
     for number, step in enumerate(steps):
         second += step

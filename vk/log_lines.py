@@ -1,11 +1,11 @@
-"""Lines of a log: their times, which of them are wanted, and how two readings are joined.
+"""Lines of a log: their times, filtering by the log options, and joining two readings.
 
-For backends that only have "give me the log", and for the server, which joins what was written with
-what is being written. Pure but for `follow`, which asks again and again. A line that carries its
-time begins with it, in RFC 3339, and a space, as the kubelet writes it.
+For backends that can only return the log as it is, and for the server, which joins the log so far
+with the lines that are being written. Pure but for `follow`, which polls. A line with a time begins
+with it, in RFC 3339, and a space, as the kubelet writes it.
 
-Surprising: times need not differ from line to line. So a `Seam` remembers how far a reading got as
-the last time *and* how many lines had it.
+Times may be the same for several lines. So a `Seam` keeps the position of a reading as the last
+time *and* how many lines had it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _STAMP = re.compile(
 )
 _LONGEST_LINE = 1 << 20
 OVERLAP = 128
-"""Lines asked for beyond what is wanted, so that all of the last moment's are known."""
+"""Lines requested beyond ``tail_lines``, so that all lines of the last time are known."""
 
 
 def split_stamp(line: bytes) -> tuple[str, bytes]:
@@ -65,7 +65,7 @@ def _stamp_of(moment: datetime) -> str:
 
 
 def split_lines(data: bytes) -> list[bytes]:
-    """Cut at newlines only; each line keeps its own, the last may have none."""
+    """Split at newlines only; each line keeps its own, the last may have none."""
     if b"\r" not in data:
         return data.splitlines(keepends=True)
     lines = [part + b"\n" for part in data.split(b"\n")]
@@ -75,7 +75,7 @@ def split_lines(data: bytes) -> list[bytes]:
 
 @attrs.define(eq=False)
 class LineSplitter:
-    """Cuts pieces of any size into lines, and what is longer than 1 MiB after each MiB.
+    """Splits pieces of any size into lines, and longer lines after each MiB.
 
     So the same log gives the same lines, whatever the pieces.
     """
@@ -107,7 +107,7 @@ def _parts(line: bytes) -> Iterable[bytes]:
 
 @attrs.define(eq=False)
 class Seam:
-    """How far a reading got: the last time, and how many lines had it.
+    """The position of a reading: the last time, and how many lines had it.
 
     A line without a time is a part of a long one and has the time of the line before.
     """
@@ -119,7 +119,7 @@ class Seam:
     _begun: tuple[str, int] = attrs.field(default=("", 0), init=False)
 
     def note(self, stamp: str) -> None:
-        """Take a line into account that was read."""
+        """Note a line that was read."""
         stamp = self._at = stamp or self._at
         if stamp > self.stamp:
             self.stamp, self.count = stamp, 1
@@ -127,16 +127,16 @@ class Seam:
             self.count += 1
 
     def rejoin(self, missed: Seam | None = None) -> None:
-        """Begin another reading that may start with lines which the former one had.
+        """Begin another reading that may start with lines of the previous one.
 
-        ``missed`` is how far somebody else got in it before we joined.
+        ``missed`` is the position of the other reading when this one joined it.
         """
         self._at = missed.stamp if missed is not None else ""
         same = missed is not None and missed.stamp == self.stamp
         self._skip = max(0, self.count - (missed.count if missed is not None and same else 0))
 
     def is_new(self, stamp: str) -> bool:
-        """Say whether a line of the other reading is new, and if so, take it into account."""
+        """Return whether a line of the other reading is new, and if so, note it."""
         stamp = self._at = stamp or self._at
         if stamp and stamp < self.stamp:
             return False
@@ -158,9 +158,9 @@ class Seam:
 
 @attrs.define(eq=False)
 class LineFilter:
-    """Gives of a log what ``options`` want: tail, since, timestamps, limit.
+    """Filters a log by ``options``: tail, since, timestamps, limit.
 
-    Feed it the log in pieces of any size, then `finish`. ``stamped`` says whether the lines carry
+    Feed it the log in pieces of any size, then `finish`. ``stamped``: whether the lines carry
     their times; without them ``since`` and ``timestamps`` have no effect.
     """
 
@@ -182,11 +182,11 @@ class LineFilter:
         self._left = options.limit_bytes
 
     def feed(self, data: bytes) -> bytes:
-        """Return what is known to be wanted of the log so far."""
+        """Return the wanted part of the log so far, as far as it is known."""
         return self.feed_lines(self._lines.feed(data))
 
     def feed_lines(self, lines: Iterable[bytes]) -> bytes:
-        """As `feed`, for whole lines."""
+        """Return the wanted part, as `feed`, of whole lines."""
         wanted = self._wanted(lines)
         if self._tail is None:
             return self.limit(b"".join(wanted))
@@ -210,7 +210,7 @@ class LineFilter:
                 yield line if self.options.timestamps else text
 
     def is_late(self, stamp: str) -> bool:
-        """Say whether the next line is late enough for ``since``; one without time is as the last.
+        """Return whether the next line is not before ``since``; without a time, as the line before.
 
         Once a line was, all that follow are.
         """
@@ -229,7 +229,7 @@ class LineFilter:
 
 
 def filter_lines(options: LogOptions, *, stamped: bool = True) -> LineFilter:
-    """Return what gives of a log the part that ``options`` want; see `LineFilter`."""
+    """Return a filter that selects the part of a log that ``options`` want; see `LineFilter`."""
     return LineFilter(options, stamped=stamped)
 
 
@@ -240,11 +240,11 @@ async def follow(
     *,
     interval: float = 2.0,
 ) -> AsyncIterator[bytes]:
-    """Yield the log by asking ``poll`` each ``interval`` seconds until ``ended`` says so.
+    """Yield the log by calling ``poll`` every ``interval`` seconds until ``ended`` returns True.
 
-    ``poll(since)`` returns whole lines that carry their times: all from ``since`` on, or None: all
-    that there are. No line is given twice or left out where two answers meet. What ``poll`` raises
-    ends it. After the end the rest is asked for once more.
+    ``poll(since)`` returns whole lines that carry their times: all from ``since`` on, or with None
+    all lines. No line is repeated or lost where two answers meet. What ``poll`` raises ends it.
+    After the end it polls once more.
     """
     seam, wanted, first = Seam(), LineFilter(options), True
     while True:
@@ -262,7 +262,7 @@ async def follow(
 
 
 def _new(lines: Iterable[bytes], seam: Seam) -> Iterator[bytes]:
-    """Give the lines that the former readings did not have; one without time goes with the last."""
+    """Yield the lines that earlier readings did not have; one without a time goes with the last."""
     seam.rejoin()
     new = not seam.stamp
     for line in lines:

@@ -1,7 +1,7 @@
-"""What a provider sees of exec, attach and port-forward: byte streams with back-pressure.
+"""Streams that a provider gets for exec, attach and port-forward: bytes with back-pressure.
 
-`vk.server` makes them from whatever the API server speaks; a provider only reads and writes. All
-waits end when the client goes away: the provider's call is cancelled.
+`vk.server` implements them over SPDY and WebSocket; a provider only reads and writes. All waits end
+when the client disconnects: the provider's call is cancelled.
 """
 
 from __future__ import annotations
@@ -42,31 +42,31 @@ class ByteStream(ByteReader, ByteWriter, Protocol):
     """Both directions of one forwarded connection."""
 
     async def write_eof(self) -> None:
-        """End our side; reading goes on, where the protocol can tell the client. Repeatable."""
+        """End this side; reading goes on, where the protocol can signal the end. Repeatable."""
         ...
 
 
 class ExecIO(Protocol):
-    """The streams of one exec or attach. A stream that the client did not ask for is None."""
+    """The streams of one exec or attach. A stream that the client did not request is None."""
 
     @property
     def stdin(self) -> ByteReader | None:
-        """What the client types or pipes in."""
+        """The input from the client."""
         ...
 
     @property
     def stdout(self) -> ByteWriter | None:
-        """Where output goes; with a terminal, errors too."""
+        """The output of the command; with a terminal, its errors too."""
         ...
 
     @property
     def stderr(self) -> ByteWriter | None:
-        """Where errors go; None with a terminal."""
+        """The errors of the command; None with a terminal."""
         ...
 
     @property
     def tty(self) -> bool:
-        """Whether the command shall run on a terminal."""
+        """Whether the command runs on a terminal."""
         ...
 
     def sizes(self) -> AsyncIterator[TerminalSize]:

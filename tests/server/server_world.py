@@ -1,4 +1,4 @@
-"""A node's API on loopback, with real TLS, beside an embedded cluster that knows who may what."""
+"""A node's API on loopback, with real TLS, and an embedded cluster that authorizes its clients."""
 
 from __future__ import annotations
 

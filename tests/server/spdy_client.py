@@ -90,7 +90,7 @@ class SpdyClient:
                     break
                 for event in self.session.receive(chunk, asyncio.get_running_loop().time()):
                     self._take(event)
-                # No wait here: a server that waits for us to read would wait for ever.
+                # No wait here: a server that waits for this reader would wait indefinitely.
                 self.writer.write(b"".join(self.session.take()))
         except ConnectionError:
             pass

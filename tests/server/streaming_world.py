@@ -113,7 +113,7 @@ class Scripted(NoStreams):
         return 0
 
     async def run_yes(self, io: ExecIO, size: str = "1000000000") -> int:
-        """Write for ever, or ``size`` bytes."""
+        """Write indefinitely, or ``size`` bytes."""
         assert io.stdout is not None
         while self.written < int(size):
             await io.stdout.write(b"y" * 32768)

@@ -81,7 +81,7 @@ async def test_each_route_has_its_right_written_down(world: World) -> None:
 
 @pytest.mark.slow
 async def test_without_credentials_every_route_says_401(world: World) -> None:
-    """Also a path that does not exist, a wrong method, and a token of nobody."""
+    """Also a path that does not exist, a wrong method, and an invalid token."""
     calls = [(method, path_of(route)) for method, route in every_call()]
     for method, path in [*calls, ("GET", "/nothing"), ("DELETE", "/pods"), ("GET", "/logs/")]:
         status, text = await world.call(path, method)
@@ -93,11 +93,11 @@ async def test_without_credentials_every_route_says_401(world: World) -> None:
 
 @pytest.mark.slow
 async def test_without_rights_every_route_says_403(world: World) -> None:
-    tls = world.certificate("somebody")
+    tls = world.certificate("alice")
     for method, route in every_call():
         status, text = await world.call(path_of(route), method, tls=tls)
         assert (route.path, status) == (route.path, 403)
-        assert "somebody" in text
+        assert "alice" in text
 
 
 @pytest.mark.slow
@@ -125,7 +125,7 @@ async def test_a_group_and_a_service_account_have_their_rights(world: World) -> 
     await world.grant("system:serviceaccount:default:reader", "get", "pods")
 
 
-async def test_what_is_not_there_says_so_to_who_may_ask(world: World) -> None:
+async def test_an_unknown_path_is_404_to_an_authorized_user(world: World) -> None:
     tls = world.certificate()
     status, text = await world.call("/nothing", tls=tls)
     assert (status, json.loads(text)["reason"]) == (404, "NotFound")
@@ -261,7 +261,7 @@ async def test_metrics_label_requests_by_the_template(world: World) -> None:
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/vk/status", "/pods", "/runningpods/"])
-async def test_many_who_ask_at_once_share_one_rendering(tmp_path: Path, path: str) -> None:
+async def test_concurrent_requests_share_one_rendering(tmp_path: Path, path: str) -> None:
     async with serving(tmp_path) as world:
         numbers = itertools.count()
         world.server.metrics.gauge("test_renderings", "Counted.", lambda: [({}, next(numbers))])

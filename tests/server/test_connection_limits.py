@@ -95,7 +95,7 @@ async def test_a_client_that_does_not_read_is_cut_off(world: World) -> None:
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/pods", "/nothing"])
-async def test_who_stays_unknown_keeps_no_place(world: World, path: str) -> None:
+async def test_an_unauthenticated_connection_keeps_no_slot(world: World, path: str) -> None:
     """Else a request a minute on each of its connections keeps others of an address out."""
     async with connected(world, client_context()) as (reader, writer):
         writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
@@ -106,7 +106,7 @@ async def test_who_stays_unknown_keeps_no_place(world: World, path: str) -> None
 
 @pytest.mark.slow
 async def test_a_connection_that_has_had_its_answer_may_wait(world: World) -> None:
-    """The limits are for who has not said anything yet."""
+    """The limits are for unauthenticated connections."""
     async with connected(world, world.certificate()) as (reader, writer):
         for _ in range(2):
             writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -132,7 +132,7 @@ async def test_silent_connections_do_not_keep_others_out(
 
 @pytest.mark.slow
 async def test_followers_of_one_address_are_not_limited_by_it(world: World) -> None:
-    """All of kubectl's traffic has one address: who is known does not count."""
+    """All of kubectl's traffic has one address: an authenticated connection does not count."""
     count, tls = limits.MAX_UNAUTHENTICATED + 20, world.certificate()
     async with AsyncExitStack() as stack:
         for _ in range(count):
@@ -203,7 +203,7 @@ def taken(slots: ConnectionSlots, address: str = "192.0.2.1") -> ConnectionSlot:
 
 
 async def test_turns_of_an_address_are_given_back() -> None:
-    """By who becomes known, and by who leaves; once each."""
+    """By authentication, and by disconnection; once each."""
     slots = ConnectionSlots()
     first = [taken(slots) for _ in range(limits.MAX_UNAUTHENTICATED)]
     for one in first:
@@ -214,10 +214,10 @@ async def test_turns_of_an_address_are_given_back() -> None:
     assert [turn.done() for turn in turns] == [False] * 3
     first[0].authenticated()
     first[0].authenticated()
-    first[0].leave()
+    first[0].release()
     await asyncio.wait_for(turns[0], 1)
-    first[1].leave()
-    first[1].leave()
+    first[1].release()
+    first[1].release()
     await asyncio.wait_for(turns[1], 1)
     assert not turns[2].done()
     turns[2].cancel()
@@ -234,7 +234,7 @@ def test_an_address_may_only_wait_so_often() -> None:
 
 
 def test_addresses_of_one_network_count_as_one() -> None:
-    """Everybody has a /64 of IPv6; IPv4 in IPv6 is IPv4."""
+    """One client has a /64 of IPv6; IPv4 in IPv6 is IPv4."""
     addresses = ("2001:db8::1", "2001:db8::2", "2001:db8:0:1::1", "::ffff:192.0.2.1", "192.0.2.1")
     found = [taken(ConnectionSlots(), address).address for address in addresses]
     assert found[0] == found[1] != found[2]
@@ -254,7 +254,7 @@ def test_when_all_places_are_taken_the_oldest_stranger_goes(
     assert (unknown_aborted, slots.count) == (["192.0.2.2"], 3)
 
 
-def test_when_all_places_are_taken_by_who_is_known_others_are_refused(
+def test_when_authenticated_connections_have_all_slots_others_are_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(limits, "MAX_CONNECTIONS", 2)

@@ -78,7 +78,7 @@ def machine() -> Iterator[Machine]:
 async def test_a_stalled_client_is_kept_until_its_machine_vanishes(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As long as somebody confirms, a session may stall; then it ends, and its command."""
+    """As long as the peer acknowledges, a session may stall; then it ends, and its command."""
     monkeypatch.setattr(dead_peer, "CHECK_INTERVAL", 0.05)
     monkeypatch.setattr(dead_peer, "SILENCE", 0.3)
     async with served(host=machine.here) as server:
@@ -109,7 +109,7 @@ async def test_a_stalled_client_is_kept_until_its_machine_vanishes(
         (0, 3, 360_000, True),
     ],
 )
-def test_who_has_vanished(repeated: int, probes: int, silence: int, expected: bool) -> None:
+def test_when_a_peer_is_dead(repeated: int, probes: int, silence: int, expected: bool) -> None:
     info = bytearray(60)
     info[2], info[3] = repeated, probes
     info[56:60] = silence.to_bytes(4, sys.byteorder)

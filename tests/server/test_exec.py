@@ -46,7 +46,7 @@ async def test_an_exit_code_reaches_the_client(server: Served, how) -> None:
 
 
 @every
-async def test_an_exit_code_that_nobody_knows_is_a_failure(server: Served, how) -> None:
+async def test_an_unknown_exit_code_is_a_failure(server: Served, how) -> None:
     async with started(server, how, "exit", "unknown", streams="o") as client:
         result = await client.result()
     assert b"exit code is unknown" in result.error
@@ -129,7 +129,7 @@ async def test_without_a_terminal_there_are_no_sizes(server: Served, how) -> Non
         ("reset", 500, "internal error; the node's log has the cause"),
     ],
 )
-async def test_what_the_provider_raises_is_told_and_secrets_are_not(
+async def test_what_the_provider_raises_is_sent_and_secrets_are_not(
     server: Served, how, kind: str, code: int, text: str
 ) -> None:
     async with started(server, how, "fail", kind, streams="o") as client:
@@ -187,7 +187,7 @@ async def test_the_command_begins_only_when_all_streams_are_there(server: Served
         assert await stderr.read_to_end() == b"err"
 
 
-async def test_a_client_that_opens_too_few_streams_is_told_and_let_go() -> None:
+async def test_a_client_that_opens_too_few_streams_gets_the_reason_and_the_end() -> None:
     async with served(creation_timeout=0.1) as server:
         async with spdy(server, path("exec", "both", streams="oe")) as client:
             error = await client.open(streamtype="error")

@@ -81,7 +81,7 @@ async def test_silent_connections_of_one_address_cost_only_that_address(world: W
 
 
 @pytest.mark.slow
-async def test_when_all_places_are_taken_by_strangers_who_is_known_still_gets_one(
+async def test_when_unauthenticated_connections_have_all_slots_a_user_still_gets_one(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From however many addresses they come: the one that is silent for longest goes."""
@@ -101,7 +101,7 @@ async def test_when_all_places_are_taken_by_strangers_who_is_known_still_gets_on
 
 
 @pytest.mark.slow
-async def test_a_thousand_silent_connections_keep_nobody_waiting(
+async def test_a_thousand_silent_connections_delay_no_other(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Handshakes, headers and bodies that never end: each is shed when its time is over."""
@@ -148,7 +148,7 @@ def sockets_of(port: int) -> Iterator[list[socket.socket]]:
 
 
 async def test_a_peer_that_vanished_is_given_up_within_120_s(world: World) -> None:
-    """The kernel asks, and gives up what nobody confirms; of sessions: test_vanished."""
+    """The kernel probes, and gives up an unacknowledged connection; of sessions: test_dead_peer."""
     async with connected_from(world, GOOD, world.certificate()):
         with sockets_of(world.port) as found:
             (one,) = found

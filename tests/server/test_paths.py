@@ -52,10 +52,10 @@ class Readers:
     world: World
     tls: dict[str, ssl.SSLContext]
 
-    async def ask(self, who: str, request: bytes) -> bytes:
+    async def ask(self, user: str, request: bytes) -> bytes:
         """Send bytes as they are and return all that comes until the end."""
         reader, writer = await asyncio.open_connection(
-            "127.0.0.1", self.world.port, ssl=self.tls[who]
+            "127.0.0.1", self.world.port, ssl=self.tls[user]
         )
         try:
             writer.write(request)
@@ -63,10 +63,10 @@ class Readers:
         finally:
             writer.close()
 
-    async def get(self, who: str, path: str) -> int:
-        """Return the status of a GET of ``path``, whose bytes nobody has tidied."""
+    async def get(self, user: str, path: str) -> int:
+        """Return the status of a GET of ``path``, whose bytes are sent as they are."""
         head = f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-        return int((await self.ask(who, head.encode())).split(b" ")[1])
+        return int((await self.ask(user, head.encode())).split(b" ")[1])
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -100,14 +100,14 @@ def paths(draw: st.DrawFn) -> str:
 
 @pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(path=paths(), who=st.sampled_from(sorted(OPENED)))
+@given(path=paths(), user=st.sampled_from(sorted(OPENED)))
 async def test_no_path_opens_more_than_its_caller_may(
-    readers: Readers, path: str, who: str
+    readers: Readers, path: str, user: str
 ) -> None:
     """However it is written: the right is asked for what the router chose."""
-    status = await readers.get(who, path)
+    status = await readers.get(user, path)
     assert status in (200, 400, 403, 404, 405)
-    assert status != 200 or unquote(path.partition("?")[0].partition("#")[0]) in OPENED[who]
+    assert status != 200 or unquote(path.partition("?")[0].partition("#")[0]) in OPENED[user]
 
 
 @pytest.mark.parametrize(
@@ -178,6 +178,6 @@ async def test_a_request_that_two_readers_may_read_in_two_ways_is_refused(
     ],
 )
 async def test_what_a_kubelet_serves_to_debug_it_is_not_served(readers: Readers, path: str) -> None:
-    """401 to nobody, 404 to who may do everything: no profiles, no files of the machine."""
+    """401 without credentials, 404 to an admin: no profiles, no files of the machine."""
     assert await readers.get("admin", path) == 404
     assert (await readers.world.call(path))[0] == 401

@@ -191,10 +191,10 @@ async def test_a_second_stream_of_a_kind_is_refused(server: Served) -> None:
         assert again.reset == ResetStatus.REFUSED_STREAM
 
 
-async def test_half_a_pair_is_not_waited_for_for_ever() -> None:
+async def test_half_a_pair_is_not_waited_for_indefinitely() -> None:
     async with served(creation_timeout=0.1) as server, forwarding(server, "spdy") as client:
         error = await client.open(streamtype="error", port="80", requestid="7")
-        assert b"came in time" in await error.read_to_end()
+        assert b"opened in time" in await error.read_to_end()
         assert not server.provider.calls
 
 
@@ -254,7 +254,7 @@ async def test_a_websocket_ends_when_all_its_ports_have(server: Served) -> None:
 
 
 async def test_a_websocket_ends_when_the_pods_side_of_its_ports_has(server: Served) -> None:
-    """No message ends one direction of a channel, so a client would wait for ever for an end."""
+    """No message ends one direction of a channel: a client would wait for it indefinitely."""
     async with websocket(server, f"{PATH}?port=82", "v4.channel.k8s.io") as socket:
         async with asyncio.timeout(10):
             got = [message.data async for message in socket]

@@ -25,16 +25,16 @@ def test_the_limits_are_those_of_the_code() -> None:
     rows = dict(re.findall(r"^\| ([^|`]+?) \| (\d[^|]*?) \|$", PAGE, re.MULTILINE))
     idle = Settings(provider="mock").stream_idle_timeout
     assert rows == {
-        "connections in all": str(limits.MAX_CONNECTIONS),
-        "connections of one address on which nobody is known": str(limits.MAX_UNAUTHENTICATED),
+        "connections in total": str(limits.MAX_CONNECTIONS),
+        "unauthenticated connections of one address": str(limits.MAX_UNAUTHENTICATED),
         "handshake": f"{connections.HANDSHAKE_TIMEOUT:g} s",
         "first byte of a request": f"{connections.FIRST_BYTE_TIMEOUT:g} s",
         "headers of a request": (
             f"{connections.HEADERS_TIMEOUT:g} s, {connections.MAX_HEADER_BYTES // 1024} KiB"
         ),
-        "the rest of a body that nobody reads": f"{connections.LINGER_TIMEOUT:g} s",
-        "a write that does not move": f"{connections.STALL_TIMEOUT:g} s",
-        "an exec, attach or port-forward whose streams do not come": "30 s",
-        "the same, on which nothing passes": f"{idle / 3600:g} h (`--stream-idle-timeout`)",
+        "the rest of an unread request body": f"{connections.LINGER_TIMEOUT:g} s",
+        "a stalled write": f"{connections.STALL_TIMEOUT:g} s",
+        "an exec, attach or port-forward whose streams are not opened": "30 s",
+        "the same, idle": f"{idle / 3600:g} h (`--stream-idle-timeout`)",
         "followers of one container's log": f"{log_follow.MAX_FOLLOWERS}, on one shared reader",
     }

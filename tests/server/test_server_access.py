@@ -1,4 +1,4 @@
-"""Who is believed, for how long, and what happens when the API server cannot say."""
+"""Authentication and authorization: of which clients, for how long, and without an API server."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def trusting(folder: Path, signer: Signer) -> Path:
 def test_whom_a_certificate_names(
     names: Sequence[str], groups: Sequence[str], expected: object
 ) -> None:
-    """As Kubernetes reads it; one without a name names nobody, whatever its groups."""
+    """As Kubernetes reads it; one without a name is of no user, whatever its groups."""
     certificate, _ = Signer().sign(names=names, groups=groups)
     found = user_of(certificate)
     assert expected == (None if found is None else (found.name, found.groups))
@@ -264,7 +264,7 @@ async def test_the_finer_right_is_asked_about_first_and_two_at_most(tmp_path: Pa
     async with serving(tmp_path) as world:
         await world.grant("fine", "get", "pods")
         await world.grant("coarse", "get", "proxy")
-        for user, status, asked in (("fine", 200, 1), ("coarse", 200, 2), ("nobody", 403, 2)):
+        for user, status, asked in (("fine", 200, 1), ("coarse", 200, 2), ("stranger", 403, 2)):
             tls = world.certificate(user)
             before = len(world.reviews)
             assert (await world.call("/pods", tls=tls))[0] == status
@@ -273,17 +273,17 @@ async def test_the_finer_right_is_asked_about_first_and_two_at_most(tmp_path: Pa
             assert len(world.reviews) - before == asked
 
 
-async def test_who_was_refused_what_is_logged_without_the_query(
+async def test_a_forbidden_request_is_logged_without_the_query(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Names and commands of a request are not ours to write down."""
     path = "/exec/default/web/app?output=1&command=echo&command=hunter2"
     async with serving(tmp_path) as world:
-        assert (await world.call(path, tls=world.certificate("nobody")))[0] == 403
+        assert (await world.call(path, tls=world.certificate("stranger")))[0] == 403
     (record,) = [one for one in caplog.records if one.getMessage() == "request forbidden"]
     said_of = {name: vars(record)[name] for name in ("user", "verb", "resource", "path")}
     assert said_of == {
-        "user": "nobody",
+        "user": "stranger",
         "verb": "create",
         "resource": "nodes/proxy",
         "path": "/exec/{namespace}/{pod}/{container}",
@@ -385,7 +385,7 @@ async def test_insecure_dev_listens_on_loopback_only(tmp_path: Path, address: st
 
 
 async def test_a_lenient_node_lets_readers_run_commands_by_get(tmp_path: Path) -> None:
-    """As the Go program does; only where somebody asked for it."""
+    """As the Go program does; only where it is configured."""
     path = "/exec/default/web/app?command=x&output=1"
     async with serving(tmp_path, authorization_webhook_get_exec=True) as world:
         await world.grant("reader", "get", "proxy")

@@ -1,4 +1,4 @@
-"""Probes: three paths on a port of their own, for who has no credentials."""
+"""Probes: three paths on a port of their own, without credentials."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def ask(url: str) -> tuple[int, str]:
         return answer.status, await answer.text()
 
 
-async def test_alive_is_who_answers_and_ready_who_knows_the_cluster(
+async def test_a_process_that_answers_is_alive_and_one_with_filled_caches_ready(
     probed: tuple[Process, str],
 ) -> None:
     process, url = probed

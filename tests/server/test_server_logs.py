@@ -146,7 +146,7 @@ async def test_init_containers_have_logs_too(tmp_path: Path, container: str) -> 
 @pytest.mark.parametrize(
     ("path", "status"),
     [
-        ("/containerLogs/default/web/nobody", 404),
+        ("/containerLogs/default/web/missing", 404),
         ("/containerLogs/default/other/app", 404),
         ("/containerLogs/other/web/app", 404),
         ("/containerLogs/default/web/..app", 404),
@@ -316,7 +316,7 @@ async def test_a_line_that_had_only_begun_is_followed_to_its_end(
         assert await reader.rest() == (expected[:8] if "limit" in query else expected)
 
 
-async def test_a_backend_that_gives_much_at_once_outruns_nobody(tmp_path: Path) -> None:
+async def test_a_backend_that_gives_much_at_once_outruns_no_client(tmp_path: Path) -> None:
     """Everything of the last moment is read again, and here that is more than 1 MiB."""
     provider, text = Writing(), "x" * 900_000
     await provider.write(text, text, text, second=0)
@@ -345,7 +345,7 @@ async def test_a_line_of_several_mebibytes_is_followed_once(tmp_path: Path, quer
 
 
 async def test_many_followers_share_one_call(tmp_path: Path) -> None:
-    """Each gets every line once, whenever he came; with times who asked for them."""
+    """Each gets every line once, whenever it came; with times where they were requested."""
     provider = Writing()
     await provider.write("one")
     async with serving(tmp_path, provider) as world, following(world) as first:
@@ -369,7 +369,7 @@ async def test_many_followers_share_one_call(tmp_path: Path) -> None:
 async def test_lines_before_the_time_asked_for_are_not_shown_however_late_they_come(
     tmp_path: Path, others: int
 ) -> None:
-    """Also where the shared call gives them, since somebody else wants them."""
+    """Also where the shared call gives them, since another client wants them."""
     provider = Writing(obeys_since=False)
     since = "&sinceTime=2026-01-31T13:00:00Z"
     async with serving(tmp_path, provider) as world, AsyncExitStack() as stack:
@@ -385,8 +385,10 @@ async def test_lines_before_the_time_asked_for_are_not_shown_however_late_they_c
         assert await reader.rest() == ""
 
 
-async def test_who_waits_for_a_time_to_come_keeps_no_line_from_others(tmp_path: Path) -> None:
-    """The shared call that he has begun gives them what is written now."""
+async def test_a_client_that_waits_for_a_future_time_keeps_no_line_from_others(
+    tmp_path: Path,
+) -> None:
+    """The shared call that it has begun yields them what is written now."""
     provider = Writing()
     second = (datetime.now(UTC) - START).total_seconds()
     future = "&sinceTime=2099-01-01T00:00:00Z"
@@ -413,12 +415,12 @@ async def test_the_call_ends_with_its_last_follower(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-async def test_a_client_that_does_not_read_holds_up_nobody_and_loses_nothing(
+async def test_a_client_that_does_not_read_holds_up_no_other_and_loses_nothing(
     tmp_path: Path,
 ) -> None:
-    """He is taken off the shared call and reads again from where he was."""
+    """It is taken off the shared call and reads again from where it was."""
     provider = Writing()
-    count, text = 500, "x" * 64_000  # more than the kernel keeps for him
+    count, text = 500, "x" * 64_000  # more than the kernel buffers
     async with (
         serving(tmp_path, provider) as world,
         following(world) as slow,

@@ -1,4 +1,4 @@
-"""What is served: files that change, a self-signed pair, one that somebody signs."""
+"""The serving certificate: files that change, a self-signed pair, one that a signer signs."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ class Signer:
     )
 
     async def request(self) -> dict[str, Any]:
-        """Wait until there is a request that nobody has decided on."""
+        """Wait until there is an undecided request."""
         listing = await self.client.list(csr._REQUESTS)
         for one in listing.items:
             if not one.get("status"):
@@ -184,7 +184,7 @@ class Signer:
             async for kind, one in events:
                 if kind == "ADDED":
                     return one
-        raise AssertionError("nobody asked")
+        raise AssertionError("nothing was requested")
 
     async def sign(self, request: dict[str, Any]) -> None:
         await self._decide(request, "Approved")
@@ -299,7 +299,7 @@ async def test_a_certificate_that_is_signed_replaces_the_self_signed_one(
 
 
 async def test_a_restart_goes_on_with_what_was_signed(signing: SigningWorld) -> None:
-    """And asks nobody again."""
+    """And requests nothing again."""
     signer = Signer(signing.client)
     async with signing.running() as certificates:
         await signer.sign(await signer.request())

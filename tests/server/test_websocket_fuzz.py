@@ -93,7 +93,7 @@ async def attack(server: Served, target: str, name: str, seed: int) -> None:
 async def test_wild_frames_end_their_own_session_and_nothing_else(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """No session is left, nobody else is held up, and nothing counts as an error of ours."""
+    """No session is left, no other client is delayed, and nothing is logged as an error."""
     async with served() as server, started(server, OTHER, "cat", streams="ioe") as other:
         with caplog.at_level(logging.WARNING):
             for seed in range(SEEDS):

@@ -17,7 +17,7 @@ def test_success_is_a_document_since_version_4_and_nothing_before() -> None:
         assert exit_status(version, 0) == b'{"metadata":{},"status":"Success"}'
 
 
-def test_an_exit_code_is_told_as_a_kubelet_tells_it() -> None:
+def test_an_exit_code_is_sent_as_by_a_kubelet() -> None:
     """Byte for byte what Go writes for the same Status."""
     expected = (
         b'{"metadata":{},"status":"Failure",'
@@ -37,7 +37,7 @@ def test_the_code_is_in_the_cause_where_clients_look_for_it(code: int) -> None:
 @pytest.mark.parametrize(
     ("code", "text"), [(None, "exit code is unknown"), (-1, "exit code -1"), (256, "exit code 256")]
 )
-def test_a_code_that_cannot_be_told_is_a_failure_that_says_so(code: int | None, text: str) -> None:
+def test_a_code_beyond_a_byte_is_a_failure_with_its_number(code: int | None, text: str) -> None:
     """Clients read an unsigned byte; anything else they show as a protocol error."""
     document = json.loads(exit_status(4, code))
     assert (document["status"], document["reason"]) == ("Failure", "InternalError")
@@ -55,11 +55,11 @@ def test_a_failure_is_a_status_with_its_reason_and_code() -> None:
 
 
 @given(st.integers(1, 5), st.text(st.characters()))
-def test_any_text_of_a_provider_can_be_told(version: int, text: str) -> None:
+def test_any_text_of_a_provider_can_be_sent(version: int, text: str) -> None:
     raw = failure_status(version, text)
     told = json.loads(raw)["message"] if version >= 4 else raw.decode()
     assert told == text.encode(errors="replace").decode()
 
 
-def test_a_text_with_undecodable_bytes_of_a_file_name_can_be_told() -> None:
+def test_a_text_with_undecodable_bytes_of_a_file_name_can_be_sent() -> None:
     assert failure_status(1, b"\xff".decode(errors="surrogateescape")) == b"?"

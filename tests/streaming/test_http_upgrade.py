@@ -144,7 +144,7 @@ async def wire_is_full(writing: asyncio.Future[None]) -> None:
     assert not writing.done()
 
 
-async def test_aiohttp_is_told_of_the_end_after_the_session_and_not_before(
+async def test_aiohttp_gets_the_end_after_the_session_and_not_before(
     upgrading: Upgrading,
 ) -> None:
     assert upgrading.server is not None

@@ -55,7 +55,7 @@ def test_spdy_without_a_protocol_is_a_bad_request(values: list[str]) -> None:
     assert (refused.value.status, refused.value.headers) == (400, ())
 
 
-def test_spdy_with_unknown_protocols_is_forbidden_and_told_what_there_is() -> None:
+def test_spdy_with_unknown_protocols_is_forbidden_and_gets_the_supported_ones() -> None:
     with pytest.raises(NegotiationError, match=r"client supports V4.channel.k8s.io") as refused:
         choose_spdy(["V4.channel.k8s.io"], EXEC_SPDY)
     assert refused.value.status == 403

@@ -12,7 +12,7 @@ from vk.streaming.receive_buffer import ReadGate, ReceiveBuffer
 
 
 def nothing() -> None:
-    """A piece that nobody counts."""
+    """Stand for a piece that is not counted."""
 
 
 @given(

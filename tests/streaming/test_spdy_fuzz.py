@@ -38,7 +38,7 @@ class UpgradedConnection:
         self.ended: set[tuple[str, int]] = set()
 
     def settle(self) -> None:
-        """Pass bytes on until nobody has anything to say."""
+        """Pass bytes on until neither side has more to send."""
         sides = (("server", self.client, self.server), ("client", self.server, self.client))
         while any(self._pass(*side) for side in sides):
             pass

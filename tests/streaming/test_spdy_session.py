@@ -181,7 +181,7 @@ def test_a_finished_stream_takes_no_more(server: SpdySession) -> None:
     assert frames(server) == [Data(1, b"", fin=True)]
 
 
-def test_a_reset_ends_both_ways_and_is_told(pair: tuple[SpdySession, SpdySession]) -> None:
+def test_a_reset_ends_both_ways_and_is_reported(pair: tuple[SpdySession, SpdySession]) -> None:
     client, server = pair
     stream_id = client.open({})
     pass_on(client, server)
@@ -249,7 +249,7 @@ def test_a_stream_can_be_opened_with_nothing_to_send(pair: tuple[SpdySession, Sp
     assert (client.open_streams, server.open_streams) == (0, 0)
 
 
-def test_pings_are_answered_and_own_ones_told(pair: tuple[SpdySession, SpdySession]) -> None:
+def test_pings_are_answered_and_own_ones_reported(pair: tuple[SpdySession, SpdySession]) -> None:
     client, server = pair
     assert (client.ping(), client.ping(), server.ping()) == (1, 3, 2)
     assert pass_on(client, server) == []

@@ -11,7 +11,7 @@ from vk.streaming.session import SessionEnd, SessionEndedError, SessionLifetime
 pytestmark = [pytest.mark.looptime, pytest.mark.asyncio]
 
 
-async def wait_for_ever(lifetime: SessionLifetime) -> float:
+async def wait_for_end(lifetime: SessionLifetime) -> float:
     """Return the time at which it ended."""
     with pytest.raises(SessionEndedError):
         async with lifetime.limit():
@@ -22,7 +22,7 @@ async def wait_for_ever(lifetime: SessionLifetime) -> float:
 async def test_it_ends_when_nothing_has_passed_for_the_idle_time() -> None:
     begun = asyncio.get_running_loop().time()
     lifetime = SessionLifetime(14400.0)
-    assert await wait_for_ever(lifetime) - begun == pytest.approx(14400.0)
+    assert await wait_for_end(lifetime) - begun == pytest.approx(14400.0)
     assert lifetime.reason is SessionEnd.IDLE
 
 
@@ -32,7 +32,7 @@ async def test_each_byte_begins_the_idle_time_anew() -> None:
     lifetime = SessionLifetime(100.0)
     loop.call_at(begun + 60.0, lifetime.touch)
     loop.call_at(begun + 140.0, lifetime.touch)
-    assert await wait_for_ever(lifetime) - begun == pytest.approx(240.0)
+    assert await wait_for_end(lifetime) - begun == pytest.approx(240.0)
 
 
 async def test_without_an_idle_time_it_lasts_until_it_is_ended() -> None:
@@ -41,15 +41,15 @@ async def test_without_an_idle_time_it_lasts_until_it_is_ended() -> None:
     lifetime = SessionLifetime()
     loop.call_at(begun + 1e6, lifetime.end, SessionEnd.STOPPING)
     loop.call_at(begun + 1e6, lifetime.end, SessionEnd.CLIENT_GONE)
-    assert await wait_for_ever(lifetime) - begun == pytest.approx(1e6)
+    assert await wait_for_end(lifetime) - begun == pytest.approx(1e6)
     assert lifetime.reason is SessionEnd.STOPPING
 
 
-async def test_all_who_work_in_it_are_ended_and_nobody_begins_after_the_end() -> None:
+async def test_all_work_in_it_is_ended_and_none_begins_after_the_end() -> None:
     lifetime = SessionLifetime()
     async with asyncio.TaskGroup() as tasks:
         for _ in range(3):
-            tasks.create_task(wait_for_ever(lifetime))
+            tasks.create_task(wait_for_end(lifetime))
         await asyncio.sleep(1.0)
         lifetime.end(SessionEnd.STOPPING)
     with pytest.raises(SessionEndedError, match="stopping"):
@@ -64,7 +64,7 @@ async def test_a_time_out_of_the_work_itself_stays_one() -> None:
 
 
 async def test_cancelling_the_work_stays_cancelling() -> None:
-    task = asyncio.create_task(wait_for_ever(SessionLifetime()))
+    task = asyncio.create_task(wait_for_end(SessionLifetime()))
     await asyncio.sleep(1.0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -80,7 +80,7 @@ async def test_work_that_is_done_before_the_end_gives_its_result() -> None:
     assert lifetime.reason is None
 
 
-async def test_who_moves_many_bytes_lets_others_run() -> None:
+async def test_a_task_that_moves_many_bytes_lets_others_run() -> None:
     lifetime, seen = SessionLifetime(), []
     asyncio.get_running_loop().call_soon(seen.append, "ran")
     for _ in range(4):

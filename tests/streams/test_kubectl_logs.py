@@ -78,7 +78,7 @@ async def test_a_container_must_be_named_where_there_are_several(world: World) -
     text = await world.kubectl("logs", "two")
     assert text == 'a\nDefaulted container "a" out of: a, b\n'
     assert await world.kubectl("logs", "two", "-c", "b") == "b\n"
-    # kubectl may ask for several at a time, so the order is nobody's promise.
+    # kubectl may ask for several at a time, so the order is not defined.
     every = await world.kubectl("logs", "two", "--all-containers")
     assert sorted(every.splitlines()) == ["a", "b"]
     prefixed = await world.kubectl("logs", "two", "--all-containers", "--prefix")

@@ -75,7 +75,7 @@ def _running(mark: str) -> bool:
 
 
 @pytest.mark.parametrize("way", ["websocket", "spdy"], indirect=True)
-async def test_a_client_that_is_stopped_holds_up_its_command_and_nobody_else(way: World) -> None:
+async def test_a_client_that_is_stopped_holds_up_its_command_and_no_other(way: World) -> None:
     """All that waits on the way to it is bounded; when it dies the command ends."""
     script = ("sh", "-c", "echo $$; exec yes")
     async with way.kubectl.running("exec", "web", "--", *script) as child:
@@ -220,7 +220,7 @@ async def test_twenty_connections_are_forwarded_at_a_time_and_half_closed(
 
 @pytest.mark.parametrize("way", ["websocket"], indirect=True)
 async def test_a_forged_address_in_a_status_moves_no_connection(way: World) -> None:
-    """Whoever may write statuses cannot point the node at others: its provider knows the pod."""
+    """A user that may write statuses cannot point the node elsewhere: its provider knows it."""
     port = await _run_server(way, "forged")
     forged = {"podIP": "192.0.2.1", "podIPs": [{"ip": "192.0.2.1"}], "hostIP": "192.0.2.2"}
     patch = orjson.dumps({"status": forged}).decode()

@@ -1,1 +1,1 @@
-"""The kubelet's HTTPS API: what `kubectl` and the API server ask a node."""
+"""The kubelet's HTTPS API: what `kubectl` and the API server request from a node."""

@@ -60,7 +60,7 @@ class Protocol:
 
     @property
     def resizes(self) -> bool:
-        """Whether a client that asks for a terminal also opens a SPDY stream for its size."""
+        """Whether a client that requests a terminal also opens a SPDY stream for its size."""
         return self.version >= 3
 
 
@@ -103,10 +103,10 @@ def requested_transport(connection: Sequence[str], upgrade: Sequence[str]) -> St
 
     Raises NegotiationError (400) unless that is an upgrade to SPDY/3.1 or to WebSocket.
     """
-    asked = {value.strip().lower() for value in upgrade}
+    requested = {value.strip().lower() for value in upgrade}
     if any("upgrade" in value.lower() for value in connection):
         for transport in StreamTransport:
-            if transport.value.lower() in asked:
+            if transport.value.lower() in requested:
                 return transport
     raise NegotiationError(
         "unable to upgrade: expected an upgrade to SPDY/3.1 or to websocket", status=400
@@ -119,15 +119,15 @@ def choose_spdy(values: Sequence[str], offered: Sequence[Protocol]) -> Protocol:
     Its name goes back in the same header. Raises NegotiationError: 400 without any, 403 with none
     that is offered.
     """
-    asked = _listed(values)
-    if not asked:
+    requested = _listed(values)
+    if not requested:
         raise NegotiationError(
             f"unable to upgrade: header {_REQUESTED} names no protocol", status=400
         )
-    chosen = _first(asked, offered)
+    chosen = _first(requested, offered)
     if chosen is None:
         headers = [(_ACCEPTED, protocol.name) for protocol in offered]
-        raise NegotiationError(_refusal(asked, offered), status=403, headers=headers)
+        raise NegotiationError(_refusal(requested, offered), status=403, headers=headers)
     return chosen
 
 
@@ -137,10 +137,10 @@ def choose_websocket(values: Sequence[str], offered: Sequence[Protocol]) -> Prot
     Its name goes back in the same header, unless it is empty. Raises NegotiationError (403) when
     none is offered.
     """
-    asked = _listed(values) or [""]
-    chosen = _first(asked, offered)
+    requested = _listed(values) or [""]
+    chosen = _first(requested, offered)
     if chosen is None:
-        raise NegotiationError(_refusal(asked, offered), status=403)
+        raise NegotiationError(_refusal(requested, offered), status=403)
     return chosen
 
 
@@ -148,14 +148,14 @@ def _listed(values: Sequence[str]) -> list[str]:
     return [name for value in values for part in value.split(",") if (name := part.strip())]
 
 
-def _first(asked: Sequence[str], offered: Sequence[Protocol]) -> Protocol | None:
+def _first(requested: Sequence[str], offered: Sequence[Protocol]) -> Protocol | None:
     by_name = {protocol.name: protocol for protocol in offered}
-    return next((by_name[name] for name in asked if name in by_name), None)
+    return next((by_name[name] for name in requested if name in by_name), None)
 
 
-def _refusal(asked: Sequence[str], offered: Sequence[Protocol]) -> str:
+def _refusal(requested: Sequence[str], offered: Sequence[Protocol]) -> str:
     accepted = ", ".join(protocol.name for protocol in offered if protocol.name)
-    shown = ", ".join(asked)[:200]
+    shown = ", ".join(requested)[:200]
     return f"unable to upgrade: client supports {shown}, server accepts {accepted}"
 
 

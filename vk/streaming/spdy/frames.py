@@ -42,7 +42,7 @@ __all__ = [
 MAX_CONTROL = 1 << 15
 """Bytes of a control frame's payload: twice what a header block may inflate to."""
 MAX_DATA = (1 << 24) - 1
-"""Bytes of one DATA frame: what its length field can say."""
+"""Bytes of one DATA frame: the maximum of its length field."""
 
 _ID = (1 << 31) - 1
 _CONTROL = 1 << 31

@@ -262,7 +262,7 @@ class SpdySession:
         return outgoing
 
     def open(self, headers: Mapping[str, str], *, fin: bool = False) -> int:
-        """Open a stream and return its id; `StreamAccepted` says when it may be sent to."""
+        """Open a stream and return its id; it may be sent to after `StreamAccepted`."""
         stream_id = self._next_id
         self._next_id += 2
         self._streams.by_id[stream_id] = _Stream(sent_fin=fin)
@@ -315,7 +315,7 @@ class SpdySession:
         return True
 
     def ping(self) -> int:
-        """Ask the peer for a `Pong` with the returned id."""
+        """Send a ping; a `Pong` with the returned id answers it."""
         ping_id = self._next_ping
         self._next_ping += 2
         self._outgoing.append(Ping(ping_id).encode())
