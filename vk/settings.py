@@ -59,13 +59,13 @@ class Settings:
     client_ca_file: Path | None = None
     """PEM file that verifies clients; None: where API servers publish theirs."""
     serving_signer: str = "kubernetes.io/kubelet-serving"
-    """Who signs serving certificates; empty: nobody is asked."""
+    """Signer of serving certificates; empty: none is requested."""
     stream_idle_timeout: float = 4 * 3600.0
     """An exec, attach or port-forward that nothing passes for so long is ended."""
     authorization_webhook_get_exec: bool = False
     """A GET of exec, attach and port-forward needs verb ``get`` only, as the Go program has it."""
     insecure_dev: bool = False
-    """Serve everybody, on loopback only."""
+    """Serve any local user, on loopback only."""
     taints: tuple[Taint, ...] = ()
     """Taints of the node; the command line's default is one that keeps ordinary pods away."""
     pod_sync_workers: int = 64

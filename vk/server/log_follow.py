@@ -32,7 +32,7 @@ MAX_FOLLOWERS = 128
 """Followers of one container."""
 
 _CLOCKS = timedelta(minutes=1)
-"""How far the clock of a backend may be behind ours."""
+"""How far the clock of a backend may be behind this one."""
 _MOST = (1 << 63) - 1
 MAX_BACKLOG = 1 << 20
 """Bytes that a client may have to read yet before it counts as behind."""
