@@ -134,6 +134,40 @@ def test_restarts_are_counted_where_the_backend_does_not_count() -> None:
     assert main(pod["status"])["lastState"]["terminated"]["exitCode"] == 1
 
 
+EXACT = NOW.replace(microsecond=123_456)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        Running(EXACT),
+        Terminated(3, "Error", started_at=EXACT, finished_at=EXACT),
+    ],
+)
+@pytest.mark.field
+def test_a_time_that_is_more_exact_than_the_api_is_no_other_run(state: ContainerState) -> None:
+    """The API has whole seconds, providers have microseconds: the same run is reported again."""
+    pod = after(raw(restartPolicy="Never"), says(state), says(state))
+    assert main(pod["status"])["restartCount"] == 0
+    assert not main(pod["status"])["lastState"]
+    assert difference(pod, work(pod, says(state)), {}) is None
+
+
+@pytest.mark.field
+def test_a_last_run_that_is_reported_more_exactly_is_no_change() -> None:
+    last = Terminated(1, "Error", started_at=EXACT, finished_at=EXACT)
+    status = says(Running(EXACT), last_state=last, restart_count=1)
+    pod = after(raw(), status)
+    assert difference(pod, work(pod, status), {}) is None
+
+
+@pytest.mark.field
+def test_the_start_time_that_was_chosen_once_is_written_again() -> None:
+    """Where the answer to the first write is lost, the second one has the same time."""
+    status = work(raw(), says(Running(NOW)), start_time="2020-01-01T00:00:00Z")
+    assert status["startTime"] == "2020-01-01T00:00:00Z"
+
+
 def test_a_restart_count_never_sinks() -> None:
     pod = after(raw(), says(Running(NOW), restart_count=7), says(Running(NOW), restart_count=2))
     assert main(pod["status"])["restartCount"] == 7

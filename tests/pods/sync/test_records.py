@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pod_world import raw
+from pod_world import STARTED, raw
 
 from vk.models.pod import pod_key
+from vk.models.status import PodStatus
+from vk.pods.status.facts import StatusFacts
 from vk.pods.sync.records import PodView, ProviderState, Records
 
 
@@ -74,3 +76,42 @@ def test_the_providers_view_has_the_pods_that_the_api_server_has() -> None:
     assert "b" not in view
     with pytest.raises(KeyError):
         view["b"]
+
+
+@pytest.mark.field
+def test_an_answer_that_is_newer_than_another_writers_object_is_held() -> None:
+    """Our status patch was in flight while another writer's change arrived."""
+    records = Records()
+    record = records.observe(version(raw(), "5"))
+    assert record is not None
+    before, inputs = record.pod, record.status_inputs()
+    assert before is not None
+    records.observe(version(raw(), "6"))
+    record.status_written(before, version(raw(status={"startTime": STARTED}), "7"), inputs)
+    assert record.pod is not None
+    assert record.pod["status"]["startTime"] == STARTED
+    record.status_written(before, version(raw(), "4"), inputs)
+    assert record.pod["metadata"]["resourceVersion"] == "7"
+    record.object_gone()
+    record.status_written(before, version(raw(), "9"), inputs)
+    assert record.pod is None
+
+
+@pytest.mark.field
+def test_the_start_time_of_a_pod_is_chosen_once() -> None:
+    record = Records().add(pod_key(raw()))
+    record.observed(raw())
+    record.reported(PodStatus(record.key), 1.0)
+    chosen = []
+
+    def make(pod: Any, facts: StatusFacts) -> None:
+        chosen.append(facts.start_time)
+
+    record.status_patch(make)
+    record.observed(raw(status={"phase": "Pending"}))
+    record.status_patch(make)
+    assert len(chosen) == 2
+    assert chosen[0] == chosen[1] != ""
+    record.observed(raw(status={"phase": "Running", "startTime": STARTED}))
+    record.status_patch(make)
+    assert chosen[2] == STARTED

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
@@ -63,7 +63,7 @@ def desired(
                 result[field] = _render_all(found, spec.get(group), phase, facts)
         _mark_completed(result.get("initContainerStatuses"), spec)
     if facts.present and not old.get("startTime"):
-        result["startTime"] = format_time(now)
+        result["startTime"] = facts.start_time or format_time(now)
     _addresses(result, "podIP", status.pod_ips)
     _addresses(result, "hostIP", status.host_ips or (host_ips if facts.present else ()))
     if facts.observed_generation and pod["metadata"].get("generation"):
@@ -137,6 +137,7 @@ def _one(
 
 
 def _forward(old: ContainerStatus, new: ContainerStatus, policy: str) -> ContainerStatus:
+    new = _at_api_precision(new)
     if isinstance(old.state, Terminated) and not isinstance(new.state, Terminated):
         restarts = policy == "Always" or (policy == "OnFailure" and old.state.exit_code != 0)
         if not restarts:  # the API server refuses it too
@@ -148,6 +149,27 @@ def _forward(old: ContainerStatus, new: ContainerStatus, policy: str) -> Contain
     if count is None:
         count = (old.restart_count or 0) + _restarted(old, new.state)
     return attrs.evolve(new, last_state=last, restart_count=max(count, old.restart_count or 0))
+
+
+def _at_api_precision(status: ContainerStatus) -> ContainerStatus:
+    """Return a status with times in whole seconds, as the API has them."""
+    state, last = _whole_seconds(status.state), status.last_state
+    cut = None if last is None else _whole_seconds(last)
+    if state is status.state and cut is last:
+        return status
+    return attrs.evolve(status, state=state, last_state=cut)
+
+
+S = TypeVar("S", bound=ContainerState)
+
+
+def _whole_seconds(state: S) -> S:
+    exact = {
+        name: time.replace(microsecond=0)
+        for name in ("started_at", "finished_at")
+        if (time := getattr(state, name, None)) is not None and time.microsecond
+    }
+    return attrs.evolve(state, **exact) if exact else state
 
 
 def _restarted(old: ContainerStatus, state: ContainerState) -> int:

@@ -63,6 +63,8 @@ class StatusFacts:
     """The provider holds nothing any more, and the pod is being deleted."""
     present: bool = False
     """The provider has the pod."""
+    start_time: str = ""
+    """When the provider accepted the pod, chosen once; empty: not chosen yet."""
     observed_generation: int = 0
     last_update: Condition | None = None
     """The outcome of the last update: refused (status True), or not; None: not known."""

@@ -26,6 +26,7 @@ from vk.models.files import FileTree
 from vk.models.keys import PodKey
 from vk.models.pod import Json, Pod, pod_key
 from vk.models.status import Condition, PodStatus, Waiting
+from vk.models.time import format_time, now
 from vk.pods.admission import DEFERRED
 from vk.pods.status.conditions import UPDATE_ACCEPTED
 from vk.pods.status.facts import AllocatedResources, StatusFacts, TerminalFailure
@@ -85,6 +86,8 @@ class Record:
     applied: AppliedSpec | None = None
     """None: the provider never had the pod."""
     allocated: AllocatedResources = attrs.field(factory=AllocatedResources)
+    start_time: str = ""
+    """The pod's startTime: the API object's, else what was chosen once."""
     observed_generation: int = 0
     last_update: Condition | None = None
     """The outcome of the last update; None: there was none."""
@@ -146,8 +149,8 @@ class Record:
 
     def status_written(self, before: Json, answer: Json, inputs: tuple[object, ...]) -> None:
         """Hold the answer to a status patch that was made from ``before`` and ``inputs``."""
-        if self.pod is before:  # else the watch was faster, and has this object or a newer one
-            self.pod = answer
+        if self.pod is before or (self.pod is not None and _version(answer) > _version(self.pod)):
+            self.pod = answer  # else the watch was faster, and has this object or a newer one
         if self.pod is not None and _version(self.pod) == _version(answer):
             self._patch = ((self.pod, *inputs), None)
 
@@ -191,6 +194,10 @@ class Record:
         return absent and bool(pod["metadata"].get("deletionTimestamp"))
 
     def _facts(self, pod: Json) -> StatusFacts:
+        present = self.provider_state is ProviderState.PRESENT
+        known = (pod.get("status") or {}).get("startTime")
+        if known or (present and not self.start_time):
+            self.start_time = known or format_time(now())
         deleting = bool(pod["metadata"].get("deletionTimestamp"))
         absent = self.provider_state is ProviderState.ABSENT
         return StatusFacts(
@@ -198,7 +205,8 @@ class Record:
             failure=self.failure,
             waiting=self.waiting if absent and not deleting else None,
             gone=absent and deleting,
-            present=self.provider_state is ProviderState.PRESENT,
+            present=present,
+            start_time=self.start_time,
             observed_generation=self.observed_generation,
             last_update=self._last_update(pod),
             allocated=self.allocated,
