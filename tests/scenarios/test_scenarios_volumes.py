@@ -24,7 +24,7 @@ from vk.cluster.client import Client
 from vk.cluster.config import load_access
 from vk.errors import ObjectNotFoundError
 from vk.models.keys import PodKey
-from vk.pods.resolve.bindings import MANY, Bindings
+from vk.pods.resolve.tokens import MANY, Bindings
 from vk_providers.process.config import ProcessConfig
 from vk_providers.process.provider import ProcessProvider
 

@@ -10,9 +10,8 @@ import pytest
 from vk.errors import InvalidInputError
 from vk.models.pod import DNS, Pod, Resolution
 from vk.pods.errors import MissingReference, Notice
-from vk.pods.resolve.environment import resolve
-from vk.pods.resolve.needs import Need, needs
-from vk.pods.resolve.service_links import service_links
+from vk.pods.resolve.environment import Need, needs, resolve
+from vk.pods.resolve.services import service_links
 
 
 def encoded(**values: str) -> dict[str, Any]:

@@ -17,10 +17,9 @@ from vk.fields import FieldTable
 from vk.models.files import File, RegistryCredential
 from vk.models.keys import PodKey
 from vk.models.volumes import NFS, EmptyDir
-from vk.pods.resolve.bindings import Bindings
-from vk.pods.resolve.file_sources import TokenNeed
 from vk.pods.resolve.references import References
-from vk.pods.resolve.tokens import Tokens
+from vk.pods.resolve.tokens import Bindings, Tokens
+from vk.pods.resolve.volumes import TokenNeed
 
 pytestmark = [pytest.mark.looptime, pytest.mark.asyncio]
 

@@ -12,7 +12,7 @@ from vk.errors import InvalidInputError
 from vk.fields import FieldTable
 from vk.models.files import File
 from vk.pods.errors import MissingReference
-from vk.pods.resolve.file_sources import TokenNeed, file_sources, names, tokens
+from vk.pods.resolve.volumes import TokenNeed, file_sources, object_names, token_needs
 
 
 def config_map(name: str = "settings", **more: Any) -> dict[str, Any]:
@@ -238,12 +238,12 @@ def test_what_the_backend_does_not_honour_is_not_even_asked_for() -> None:
     )
     sources = file_sources(raw, table)
     assert list(sources) == ["t"]
-    assert names(sources, "configMap") == ["other"]
-    assert (names(sources, "secret"), tokens(sources)) == ([], [])
+    assert object_names(sources, "configMap") == ["other"]
+    assert (object_names(sources, "secret"), token_needs(sources)) == ([], [])
     assert file_sources(raw, FieldTable()) == {}
     wanted = file_sources(raw, EVERYTHING)
-    assert names(wanted, "configMap") == ["settings", "other"]
-    assert tokens(wanted) == [TokenNeed("", 3600)]
+    assert object_names(wanted, "configMap") == ["settings", "other"]
+    assert token_needs(wanted) == [TokenNeed("", 3600)]
 
 
 def test_a_projected_source_that_nobody_resolves_is_refused() -> None:

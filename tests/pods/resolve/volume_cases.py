@@ -7,8 +7,7 @@ from typing import Any
 
 from vk.fields import FieldTable
 from vk.models.files import FileTree
-from vk.pods.resolve.file_sources import TokenNeed, file_sources
-from vk.pods.resolve.volumes import resolve_files
+from vk.pods.resolve.volumes import TokenNeed, file_sources, resolve_files
 
 EVERYTHING = FieldTable(honoured=("spec.volumes[]",))
 

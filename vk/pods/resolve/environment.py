@@ -1,18 +1,19 @@
 """The environment of a pod's containers, from the API object to what a process gets.
 
-In: the raw pod, the config maps and secrets it names (`vk.pods.resolve.needs` lists them), the
-Services' variables, the addresses as far as they are known. Out: a `Resolution`, and notices to
-write as events. Called before a pod is created and before it is updated. Pure.
+In: the raw pod, the config maps and secrets that it names (`needs` lists them), the Services'
+variables, the addresses as far as they are known. Out: a `Resolution`, and notices to write as
+events. Called before a pod is created and before it is updated. Pure.
 
-The surprising part: variables that need the pod's or the host's address stay *open* until it is
-known, and so does each that is built from an open one with ``$(NAME)``. `Resolution.reopen`
-resolves again with addresses, from the same objects.
+Variables that need the pod's or the host's address stay *open* until it is known, and so does each
+that is built from an open one with ``$(NAME)``. `Resolution.reopen` resolves again with addresses,
+from the same objects.
 """
 
 from __future__ import annotations
 
 from base64 import b64decode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import attrs
@@ -22,12 +23,50 @@ from vk.models.pod import DNS, Container, Json, Resolution
 from vk.notation.expansion import expand_variables, referenced_names
 from vk.pods.errors import MissingReference, Notice
 from vk.pods.resolve.downward import field_value, pod_allocatable, resource_value, waits_for_address
-from vk.pods.resolve.needs import objects, sources
-from vk.pods.resolve.service_links import pod_links
+from vk.pods.resolve.services import pod_links
 
-__all__ = ["resolve"]
+__all__ = ["Need", "Needs", "needs", "resolve"]
 
+_GROUPS = ("initContainers", "containers", "ephemeralContainers")
+_KINDS = {
+    "configMapRef": "ConfigMap",
+    "configMapKeyRef": "ConfigMap",
+    "secretRef": "Secret",
+    "secretKeyRef": "Secret",
+}
 _EMPTY: Json = {}
+
+
+@attrs.frozen
+class Need:
+    """Whether a pod can start without an object."""
+
+    optional: bool
+
+    @property
+    def required(self) -> bool:
+        """Whether the pod cannot start without it."""
+        return not self.optional
+
+
+@attrs.frozen
+class Needs:
+    """The config maps and secrets that a pod's environment names."""
+
+    config_maps: Mapping[str, Need]
+    secrets: Mapping[str, Need]
+
+
+def needs(raw: Json) -> Needs:
+    """Return what the environment of ``raw`` needs; required anywhere means required."""
+    found: dict[str, dict[str, Need]] = {"ConfigMap": {}, "Secret": {}}
+    for source in chain(_entries(raw, "envFrom"), _sources(raw)):
+        for kind, reference in _objects(source):
+            name = reference.get("name") or ""
+            earlier = found[kind].get(name)
+            optional = bool(reference.get("optional")) and (earlier is None or earlier.optional)
+            found[kind][name] = Need(optional)
+    return Needs(found["ConfigMap"], found["Secret"])
 
 
 def resolve(
@@ -89,7 +128,7 @@ class _Resolver:
             ephemeral_containers=build("ephemeralContainers"),
             dns=self.dns,
         )
-        if any(waits_for_address(source) for source in sources(self.raw)):
+        if any(waits_for_address(source) for source in _sources(self.raw)):
             resolution = attrs.evolve(resolution, reopen=self._reopener(host_ips))
         return resolution, list(dict.fromkeys(notices))
 
@@ -140,7 +179,7 @@ class _Environment:
 
     def _add_all(self, source: Json) -> None:
         prefix = source.get("prefix") or ""
-        for kind, reference in objects(source):
+        for kind, reference in _objects(source):
             values = self._data(kind, reference, "envFrom") or _EMPTY
             for key in values:
                 self.env[prefix + key] = _value(kind, values, key, reference)
@@ -156,7 +195,7 @@ class _Environment:
             self._set(name, expand_variables(text, self.env))
 
     def _add_from(self, name: str, source: Json) -> None:
-        for kind, reference in objects(source):
+        for kind, reference in _objects(source):
             self._add_key(name, kind, reference)
             return
         if field := source.get("fieldRef"):
@@ -197,7 +236,7 @@ class _Environment:
         return found.get("data") or _EMPTY
 
     def _miss(self, kind: str, reference: Json, where: str, key: str = "") -> None:
-        """Say that the object, or ``key`` of it, is not there; ``where`` in the container."""
+        """Report that the object, or ``key`` of it, is missing; ``where`` in the container."""
         name = reference.get("name") or ""
         optional = bool(reference.get("optional"))
         reason = f"{'Optional' if optional else 'Mandatory'}{kind}{'Key' if key else ''}NotFound"
@@ -225,3 +264,23 @@ def _value(kind: str, values: Json, key: str, reference: Json) -> str:
         raise InvalidInputError(
             f"key {key!r} of Secret {reference.get('name')!r} is not base64"
         ) from None
+
+
+def _sources(raw: Json) -> Iterator[Json]:
+    """Yield the ``valueFrom`` of every variable of all containers."""
+    return (entry["valueFrom"] for entry in _entries(raw, "env") if entry.get("valueFrom"))
+
+
+def _objects(source: Json) -> Iterator[tuple[str, Json]]:
+    """Yield kind and reference of the objects that an envFrom or a valueFrom names."""
+    for field, kind in _KINDS.items():
+        if reference := source.get(field):
+            yield kind, reference
+
+
+def _entries(raw: Json, field: str) -> Iterator[Json]:
+    """Yield the entries of ``env`` or ``envFrom`` of all containers."""
+    spec = raw.get("spec") or _EMPTY
+    for group in _GROUPS:
+        for container in spec.get(group) or ():
+            yield from container.get(field) or ()

@@ -21,17 +21,20 @@ from vk.models.node import NodeInfo
 from vk.models.pod import Json, Pod, Resolution
 from vk.models.volumes import Volume
 from vk.pods.errors import MissingReference, Notice, NotReadyError
-from vk.pods.resolve.bindings import Bindings
 from vk.pods.resolve.claims import ClaimNeed, bound_volume, check_volume, claim_needs, volumes
 from vk.pods.resolve.dns import resolve_dns
-from vk.pods.resolve.environment import resolve
-from vk.pods.resolve.file_sources import VolumeSources, file_sources, names, tokens
-from vk.pods.resolve.needs import needs
+from vk.pods.resolve.environment import needs, resolve
 from vk.pods.resolve.references import References
 from vk.pods.resolve.registries import pull_secrets, registry_credentials
 from vk.pods.resolve.services import Services
-from vk.pods.resolve.tokens import Tokens
-from vk.pods.resolve.volumes import resolve_files
+from vk.pods.resolve.tokens import Bindings, Tokens
+from vk.pods.resolve.volumes import (
+    VolumeSources,
+    file_sources,
+    object_names,
+    resolve_files,
+    token_needs,
+)
 from vk.provider import Provider
 from vk.settings import Settings
 
@@ -90,14 +93,14 @@ class Resolver:
     ) -> dict[str, FileTree]:
         """Return the files of volumes; ``since`` as in `References.read`."""
         space, several = key.namespace, self.references.several
-        maps = await several(CONFIG_MAPS, space, names(sources, "configMap"), since)
-        secrets = await several(SECRETS, space, names(sources, "secret"), since)
+        maps = await several(CONFIG_MAPS, space, object_names(sources, "configMap"), since)
+        secrets = await several(SECRETS, space, object_names(sources, "secret"), since)
         return resolve_files(
             raw,
             sources,
             config_maps=maps,
             secrets=secrets,
-            tokens={need: await self.tokens.get(key, raw, need) for need in tokens(sources)},
+            tokens={need: await self.tokens.get(key, raw, need) for need in token_needs(sources)},
             allocatable=self._allocatable(),
             limit=self.provider.file_limit,
         )

@@ -1,37 +1,133 @@
 """The files of a pod's volumes, as the kubelet would place them.
 
-In: the sources of each volume (`vk.pods.resolve.file_sources`), the objects and tokens that they
-name, the pod, the node's allocatable resources. Out: a `FileTree` for each volume. Pure. Called
-before a pod is created, and again whenever something that it refers to may have changed.
+`file_sources` gives, from the raw pod and the provider's FieldTable, the sources of each volume:
+config maps, secrets, the pod itself, tokens, each with its field's path. The caller reads the
+objects that they name, and `resolve_files` makes a `FileTree` for each volume. Fields that the
+provider does not honour are left out. Pure. Called before a pod is created, and again whenever
+something that it refers to may have changed.
 
-The surprising part: a pod's fsGroup is the group of every file and adds its rights to the mode, as
-the kubelet's ownership pass over a read-only volume does.
+A pod's fsGroup is the group of every file and adds its rights to the mode, as the kubelet's
+ownership pass over a read-only volume does.
 """
 
 from __future__ import annotations
 
 from base64 import b64decode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
+from typing import Literal
 
 import attrs
 
 from vk.errors import InvalidInputError
+from vk.fields import FieldTable
 from vk.models.files import File, FileTree
 from vk.models.pod import Json
 from vk.notation.file_path import clean_file_path
 from vk.pods.errors import MissingReference
 from vk.pods.resolve.downward import field_value, resource_value
-from vk.pods.resolve.file_sources import FileSource, TokenNeed, VolumeSources
 
-__all__ = ["resolve_files"]
+__all__ = [
+    "FileSource",
+    "TokenNeed",
+    "VolumeSources",
+    "file_sources",
+    "object_names",
+    "resolve_files",
+    "token_needs",
+]
 
+Kind = Literal["configMap", "secret", "downwardAPI", "serviceAccountToken"]
+VolumeSources = Mapping[str, "tuple[FileSource, ...]"]
+"""The sources of each volume, by the volume's name; later ones win over earlier ones."""
+
+_KINDS: tuple[Kind, ...] = ("configMap", "secret", "downwardAPI", "serviceAccountToken")
+_ALONE: tuple[Kind, ...] = ("configMap", "secret", "downwardAPI")
+_VOLUME = "spec.volumes[]"
+_MODE = 0o644
+_EXPIRATION = 3600
 _EMPTY: Json = {}
 _GROUP_READS = 0o440
 _TOKEN_MODE = 0o600
-_KIND = {"configMap": "ConfigMap", "secret": "Secret"}
+_OBJECT_KINDS = {"configMap": "ConfigMap", "secret": "Secret"}
 _Found = tuple[str, bytes, int, str]
 """Path, content, mode, and the field that asks for the path; empty: a key is the path."""
+
+
+@attrs.frozen
+class TokenNeed:
+    """What a service-account token is for; ``audience`` empty: the API server's own."""
+
+    audience: str
+    expiration: int
+    """Seconds that are asked for; the API server may give more or fewer."""
+
+
+@attrs.frozen(kw_only=True)
+class FileSource:
+    """One source: ``raw`` is what stands at ``place`` in the pod, ``mode`` its files' default."""
+
+    volume: str
+    place: str
+    kind: Kind
+    raw: Json
+    mode: int
+
+    @property
+    def name(self) -> str:
+        """The name of the config map or secret."""
+        return self.raw.get("secretName") or self.raw.get("name") or ""
+
+    @property
+    def optional(self) -> bool:
+        """Whether the object, or a key of it, may be missing."""
+        return bool(self.raw.get("optional"))
+
+    @property
+    def token(self) -> TokenNeed:
+        """What token a serviceAccountToken asks for."""
+        seconds = self.raw.get("expirationSeconds")
+        return TokenNeed(
+            self.raw.get("audience") or "", _EXPIRATION if seconds is None else int(seconds)
+        )
+
+
+def file_sources(raw: Json, fields: FieldTable) -> dict[str, tuple[FileSource, ...]]:
+    """Return the sources of each volume of files that the backend honours, in the pod's order.
+
+    Raises InvalidInputError for a source in a projected volume that cannot be resolved.
+    """
+    found: dict[str, tuple[FileSource, ...]] = {}
+    for index, volume in enumerate((raw.get("spec") or _EMPTY).get("volumes") or ()):
+        place = f"spec.volumes[{index}]"
+        projected = volume.get("projected")
+        if projected is not None and fields.honours(f"{_VOLUME}.projected"):
+            found[volume["name"]] = tuple(_projected(volume["name"], place, projected, fields))
+            continue
+        for kind in _ALONE:
+            source = volume.get(kind)
+            if source is not None and fields.honours(f"{_VOLUME}.{kind}"):
+                one = FileSource(
+                    volume=volume["name"],
+                    place=f"{place}.{kind}",
+                    kind=kind,
+                    raw=source,
+                    mode=_mode(source),
+                )
+                found[volume["name"]] = (one,)
+    return found
+
+
+def object_names(sources: VolumeSources, kind: Kind) -> list[str]:
+    """Return the names of all objects of a kind that the sources refer to, each once."""
+    return list(dict.fromkeys(one.name for one in _all(sources) if one.kind == kind))
+
+
+def token_needs(sources: VolumeSources) -> list[TokenNeed]:
+    """Return the tokens that the sources ask for, each once."""
+    return list(
+        dict.fromkeys(one.token for one in _all(sources) if one.kind == "serviceAccountToken")
+    )
 
 
 def resolve_files(
@@ -58,6 +154,30 @@ def resolve_files(
         limit=limit,
     )
     return {volume: resolver.tree(several) for volume, several in sources.items()}
+
+
+def _all(sources: VolumeSources) -> Iterable[FileSource]:
+    return (one for several in sources.values() for one in several)
+
+
+def _projected(
+    volume: str, place: str, projected: Json, fields: FieldTable
+) -> Iterator[FileSource]:
+    for index, source in enumerate(projected.get("sources") or ()):
+        for field, raw in source.items():
+            where = f"{place}.projected.sources[{index}].{field}"
+            if raw is None or not fields.honours(f"{_VOLUME}.projected.sources[].{field}"):
+                continue
+            kind = next((each for each in _KINDS if each == field), None)
+            if kind is None:
+                expected = f"expected one of {', '.join(_KINDS)}"
+                raise InvalidInputError(f"{where}: {expected}", reason="UnsupportedField")
+            yield FileSource(volume=volume, place=where, kind=kind, raw=raw, mode=_mode(projected))
+
+
+def _mode(source: Json) -> int:
+    mode = source.get("defaultMode")
+    return _MODE if mode is None else int(mode)
 
 
 @attrs.frozen(kw_only=True)
@@ -180,7 +300,7 @@ def _invalid(place: str, text: str) -> InvalidInputError:
 
 
 def _missing(source: FileSource, key: str) -> MissingReference:
-    kind = _KIND[source.kind]
+    kind = _OBJECT_KINDS[source.kind]
     part = f"key {key!r} of " if key else ""
     wanted = ", ".join(repr(item.get("key")) for item in source.raw.get("items") or ())
     more = f" (wanted: keys {wanted})" if wanted and not key else ""
@@ -199,7 +319,7 @@ def _has(found: Json, key: str) -> bool:
 
 
 def _content(source: FileSource, found: Json, key: str) -> bytes:
-    """Return what stands under ``key``: the text of a config map, else what base64 says."""
+    """Return what stands under ``key``: the text of a config map, else what base64 decodes to."""
     texts = found.get("data") or _EMPTY
     if source.kind == "configMap" and key in texts:
         return str(texts[key] or "").encode(errors="surrogatepass")
@@ -208,7 +328,7 @@ def _content(source: FileSource, found: Json, key: str) -> bytes:
         return b64decode(encoded or "")
     except ValueError:
         # Without the cause: no part of a secret may reach a traceback.
-        what = f"key {key!r} of {_KIND[source.kind]} {source.name!r}"
+        what = f"key {key!r} of {_OBJECT_KINDS[source.kind]} {source.name!r}"
         raise _invalid(source.place, f"{what} is not base64") from None
 
 

@@ -20,9 +20,9 @@ from vk.errors import ProviderError, UnsupportedError, VkError
 from vk.models.files import FileTree
 from vk.models.keys import PodKey
 from vk.models.pod import Pod
-from vk.pods.resolve.file_sources import VolumeSources
 from vk.pods.resolve.reference_watch import Reference, ReferenceWatch
 from vk.pods.resolve.resolver import Resolver
+from vk.pods.resolve.volumes import VolumeSources
 from vk.pods.status.phase import is_final
 from vk.pods.sync.gateway import LeaseNotHeldError, OutcomeUnknownError, ProviderGateway
 from vk.pods.sync.records import Name, ProviderState, Record, Records

@@ -12,7 +12,7 @@ import pytest
 from vk.cluster.client import Listing
 from vk.errors import ObjectNotFoundError, UnavailableError
 from vk.models.keys import PodKey
-from vk.pods.resolve.bindings import FRESH, MANY, Bindings
+from vk.pods.resolve.tokens import FRESH, MANY, Bindings
 
 pytestmark = [pytest.mark.looptime, pytest.mark.asyncio]
 
