@@ -48,8 +48,8 @@ from vk.streaming.session import (
 from vk.streaming.spdy.connection import SpdyConnection, SpdyStream
 from vk.streaming.spdy.session import SpdySession
 from vk.streaming.terminal_sizes import TerminalSizes
-from vk.streaming.websocket.channels import Channel, Channels
-from vk.streaming.websocket.connection import ChannelConnection, ChannelStream, open_websocket
+from vk.streaming.websocket.channels import Channel
+from vk.streaming.websocket.connection import ChannelConnection, ChannelStream, open_channels
 from vk.streams import ByteReader, ByteWriter, ExecIO, TerminalSize
 
 __all__ = ["ExecHandler"]
@@ -126,19 +126,15 @@ class ExecHandler:
                 spdy = SpdyExecSession(
                     exec_call, requested, protocol, lifetime, self.sessions.creation_timeout
                 )
-                wire = upgrade_to_spdy(request, protocol)
                 session = SpdySession(max_streams=_MAX_STREAMS)
+                wire = upgrade_to_spdy(request, protocol)
                 connection = SpdyConnection(wire, session, lifetime, spdy.opened)
                 await run_session(connection, lifetime, spdy.serve, spdy.notify_end)
                 return web.Response(status=101)
-            socket = await open_websocket(request, protocol)
-            channels = Channels(
-                len(Channel), base64=protocol.base64, closes=protocol.closes_channels
-            )
-            channel_connection = ChannelConnection(socket, channels, lifetime)
-            websocket = WebSocketExecSession(exec_call, requested, channel_connection)
-            await run_session(channel_connection, lifetime, websocket.serve, websocket.notify_end)
-            return socket
+            channels = await open_channels(request, protocol, len(Channel), lifetime)
+            websocket = WebSocketExecSession(exec_call, requested, channels)
+            await run_session(channels, lifetime, websocket.serve, websocket.notify_end)
+            return channels.socket
 
 
 def _command(words: Sequence[str]) -> tuple[str, ...]:

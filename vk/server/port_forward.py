@@ -44,13 +44,17 @@ from vk.streaming.session import (
 from vk.streaming.spdy.connection import DuplexPipe, SpdyConnection, SpdyStream
 from vk.streaming.spdy.session import SpdySession
 from vk.streaming.websocket.channels import (
-    Channels,
     forwarded_ports,
     port_channels,
     port_number,
     port_preface,
 )
-from vk.streaming.websocket.connection import ChannelConnection, MessagePipe, open_websocket
+from vk.streaming.websocket.connection import (
+    ChannelConnection,
+    MessagePipe,
+    open_channels,
+    open_websocket,
+)
 from vk.streams import ByteStream
 
 __all__ = ["PortForwardHandler"]
@@ -90,17 +94,14 @@ class PortForwardHandler:
                 wire = upgrade_to_spdy(request, protocol)
                 await self._serve_spdy(wire, destination, lifetime)
                 return web.Response(status=101)
-            socket = await open_websocket(request, protocol)
             if protocol.tunnel:
+                socket = await open_websocket(request, protocol)
                 await self._serve_spdy(MessagePipe(socket), destination, lifetime)
                 return socket
-            channels = Channels(
-                2 * len(ports), base64=protocol.base64, closes=protocol.closes_channels
-            )
-            connection = ChannelConnection(socket, channels, lifetime)
-            forwarding = WebSocketPortForward(destination, ports, connection)
-            await run_session(connection, lifetime, forwarding.serve, forwarding.notify_end)
-            return socket
+            channels = await open_channels(request, protocol, 2 * len(ports), lifetime)
+            forwarding = WebSocketPortForward(destination, ports, channels)
+            await run_session(channels, lifetime, forwarding.serve, forwarding.notify_end)
+            return channels.socket
 
     async def _serve_spdy(
         self, pipe: DuplexPipe, to: _Destination, lifetime: SessionLifetime

@@ -26,8 +26,8 @@ from vk.streaming.http_upgrade import upgrade_connection
 from vk.streaming.negotiation import EXEC_WEBSOCKET, RequestedStreams
 from vk.streaming.negotiation import PORT_FORWARD_WEBSOCKET as FORWARDS
 from vk.streaming.session import SessionLifetime, run_session
-from vk.streaming.websocket.channels import Channel, Channels
-from vk.streaming.websocket.connection import ChannelConnection, MessagePipe, open_websocket
+from vk.streaming.websocket.channels import Channel
+from vk.streaming.websocket.connection import MessagePipe, open_channels, open_websocket
 
 __all__ = ["is_upgrade", "pass_on", "translate_exec", "unpack_forward", "wants"]
 
@@ -104,15 +104,14 @@ async def translate_exec(
     """Serve exec or attach over a WebSocket by SPDY at the kubelet."""
     lifetime = SessionLifetime(_IDLE)
     try:
-        socket = await open_websocket(_routed(request), _EXEC)
-        connection = ChannelConnection(socket, Channels(len(Channel), closes=True), lifetime)
+        connection = await open_channels(_routed(request), _EXEC, len(Channel), lifetime)
         translation = Translation(
             connection, requested, lambda: upgraded(kubelets, kubelet, target)
         )
         await run_session(connection, lifetime, translation.serve, translation.notify_end)
     finally:
         lifetime.close()
-    return socket
+    return connection.socket
 
 
 async def _dial(kubelets: Kubelets, kubelet: Kubelet) -> KubeletPipe:

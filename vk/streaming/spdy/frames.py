@@ -83,6 +83,15 @@ def _control(kind: int, flags: int, payload: bytes) -> bytes:
     return head + payload
 
 
+def _encode_block(kind: int, stream_id: int, block: bytes, *, fin: bool) -> bytes:
+    return _control(kind, fin * _FIN, _WORD.pack(stream_id) + block)
+
+
+def _parse_block(flags: int, payload: bytes) -> tuple[int, bytes, bool]:
+    (stream_id,) = _WORD.unpack_from(payload)
+    return _stream(stream_id), payload[_WORD.size :], bool(flags & _FIN)
+
+
 def data_head(stream_id: int, size: int, *, fin: bool) -> bytes:
     """Return the 8 bytes that come before ``size`` (at most `MAX_DATA`) bytes of a stream."""
     return _PAIR.pack(stream_id, fin << 24 | size)
@@ -143,12 +152,11 @@ class SynReply:
     fin: bool = False
 
     def encode(self) -> bytes:
-        return _control(self.KIND, self.fin * _FIN, _WORD.pack(self.stream_id) + self.block)
+        return _encode_block(self.KIND, self.stream_id, self.block, fin=self.fin)
 
     @classmethod
     def parse(cls, flags: int, payload: bytes) -> SynReply:
-        (stream_id,) = _WORD.unpack_from(payload)
-        return cls(_stream(stream_id), payload[_WORD.size :], bool(flags & _FIN))
+        return cls(*_parse_block(flags, payload))
 
 
 @attrs.frozen
@@ -230,12 +238,11 @@ class Headers:
     fin: bool = False
 
     def encode(self) -> bytes:
-        return _control(self.KIND, self.fin * _FIN, _WORD.pack(self.stream_id) + self.block)
+        return _encode_block(self.KIND, self.stream_id, self.block, fin=self.fin)
 
     @classmethod
     def parse(cls, flags: int, payload: bytes) -> Headers:
-        (stream_id,) = _WORD.unpack_from(payload)
-        return cls(_stream(stream_id), payload[_WORD.size :], bool(flags & _FIN))
+        return cls(*_parse_block(flags, payload))
 
 
 @attrs.frozen

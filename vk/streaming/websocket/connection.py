@@ -26,7 +26,7 @@ from vk.streaming.session import ClientGoneError, SessionLifetime
 from vk.streaming.spdy.connection import parts
 from vk.streaming.websocket.channels import ChannelClosed, ChannelError, ChannelMessage, Channels
 
-__all__ = ["ChannelConnection", "ChannelStream", "MessagePipe", "open_websocket"]
+__all__ = ["ChannelConnection", "ChannelStream", "MessagePipe", "open_channels", "open_websocket"]
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +105,8 @@ class ChannelConnection:
     """One WebSocket with channels. Messages for a channel that is not read are dropped."""
 
     client_closes: ClassVar[bool] = False
-    _socket: web.WebSocketResponse = attrs.field(repr=False)
+    socket: web.WebSocketResponse = attrs.field(repr=False)
+    """The response of its request."""
     _channels: Channels
     _lifetime: SessionLifetime = attrs.field(repr=False)
     _reads: dict[int, ChannelStream] = attrs.field(factory=dict, init=False, repr=False)
@@ -129,7 +130,7 @@ class ChannelConnection:
     async def run(self) -> None:
         """Read until the client disconnects or breaks the protocol."""
         try:
-            while message := await _next(self._socket, self._pong):
+            while message := await _next(self.socket, self._pong):
                 self._take(self._channels.decode(message.data))
                 await self._gate.passed()
         except ChannelError as error:
@@ -144,17 +145,17 @@ class ChannelConnection:
     async def settle(self) -> None:
         """Return once the client has read all that was sent. Raises ConnectionError."""
         self._pong.clear()
-        await self._socket.ping()
+        await self.socket.ping()
         await self._pong.wait()
 
     async def close(self) -> None:
         """Close the WebSocket, in a time that does not depend on the client."""
-        await _close(self._socket, self._code)
+        await _close(self.socket, self._code)
 
     async def send(self, number: int, part: bytes) -> None:
         """Send one message, perhaps empty. Raises ConnectionError."""
         async with self._sending:
-            await _send(self._socket, self._channels.encode(number, part))
+            await _send(self.socket, self._channels.encode(number, part))
         await self._lifetime.moved(len(part))
 
     def _take(self, what: ChannelMessage | ChannelClosed | None) -> None:
@@ -173,7 +174,15 @@ class ChannelConnection:
         self._gate.open()
 
     async def _keepalive(self) -> None:
-        await self._socket.pong()
+        await self.socket.pong()
+
+
+async def open_channels(
+    request: web.Request, protocol: Protocol, count: int, lifetime: SessionLifetime
+) -> ChannelConnection:
+    """Answer 101 with ``protocol`` and return the connection with its ``count`` channels."""
+    channels = Channels(count, base64=protocol.base64, closes=protocol.closes_channels)
+    return ChannelConnection(await open_websocket(request, protocol), channels, lifetime)
 
 
 @attrs.define(eq=False)
