@@ -29,7 +29,7 @@ STORMS = (
     "slow",  # answers come after 1 to 8 s
     "late",  # requests take effect after 1 to 8 s
     "cut",  # watches end after a second, often in the middle of a line
-    "frozen",  # watches stay open and say nothing
+    "frozen",  # watches stay open and silent, and are cut when the storm is over
     "expired",  # watches answer 410 and must be listed anew
 )
 GONE = {
@@ -132,7 +132,8 @@ class Proxy:
                     await response.write((piece or b"")[: len(piece or b"") // 2])
                 return _cut(request, response)
             if self.weather.storm == "frozen":
-                await asyncio.sleep(3600.0)  # until the client gives up
+                await self.weather.changed.wait()
+                return _cut(request, response)
             if piece is None:
                 continue
             if not piece:

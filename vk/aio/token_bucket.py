@@ -46,10 +46,9 @@ class TokenBucket:
         self._tokens -= tokens
         return max(0.0, -self._tokens / self.rate)
 
-    def is_full(self, now: float) -> bool:
-        """Return whether no token is missing: such a bucket can be forgotten."""
-        self._refill(now)
-        return self._tokens >= self.burst
+    def give_back(self, tokens: float = 1.0) -> None:
+        """Return reserved tokens that were not used."""
+        self._tokens = min(self.burst, self._tokens + tokens)
 
     def _refill(self, now: float) -> None:
         if self._at is not None:

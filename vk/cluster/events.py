@@ -21,7 +21,7 @@ import attrs
 
 from vk.aio.backoff import Backoff
 from vk.cluster.client import Client
-from vk.cluster.limit import Bucket
+from vk.cluster.rate_limiter import RateLimiter
 from vk.cluster.resources import EVENTS
 from vk.errors import (
     ClusterError,
@@ -127,7 +127,7 @@ class EventRecorder:
 
     async def run(self) -> None:
         """Write what was handed in until cancelled; errors are logged once a minute."""
-        bucket = Bucket(_RATE, _BURST)
+        limiter = RateLimiter(_RATE, _BURST)
         backoff = Backoff(first=1.6, cap=30.0)
         while True:
             await self._wake.wait()
@@ -135,7 +135,7 @@ class EventRecorder:
             if not queue:
                 self._wake.clear()
                 continue
-            await bucket.take()
+            await limiter.wait()
             await self._client.quiet()  # status writes go first
             queue = self._warnings or self._normals  # others may have come in while we waited
             self._flying, event = queue.popitem(last=False)

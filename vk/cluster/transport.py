@@ -25,7 +25,7 @@ from yarl import URL
 
 from vk.cluster.answers import answer, failure, retry_after
 from vk.cluster.config import Access
-from vk.cluster.limit import Bucket
+from vk.cluster.rate_limiter import RateLimiter
 from vk.cluster.sockets import Sockets
 from vk.errors import ClusterError, ThrottledError, UnavailableError
 
@@ -53,7 +53,7 @@ class Transport:
     sockets: Sockets = attrs.field(init=False, repr=False)
     _calls: aiohttp.ClientSession | None = attrs.field(default=None, init=False, repr=False)
     _watches: aiohttp.ClientSession | None = attrs.field(default=None, init=False, repr=False)
-    _bucket: Bucket | None = attrs.field(init=False, repr=False)
+    _rate_limiter: RateLimiter | None = attrs.field(init=False, repr=False)
     _headers: dict[tuple[str, str], CIMultiDict[str]] = attrs.field(
         factory=dict, init=False, repr=False
     )
@@ -63,7 +63,7 @@ class Transport:
 
     def __attrs_post_init__(self) -> None:
         self.sockets = Sockets(self._access.proxy or self._access.server)
-        self._bucket = Bucket(self._qps, max(1, self._burst)) if self._qps > 0 else None
+        self._rate_limiter = RateLimiter(self._qps, max(1, self._burst)) if self._qps > 0 else None
 
     def open(self) -> None:
         """Make the sessions; nothing is sent."""
@@ -135,8 +135,8 @@ class Transport:
     async def _once(
         self, method: str, path: str, text: str, data: bytes | None, forms: tuple[str, str]
     ) -> Object:
-        if self._bucket is not None:
-            await self._bucket.take()
+        if self._rate_limiter is not None:
+            await self._rate_limiter.wait()
         try:
             async with await self._send(self._calls, method, path, data, forms) as response:
                 body = await response.read()
