@@ -160,6 +160,23 @@ class SynReply:
 
 
 @attrs.frozen
+class Headers:
+    """More headers of a stream."""
+
+    KIND: ClassVar = 8
+    stream_id: int
+    block: bytes
+    fin: bool = False
+
+    def encode(self) -> bytes:
+        return _encode_block(self.KIND, self.stream_id, self.block, fin=self.fin)
+
+    @classmethod
+    def parse(cls, flags: int, payload: bytes) -> Headers:
+        return cls(*_parse_block(flags, payload))
+
+
+@attrs.frozen
 class RstStream:
     """Ends a stream at once, both ways. ``status`` is a `ResetStatus`, or another number."""
 
@@ -226,23 +243,6 @@ class GoAway:
     def parse(cls, flags: int, payload: bytes) -> GoAway:
         last_id, status = _PAIR.unpack(payload)
         return cls(last_id & _ID, status)
-
-
-@attrs.frozen
-class Headers:
-    """More headers of a stream."""
-
-    KIND: ClassVar = 8
-    stream_id: int
-    block: bytes
-    fin: bool = False
-
-    def encode(self) -> bytes:
-        return _encode_block(self.KIND, self.stream_id, self.block, fin=self.fin)
-
-    @classmethod
-    def parse(cls, flags: int, payload: bytes) -> Headers:
-        return cls(*_parse_block(flags, payload))
 
 
 @attrs.frozen
