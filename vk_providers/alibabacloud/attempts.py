@@ -10,7 +10,7 @@ from __future__ import annotations
 import attrs
 
 import vk
-from vk_providers.alibabacloud.annotations import PREFIX
+from vk_providers.alibabacloud.create_parameters.annotations import PREFIX
 
 __all__ = ["ANNOTATION", "Attempts"]
 

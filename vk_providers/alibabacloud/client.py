@@ -1,13 +1,11 @@
-"""The service, a call at a time: waits its turn, signs, sends, and sorts the answer.
+"""The client of the vendor's RPC APIs: throttles, signs and sends one call, and reads the answer.
 
 In: an action and its nested parameters. Out: the answer with all keys in lower case, since the
-service writes some actions' answers in another casing than others'. Everything is sent as the body
-of a POST, so that no URL ever holds a secret; what the URL holds is the signature's own.
+service does not use one casing for all actions. Parameters are sent in the body of a POST, so that
+no URL contains a secret; the query holds only the parameters of the signature.
 
-A mutation is sent once; what comes of a lost answer is for the caller, who knows its token. Reads
-are sent once more.
-
-Where this machine's clock is so wrong that signatures are refused, the service's own counts.
+A mutation is sent once; after a lost answer the caller, which knows the ClientToken, decides. Reads
+are repeated once. Where this machine's clock is wrong, requests are signed with the service's time.
 """
 
 from __future__ import annotations
@@ -25,6 +23,7 @@ import aiohttp
 import attrs
 import httpx
 import orjson
+from httpx_aiohttp import AiohttpTransport
 
 from vk_providers.alibabacloud.credentials import CredentialChain, Credentials
 from vk_providers.alibabacloud.errors import (
@@ -37,7 +36,7 @@ from vk_providers.alibabacloud.errors import (
 from vk_providers.alibabacloud.requests import MUTATIONS, build
 from vk_providers.alibabacloud.throttle import Throttle
 
-__all__ = ["Answer", "Client", "lowered", "sign"]
+__all__ = ["Answer", "Client", "http_client", "lowered", "sign"]
 
 log = logging.getLogger(__name__)
 
@@ -166,3 +165,17 @@ def _parsed(answer: httpx.Response) -> dict[str, Any] | None:
     except orjson.JSONDecodeError:
         return None
     return lowered(content) if isinstance(content, dict) else None
+
+
+_LIMITS = httpx.Limits(max_connections=32, keepalive_expiry=30.0)
+
+
+def http_client() -> httpx.AsyncClient:
+    """Return a client; enter it to use it, and use one for everything."""
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log the URL of every call
+    return httpx.AsyncClient(
+        transport=AiohttpTransport(verify=True, trust_env=False, limits=_LIMITS),
+        trust_env=False,
+        follow_redirects=False,
+        timeout=httpx.Timeout(20.0, connect=10.0),
+    )

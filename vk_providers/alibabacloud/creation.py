@@ -14,10 +14,10 @@ from contextlib import suppress
 import attrs
 
 import vk
-from vk_providers.alibabacloud.annotations import PREFIX
 from vk_providers.alibabacloud.attempts import Attempts
-from vk_providers.alibabacloud.breaker import Breaker
 from vk_providers.alibabacloud.config import EciConfig, Profile
+from vk_providers.alibabacloud.create_parameters.annotations import PREFIX
+from vk_providers.alibabacloud.create_parameters.group import Plan, plan
 from vk_providers.alibabacloud.errors import (
     ConflictingTokenError,
     NoStockError,
@@ -25,12 +25,12 @@ from vk_providers.alibabacloud.errors import (
     QuotaError,
     UnchangedError,
 )
+from vk_providers.alibabacloud.failure_limiter import Breaker
 from vk_providers.alibabacloud.groups import UNPLACED, Group, best, just_created
 from vk_providers.alibabacloud.inventory import Inventory
-from vk_providers.alibabacloud.labels import LABEL, label_tags
 from vk_providers.alibabacloud.lookup import Lookup
-from vk_providers.alibabacloud.plan import Plan, plan
 from vk_providers.alibabacloud.profiles import ProfileFile, profile_for
+from vk_providers.alibabacloud.tags import LABEL, label_tags
 
 __all__ = ["Creation"]
 

@@ -1,14 +1,21 @@
-"""What ECI does with each field of a PodSpec: admission and `vk lint` read it.
+"""What ECI does with each field of a PodSpec: used by admission and `vk lint`.
 
-Every field of the API has an entry here, and a test says when one is missing. A field that nobody
-has thought about is refused, since a pod that runs without what it asked for costs as much.
+Every field of the API has an entry; a test reports a missing one. A field without an entry is
+refused, since a pod that runs without what it asked for costs as much as one that has it.
+
+Hardening that ECI cannot do does not refuse a pod, since that would refuse every pod of a namespace
+with the "restricted" security standard; an event lists these fields once (`notes_on`). A group is a
+virtual machine of its own, so they matter less there than on a shared machine.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 import vk
 
-__all__ = ["FIELDS"]
+__all__ = ["FIELDS", "notes_on"]
 
 _VM = "a group is a virtual machine of its own; ECI cannot narrow it further (an event says so)"
 _NO_KIND = "ECI has no volumes of this kind"
@@ -161,3 +168,36 @@ FIELDS = vk.FieldTable(
         **{f"spec.volumes[].{kind}": _NO_KIND for kind in _REFUSED_VOLUMES},
     },
 )
+
+
+_UNMET_POD_FIELDS = (
+    "fsGroup",
+    "supplementalGroups",
+    "seccompProfile",
+    "seLinuxOptions",
+    "appArmorProfile",
+)
+_UNMET_CONTAINER_FIELDS = ("seccompProfile", "seLinuxOptions", "appArmorProfile", "procMount")
+
+
+def notes_on(pod: vk.Pod) -> tuple[str, ...]:
+    """Return the paths of the fields that are set and have no counterpart."""
+    return tuple(dict.fromkeys(_unmet(pod.spec)))
+
+
+def _unmet(spec: Mapping[str, Any]) -> Iterator[str]:
+    context = spec.get("securityContext") or {}
+    for field in _UNMET_POD_FIELDS:
+        if context.get(field) is not None:
+            yield f"spec.securityContext.{field}"
+    for kind in ("containers", "initContainers"):
+        for container in spec.get(kind) or ():
+            context = container.get("securityContext") or {}
+            path = f"spec.{kind}[].securityContext"
+            for field in _UNMET_CONTAINER_FIELDS:
+                if context.get(field) is not None:
+                    yield f"{path}.{field}"
+            if (context.get("capabilities") or {}).get("drop"):
+                yield f"{path}.capabilities.drop"
+            if context.get("allowPrivilegeEscalation") is False:
+                yield f"{path}.allowPrivilegeEscalation"

@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 
 import vk
-from vk_providers.alibabacloud.identity import ATTEMPT, Identity, key_of
+from vk_providers.alibabacloud.tags import ATTEMPT, Identity, key_of
 
 __all__ = ["ALIVE", "FINAL", "UNPLACED", "Group", "best", "just_created", "read_group"]
 

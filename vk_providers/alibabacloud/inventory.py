@@ -19,7 +19,7 @@ import vk
 from vk_providers.alibabacloud.client import Client
 from vk_providers.alibabacloud.errors import GroupNotFoundError, OutcomeUnknownError
 from vk_providers.alibabacloud.groups import Group, best, read_group
-from vk_providers.alibabacloud.identity import UID, Identity
+from vk_providers.alibabacloud.tags import UID, Identity
 
 __all__ = ["Inventory", "Look"]
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import attrs
 
 import vk
-from vk_providers.alibabacloud.annotations import PREFIX
+from vk_providers.alibabacloud.create_parameters.annotations import PREFIX
 from vk_providers.alibabacloud.groups import Group
 from vk_providers.alibabacloud.inventory import Inventory, Look
 

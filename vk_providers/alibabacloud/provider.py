@@ -26,15 +26,15 @@ from vk_providers.alibabacloud.events import EventFeed
 from vk_providers.alibabacloud.exec import execute
 from vk_providers.alibabacloud.fields import FIELDS
 from vk_providers.alibabacloud.groups import Group, best
-from vk_providers.alibabacloud.identity import Identity
 from vk_providers.alibabacloud.inventory import Inventory
 from vk_providers.alibabacloud.logs import read_log
 from vk_providers.alibabacloud.lookup import Lookup
+from vk_providers.alibabacloud.node_info import describe
 from vk_providers.alibabacloud.prices import Prices
 from vk_providers.alibabacloud.service import Service, open_service
 from vk_providers.alibabacloud.stats import measure
 from vk_providers.alibabacloud.status import pod_status, sidecars_of
-from vk_providers.alibabacloud.usage import describe
+from vk_providers.alibabacloud.tags import Identity
 from vk_providers.alibabacloud.watch import Watch
 
 __all__ = ["AlibabaCloudProvider"]

@@ -14,14 +14,12 @@ import attrs
 import httpx
 
 import vk
-from vk_providers.alibabacloud.client import Client
+from vk_providers.alibabacloud.client import Client, http_client
 from vk_providers.alibabacloud.config import EciConfig
-from vk_providers.alibabacloud.credential_sources import credential_chain
-from vk_providers.alibabacloud.credentials import CredentialChain
+from vk_providers.alibabacloud.credentials import CredentialChain, credential_chain
 from vk_providers.alibabacloud.endpoints import endpoint
 from vk_providers.alibabacloud.errors import OutcomeUnknownError
-from vk_providers.alibabacloud.http import http_client
-from vk_providers.alibabacloud.metadata import InstanceMetadata
+from vk_providers.alibabacloud.instance_metadata import InstanceMetadata
 from vk_providers.alibabacloud.throttle import Throttle
 
 __all__ = ["Service", "open_service"]

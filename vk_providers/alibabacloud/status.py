@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import vk
-from vk_providers.alibabacloud.annotations import PREFIX
+from vk_providers.alibabacloud.create_parameters.annotations import PREFIX
+from vk_providers.alibabacloud.create_parameters.sizes import size_of
 from vk_providers.alibabacloud.groups import FINAL, UNPLACED, Group
-from vk_providers.alibabacloud.sizes import size_of
 
 __all__ = ["ImageIds", "failed_status", "pod_status", "sidecars_of", "why_unplaced"]
 

@@ -16,8 +16,8 @@ from vk.models.volumes import volume
 from vk_providers.alibabacloud.config import EciConfig
 from vk_providers.alibabacloud.development import settings_for
 from vk_providers.alibabacloud.emulator import Running
-from vk_providers.alibabacloud.identity import Identity
 from vk_providers.alibabacloud.provider import AlibabaCloudProvider
+from vk_providers.alibabacloud.tags import Identity
 
 UID = "0a1b2c3d-0000-4000-8000-000000000001"
 IDENTITY = Identity(cluster_uid="c1", node_name="eci", cluster_name="prod")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import vk
-from vk_providers.alibabacloud.breaker import Breaker
+from vk_providers.alibabacloud.failure_limiter import Breaker
 
 
 def owned(by: str) -> vk.Pod:

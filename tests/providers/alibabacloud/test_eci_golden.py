@@ -15,7 +15,7 @@ from eci_world import IDENTITY, config, pod
 
 import vk
 from vk_providers.alibabacloud.config import Profile
-from vk_providers.alibabacloud.plan import plan
+from vk_providers.alibabacloud.create_parameters.group import plan
 from vk_providers.alibabacloud.requests import flatten
 
 FOLDER = Path(__file__).parent / "golden"

@@ -10,8 +10,8 @@ import pytest
 from eci_world import World, is_running, until
 
 import vk
-from vk_providers.alibabacloud.annotations import PREFIX
 from vk_providers.alibabacloud.attempts import ANNOTATION
+from vk_providers.alibabacloud.create_parameters.annotations import PREFIX
 from vk_providers.alibabacloud.emulator import Settings, billed_twice, serve
 from vk_providers.alibabacloud.errors import OutcomeUnknownError
 

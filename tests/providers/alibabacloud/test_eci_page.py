@@ -10,8 +10,13 @@ from doc_blocks import blocks
 
 from vk.cli.provider_config import load
 from vk_providers.alibabacloud import errors
-from vk_providers.alibabacloud.annotations import BEHAVIOUR, IGNORED, POWERFUL, RULES
 from vk_providers.alibabacloud.config import EciConfig
+from vk_providers.alibabacloud.create_parameters.annotations import (
+    BEHAVIOUR,
+    IGNORED,
+    POWERFUL,
+    RULES,
+)
 from vk_providers.alibabacloud.fields import FIELDS
 
 PAGE = (Path(__file__).parents[3] / "docs" / "alibabacloud.md").read_text()

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 import vk
 from vk_providers.alibabacloud.client import lowered
 from vk_providers.alibabacloud.groups import Group, best, read_group
-from vk_providers.alibabacloud.identity import key_of
 from vk_providers.alibabacloud.status import failed_status, pod_status, why_unplaced
+from vk_providers.alibabacloud.tags import key_of
 
 KEY = vk.PodKey("default", "web", UID)
 RUNNING = {"State": "Running", "StartTime": "2026-01-01T00:00:00Z"}

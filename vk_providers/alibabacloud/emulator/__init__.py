@@ -4,8 +4,8 @@
 nothing of the provider and its client, so that it is an independent check of them.
 """
 
+from vk_providers.alibabacloud.emulator.launch import Running, serve, start
 from vk_providers.alibabacloud.emulator.ledger import billed_twice, living
-from vk_providers.alibabacloud.emulator.running import Running, serve, start
 from vk_providers.alibabacloud.emulator.settings import Settings, VSwitch
 
 __all__ = ["Running", "Settings", "VSwitch", "billed_twice", "living", "serve", "start"]

@@ -12,16 +12,16 @@ from typing import Any
 
 import attrs
 
-from vk_providers.alibabacloud.emulator.account import Account, Credential
-from vk_providers.alibabacloud.emulator.book import Book
-from vk_providers.alibabacloud.emulator.buckets import Buckets
+from vk_providers.alibabacloud.emulator.authentication import Account, Credential
+from vk_providers.alibabacloud.emulator.exec_tickets import Sessions
 from vk_providers.alibabacloud.emulator.faults import Fault, Faults
 from vk_providers.alibabacloud.emulator.group import Group
+from vk_providers.alibabacloud.emulator.group_store import Book
 from vk_providers.alibabacloud.emulator.ledger import Entry, Ledger, pod_uid
 from vk_providers.alibabacloud.emulator.placement import Region
-from vk_providers.alibabacloud.emulator.sessions import Sessions
 from vk_providers.alibabacloud.emulator.settings import Settings
 from vk_providers.alibabacloud.emulator.sizes import Size
+from vk_providers.alibabacloud.emulator.throttling import Buckets
 from vk_providers.alibabacloud.emulator.timeline import Timeline
 
 __all__ = ["Call", "Cloud"]

@@ -1,7 +1,7 @@
-"""Faults that are asked for: which calls go wrong, in which way, how often.
+"""Injected faults: which calls fail, in which way, how often, and what they change in an answer.
 
-``PUT /emulator/faults`` takes ``{"faults": [{"kind": ..., ...}]}`` and replaces those before.
-Pure but for the count that each fault has left, and the dice.
+``PUT /emulator/faults`` takes ``{"faults": [{"kind": ..., ...}]}`` and replaces the previous
+faults. Pure but for the remaining count of each fault and the random numbers.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-__all__ = ["KINDS", "Fault", "Faults", "read_faults"]
+__all__ = ["KINDS", "Fault", "Faults", "read_faults", "spoiled"]
 
 KINDS: Mapping[str, str] = {
     "lost_reply": "the call is done, the connection closes without an answer",
@@ -134,3 +134,46 @@ _MEMBERS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "rows": (_is_whole(0, 1000), "a whole number from 0 to 1000"),
     "done": (lambda value: type(value) is bool, "true or false"),
 }
+
+
+_UNKNOWN_STATUS = "Hibernating"
+Row = dict[str, Any]
+_ROW_LISTS = ("ContainerGroups", "Data")
+
+
+def spoiled(kind: str, document: dict[str, Any]) -> dict[str, Any]:
+    """Return the document as this kind of fault leaves it."""
+    match kind:
+        case "unknown_fields":
+            return dict(_with_unknown(document))
+        case "unknown_status":
+            return _with_rows(document, lambda number, row: _strange(row))
+        case "broken_row":
+            return _with_rows(document, lambda number, row: row if number else _broken_row(row))
+    return document
+
+
+def _with_rows(document: dict[str, Any], change: Callable[[int, Row], Row]) -> dict[str, Any]:
+    changed = {
+        name: [change(number, row) for number, row in enumerate(document[name])]
+        for name in _ROW_LISTS
+        if name in document
+    }
+    return document | changed
+
+
+def _strange(row: Row) -> Row:
+    return row | {name: _UNKNOWN_STATUS for name in ("Status", "status") if name in row}
+
+
+def _broken_row(row: Row) -> Row:
+    """Return a row whose id can be read and nothing else."""
+    ids = ("ContainerGroupId", "containerGroupId")
+    return {name: value if name in ids else None for name, value in row.items()}
+
+
+def _with_unknown(value: Any) -> Any:
+    if isinstance(value, dict):
+        known = {key: _with_unknown(each) for key, each in value.items()}
+        return {**known, "EmulatorUnknown": {"Nested": [1, None]}}
+    return [_with_unknown(each) for each in value] if isinstance(value, list) else value

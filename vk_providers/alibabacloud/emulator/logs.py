@@ -14,10 +14,10 @@ import attrs
 
 from vk_providers.alibabacloud.emulator.cloud import Call
 from vk_providers.alibabacloud.emulator.container import Container
-from vk_providers.alibabacloud.emulator.container_shapes import GROUP_ID
+from vk_providers.alibabacloud.emulator.container_environment import container_of, place_of
 from vk_providers.alibabacloud.emulator.group import Group
-from vk_providers.alibabacloud.emulator.inside import container_of, place_of
-from vk_providers.alibabacloud.emulator.shapes import Shape, flag, text, whole
+from vk_providers.alibabacloud.emulator.parameters import GROUP_ID
+from vk_providers.alibabacloud.emulator.schema import Shape, flag, text, whole
 from vk_providers.alibabacloud.emulator.shell.programs import launch
 from vk_providers.alibabacloud.emulator.shell.steps import Read, Sleep, Steps, Write
 from vk_providers.alibabacloud.emulator.states import Running, Terminated, read_moment

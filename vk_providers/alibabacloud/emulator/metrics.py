@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 from vk_providers.alibabacloud.emulator.cloud import Call
-from vk_providers.alibabacloud.emulator.container_shapes import GROUP_ID
+from vk_providers.alibabacloud.emulator.describe import IDS
 from vk_providers.alibabacloud.emulator.group import Group
-from vk_providers.alibabacloud.emulator.reads import IDS
-from vk_providers.alibabacloud.emulator.shapes import Shape, choice, text
+from vk_providers.alibabacloud.emulator.parameters import GROUP_ID
+from vk_providers.alibabacloud.emulator.schema import Shape, choice, text
 from vk_providers.alibabacloud.emulator.states import moment, read_moment
 
 __all__ = ["METRIC", "METRICS", "describe_metric", "describe_metrics"]

@@ -9,7 +9,7 @@ from typing import Any
 
 import attrs
 
-from vk_providers.alibabacloud.emulator.refusal import Refusal, invalid
+from vk_providers.alibabacloud.emulator.errors import Refusal, invalid
 from vk_providers.alibabacloud.emulator.settings import Settings, VSwitch
 from vk_providers.alibabacloud.emulator.sizes import Size
 

@@ -14,12 +14,11 @@ from typing import Any
 import attrs
 import orjson
 
-from vk_providers.alibabacloud.emulator.account import Credential
+from vk_providers.alibabacloud.emulator.authentication import Credential
 from vk_providers.alibabacloud.emulator.cloud import Call, Cloud
-from vk_providers.alibabacloud.emulator.faults import Fault
-from vk_providers.alibabacloud.emulator.refusal import Refusal, invalid, missing
-from vk_providers.alibabacloud.emulator.shapes import Shape, parse
-from vk_providers.alibabacloud.emulator.spoil import spoiled
+from vk_providers.alibabacloud.emulator.errors import Refusal, invalid, missing
+from vk_providers.alibabacloud.emulator.faults import Fault, spoiled
+from vk_providers.alibabacloud.emulator.schema import Shape, parse
 from vk_providers.alibabacloud.emulator.states import read_moment
 
 __all__ = ["JSON", "Action", "Answer", "Rpc"]

@@ -21,10 +21,10 @@ from aiohttp.web_protocol import RequestHandler
 
 from vk_providers.alibabacloud.emulator.actions import ACTIONS
 from vk_providers.alibabacloud.emulator.cloud import Cloud
-from vk_providers.alibabacloud.emulator.control import Control
-from vk_providers.alibabacloud.emulator.exec_session import ExecSession
-from vk_providers.alibabacloud.emulator.machine import Machine
-from vk_providers.alibabacloud.emulator.refusal import Refusal, invalid
+from vk_providers.alibabacloud.emulator.control_api import Control
+from vk_providers.alibabacloud.emulator.errors import Refusal, invalid
+from vk_providers.alibabacloud.emulator.exec import ExecSession
+from vk_providers.alibabacloud.emulator.instance_metadata import Machine
 from vk_providers.alibabacloud.emulator.rpc import Answer, Meant, Rpc
 from vk_providers.alibabacloud.emulator.settings import Settings
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from vk_providers.alibabacloud.emulator.refusal import Refusal, invalid
+from vk_providers.alibabacloud.emulator.errors import Refusal, invalid
 
 __all__ = ["Size", "size_of"]
 

@@ -4,8 +4,8 @@ import pytest
 from eci_client import Refused
 from simulated import Simulation
 
-from vk_providers.alibabacloud.emulator.buckets import RATES
 from vk_providers.alibabacloud.emulator.settings import Settings, VSwitch
+from vk_providers.alibabacloud.emulator.throttling import RATES
 
 
 def test_a_token_makes_one_group_however_often_it_comes(simulation: Simulation):

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from simulated import Simulation
 
-from vk_providers.alibabacloud.emulator.container_shapes import CREATE
-from vk_providers.alibabacloud.emulator.refusal import Refusal
-from vk_providers.alibabacloud.emulator.shapes import Many, Shape, flag, parse, text, whole
+from vk_providers.alibabacloud.emulator.errors import Refusal
+from vk_providers.alibabacloud.emulator.parameters import CREATE
+from vk_providers.alibabacloud.emulator.schema import Many, Shape, flag, parse, text, whole
 from vk_providers.alibabacloud.emulator.sizes import size_of
 
 NESTED = Shape(

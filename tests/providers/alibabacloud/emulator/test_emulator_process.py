@@ -16,7 +16,7 @@ from eci_client import Client, Refused, client_of
 
 from vk_providers.alibabacloud import emulator
 from vk_providers.alibabacloud.emulator.__main__ import command
-from vk_providers.alibabacloud.emulator.running import arguments
+from vk_providers.alibabacloud.emulator.launch import arguments
 from vk_providers.alibabacloud.emulator.server import listening
 
 COMMAND = (sys.executable, "-m", "vk_providers.alibabacloud.emulator")

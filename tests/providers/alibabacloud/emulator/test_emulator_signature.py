@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vk_providers.alibabacloud import emulator
-from vk_providers.alibabacloud.emulator.signature import sign, string_to_sign
+from vk_providers.alibabacloud.emulator.authentication import sign, string_to_sign
 
 FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 

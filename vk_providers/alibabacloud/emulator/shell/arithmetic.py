@@ -7,7 +7,7 @@ import operator
 import re
 from collections.abc import Mapping
 
-from vk_providers.alibabacloud.emulator.shell.words import ShellSyntaxError
+from vk_providers.alibabacloud.emulator.shell.tokens import ShellSyntaxError
 
 __all__ = ["value"]
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import attrs
 
-from vk_providers.alibabacloud.emulator.shell.words import (
+from vk_providers.alibabacloud.emulator.shell.tokens import (
     Operator,
     ShellSyntaxError,
     Token,

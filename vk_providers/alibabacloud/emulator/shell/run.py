@@ -21,10 +21,11 @@ from vk_providers.alibabacloud.emulator.shell.steps import (
     Sleep,
     Step,
     Steps,
+    captured,
+    redirected,
     said,
 )
-from vk_providers.alibabacloud.emulator.shell.streams import captured, redirected
-from vk_providers.alibabacloud.emulator.shell.words import Part, ShellSyntaxError, Word
+from vk_providers.alibabacloud.emulator.shell.tokens import Part, ShellSyntaxError, Word
 
 __all__ = ["NOT_FOUND", "Place", "Shell", "start"]
 

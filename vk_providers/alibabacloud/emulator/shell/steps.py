@@ -1,6 +1,6 @@
-"""What a simulated program does, step by step. It is a generator; who runs it decides on time.
+"""The steps of a simulated program: a generator; the caller decides how time passes.
 
-A container's log takes the steps of a whole life at once, an exec session plays them live.
+A container's log takes the steps of a whole run at once, an exec session plays them live.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ __all__ = [
     "Step",
     "Steps",
     "Write",
+    "captured",
+    "redirected",
     "said",
 ]
 
@@ -95,3 +97,43 @@ def said(content: str | Iterable[str], stream: int = STDOUT) -> Write:
     """Return the step that writes a text."""
     text = content if isinstance(content, str) else "".join(content)
     return Write(stream, text.encode("utf-8", "surrogateescape"))
+
+
+def redirected(steps: Steps, redirects: tuple[str, ...]) -> Steps:
+    """Send the output of ``steps`` where the redirections say, from left to right."""
+    if not redirects:
+        return (yield from steps)
+    where = {STDOUT: STDOUT, STDERR: STDERR}
+    for redirect in redirects:
+        where |= {
+            ">": {STDOUT: 0},
+            "2>": {STDERR: 0},
+            ">&2": {STDOUT: where[STDERR]},
+            "2>&1": {STDERR: where[STDOUT]},
+        }.get(redirect, {})
+    answer: Any = None
+    while True:
+        try:
+            step = steps.send(answer)
+        except StopIteration as end:
+            return int(end.value)
+        answer = None
+        if not isinstance(step, Write):
+            answer = b"" if isinstance(step, Read) and "<" in redirects else (yield step)
+        elif where[step.stream]:
+            yield Write(where[step.stream], step.content)
+
+
+def captured(steps: Steps) -> Generator[Step, Any, tuple[bytes, int]]:
+    """Run ``steps`` with its output kept; return that and the exit code."""
+    content, answer = list[bytes](), None
+    while True:
+        try:
+            step = steps.send(answer)
+        except StopIteration as end:
+            return b"".join(content), int(end.value)
+        answer = None
+        if isinstance(step, Write) and step.stream == STDOUT:
+            content.append(step.content)
+        else:
+            answer = yield step

@@ -13,8 +13,8 @@ import attrs
 import orjson
 
 from vk_providers.alibabacloud.emulator.cloud import Cloud
+from vk_providers.alibabacloud.emulator.errors import Refusal
 from vk_providers.alibabacloud.emulator.faults import read_faults
-from vk_providers.alibabacloud.emulator.refusal import Refusal
 from vk_providers.alibabacloud.emulator.rpc import Answer
 
 __all__ = ["Control"]

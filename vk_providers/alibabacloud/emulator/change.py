@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from vk_providers.alibabacloud.emulator.cloud import Call
-from vk_providers.alibabacloud.emulator.container_shapes import GROUP_ID, TAGS, TOKEN
-from vk_providers.alibabacloud.emulator.creation import check
+from vk_providers.alibabacloud.emulator.create import check
+from vk_providers.alibabacloud.emulator.errors import Refusal, missing, wrong_state
 from vk_providers.alibabacloud.emulator.group import Group
-from vk_providers.alibabacloud.emulator.refusal import Refusal, missing, wrong_state
-from vk_providers.alibabacloud.emulator.shapes import Many, Shape, choice, flag, text, whole
+from vk_providers.alibabacloud.emulator.parameters import GROUP_ID, TAGS, TOKEN
+from vk_providers.alibabacloud.emulator.schema import Many, Shape, choice, flag, text, whole
 
 __all__ = [
     "DELETE",

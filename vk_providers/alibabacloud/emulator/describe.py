@@ -7,12 +7,12 @@ from typing import Any
 
 import orjson
 
-from vk_providers.alibabacloud.emulator.book import Page
 from vk_providers.alibabacloud.emulator.cloud import Call
-from vk_providers.alibabacloud.emulator.container_shapes import TAGS
 from vk_providers.alibabacloud.emulator.group import Group
-from vk_providers.alibabacloud.emulator.group_view import group_row
-from vk_providers.alibabacloud.emulator.shapes import (
+from vk_providers.alibabacloud.emulator.group_store import Page
+from vk_providers.alibabacloud.emulator.parameters import TAGS
+from vk_providers.alibabacloud.emulator.rows import events_row, group_row, pascal, status_row
+from vk_providers.alibabacloud.emulator.schema import (
     Many,
     Node,
     Shape,
@@ -22,7 +22,6 @@ from vk_providers.alibabacloud.emulator.shapes import (
     whole,
     words,
 )
-from vk_providers.alibabacloud.emulator.status_view import events_row, pascal, status_row
 
 __all__ = [
     "EVENTS",

@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 import orjson
 
-from vk_providers.alibabacloud.emulator.refusal import invalid, missing
+from vk_providers.alibabacloud.emulator.errors import invalid, missing
 
 __all__ = [
     "Leaf",

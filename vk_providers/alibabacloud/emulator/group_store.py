@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable
 
 import attrs
 
+from vk_providers.alibabacloud.emulator.errors import invalid, not_found
 from vk_providers.alibabacloud.emulator.group import Group
-from vk_providers.alibabacloud.emulator.refusal import invalid, not_found
 from vk_providers.alibabacloud.emulator.timeline import Timeline
 
 __all__ = ["Book", "Page"]

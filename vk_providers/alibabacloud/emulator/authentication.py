@@ -1,23 +1,27 @@
-"""Who calls: access keys, temporary credentials, and what a signed call must carry.
+"""Access keys, temporary credentials, and the signature of RPC calls (version 1.0, HMAC-SHA1).
 
-A call is taken once: its nonce is remembered for as long as its timestamp would be taken.
+Query and form parameters together, without ``Signature``, are sorted by name and percent-encoded as
+RFC 3986 defines; the method, an encoded slash and the encoded result are signed. A nonce is
+accepted once, and remembered for as long as its timestamp would be accepted.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import hmac
 import random
 import string
 from collections import deque
 from collections.abc import Mapping
+from urllib.parse import quote
 
 import attrs
 
-from vk_providers.alibabacloud.emulator.refusal import Refusal, missing
-from vk_providers.alibabacloud.emulator.signature import sign, string_to_sign
+from vk_providers.alibabacloud.emulator.errors import Refusal, missing
 from vk_providers.alibabacloud.emulator.states import read_moment
 
-__all__ = ["Account", "Credential"]
+__all__ = ["Account", "Credential", "sign", "string_to_sign"]
 
 _SKEW = 900.0
 """Seconds by which a caller's clock may differ."""
@@ -132,3 +136,20 @@ def _check_signature(method: str, parameters: Mapping[str, str], secret: str) ->
             "Specified signature is not matched with our calculation."
             f" server string to sign is:{text}",
         )
+
+
+def string_to_sign(method: str, parameters: Mapping[str, str]) -> str:
+    """Return what a call with these parameters signs."""
+    pairs = sorted((name, text) for name, text in parameters.items() if name != "Signature")
+    canonical = "&".join(f"{_encoded(name)}={_encoded(text)}" for name, text in pairs)
+    return f"{method}&%2F&{_encoded(canonical)}"
+
+
+def sign(secret: str, text: str) -> str:
+    """Return the signature of ``text`` with the secret of an access key."""
+    digest = hmac.new(f"{secret}&".encode(), text.encode(), hashlib.sha1).digest()
+    return base64.b64encode(digest).decode()
+
+
+def _encoded(text: str) -> str:
+    return quote(text, safe="-_.~")

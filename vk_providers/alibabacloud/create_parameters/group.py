@@ -16,23 +16,22 @@ from typing import Any, TypeVar
 import attrs
 
 import vk
-from vk_providers.alibabacloud.annotations import PREFIX, Wishes, wishes
 from vk_providers.alibabacloud.config import EciConfig, Profile
-from vk_providers.alibabacloud.containers import (
+from vk_providers.alibabacloud.create_parameters.annotations import PREFIX, Wishes, wishes
+from vk_providers.alibabacloud.create_parameters.containers import (
     GPU,
     Placement,
     amount,
     container_parameters,
     init_parameters,
 )
-from vk_providers.alibabacloud.identity import Identity, group_name
-from vk_providers.alibabacloud.labels import LABEL, MOST_TAGS, label_tags
-from vk_providers.alibabacloud.network import hosts, resolver, sysctls
-from vk_providers.alibabacloud.notes import notes_on
-from vk_providers.alibabacloud.problems import Problems
-from vk_providers.alibabacloud.registries import acr_registries, credentials_for
-from vk_providers.alibabacloud.sizes import LARGEST, Size, choose
-from vk_providers.alibabacloud.volumes import volume_parameters
+from vk_providers.alibabacloud.create_parameters.field_errors import Problems
+from vk_providers.alibabacloud.create_parameters.network import hosts, resolver, sysctls
+from vk_providers.alibabacloud.create_parameters.registries import acr_registries, credentials_for
+from vk_providers.alibabacloud.create_parameters.sizes import LARGEST, Size, choose
+from vk_providers.alibabacloud.create_parameters.volumes import volume_parameters
+from vk_providers.alibabacloud.fields import notes_on
+from vk_providers.alibabacloud.tags import LABEL, MOST_TAGS, Identity, group_name, label_tags
 
 __all__ = ["Plan", "plan"]
 

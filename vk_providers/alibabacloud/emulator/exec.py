@@ -1,9 +1,10 @@
-"""One exec session over its WebSocket: frames in, the simulated shell, frames out.
+"""ExecContainerCommand, and the WebSocket session that its ticket opens.
 
-Binary frames whose first byte is the channel, numbered as Kubernetes does: 0 input, 1 output, 2
-errors, 3 the exit status, 4 the terminal's size as JSON. The end of the command closes it. Two
-things are not known of the service and assumed: an empty frame on channel 0, or 255 followed by 0,
-ends the input; and channel 3 stays silent unless the setting ``exec_status`` asks for it.
+Frames are binary; their first byte is the channel, numbered as Kubernetes does: 0 stdin, 1 stdout,
+2 stderr, 3 the exit status, 4 the terminal's size as JSON. The end of the command closes
+the socket.
+Two details of the service are not known and assumed: an empty frame on channel 0, or 255 followed
+by 0, ends stdin; and channel 3 is sent only with the setting ``exec_status``.
 """
 
 from __future__ import annotations
@@ -16,8 +17,14 @@ import attrs
 import orjson
 from aiohttp import WSMsgType, web
 
-from vk_providers.alibabacloud.emulator.sessions import Ticket
-from vk_providers.alibabacloud.emulator.shell.programs import launch
+from vk_providers.alibabacloud.emulator.cloud import Call
+from vk_providers.alibabacloud.emulator.container_environment import container_of, place_of
+from vk_providers.alibabacloud.emulator.errors import Refusal, invalid, wrong_state
+from vk_providers.alibabacloud.emulator.exec_tickets import Ticket
+from vk_providers.alibabacloud.emulator.parameters import GROUP_ID
+from vk_providers.alibabacloud.emulator.schema import Shape, flag, text, words
+from vk_providers.alibabacloud.emulator.shell.programs import launch, output
+from vk_providers.alibabacloud.emulator.shell.run import Place
 from vk_providers.alibabacloud.emulator.shell.steps import (
     STDERR,
     STDOUT,
@@ -27,13 +34,76 @@ from vk_providers.alibabacloud.emulator.shell.steps import (
     Write,
 )
 from vk_providers.alibabacloud.emulator.shell.terminal import cooked, type_in
+from vk_providers.alibabacloud.emulator.states import Running
 from vk_providers.alibabacloud.emulator.timeline import Timeline
 
-__all__ = ["ExecSession"]
+__all__ = ["EXEC", "ExecSession", "execute"]
+
+_WORDS = 20
+_WORD = 256
+_COMMAND_BYTES = 2048
+_SYNC_LONGEST = 60.0
+
+EXEC = Shape(
+    {
+        "ContainerGroupId": GROUP_ID,
+        "ContainerName": text(256),
+        "Command": words("words", _WORDS),
+        "TTY": flag,
+        "Stdin": flag,
+        "Sync": flag,
+    },
+    ("ContainerGroupId", "ContainerName", "Command"),
+)
+
+
+def execute(call: Call) -> dict[str, Any]:
+    """Answer with the URL of a session, or with what the command wrote."""
+    group, command = call.group(), tuple(call.parameters["Command"])
+    long = any(len(each) > _WORD for each in command)
+    if long or sum(len(each.encode()) for each in command) > _COMMAND_BYTES:
+        expected = f"expected words of at most {_WORD} characters, {_COMMAND_BYTES} bytes in all"
+        raise invalid("Command", expected, "ValueExceeded")
+    container = container_of(group, call.text("ContainerName"))
+    if group.status != "Running" or not isinstance(container.state, Running):
+        raise wrong_state(group.status)
+    tty = bool(call.parameters.get("TTY"))
+    place = attrs.evolve(place_of(group, container), terminal=tty)
+    if call.parameters.get("Sync"):
+        if tty:
+            raise invalid("TTY", "expected false with Sync")
+        return {"SyncResponse": _at_once(command, place)}
+    stdin = bool(call.parameters.get("Stdin", True))
+    ticket = Ticket(
+        group=group,
+        container=container,
+        run=container.state,
+        words=command,
+        place=place,
+        tty=tty,
+        stdin=stdin,
+    )
+    secret = call.cloud.sessions.issue(ticket, call.now)
+    return {
+        "WebSocketUri": f"{call.base.replace('http', 'ws', 1)}/exec/?s={secret}",
+        "HttpUrl": f"{call.base}/terminal?param={secret}",
+        "SyncResponse": "",
+    }
+
+
+def _at_once(command: tuple[str, ...], place: Place) -> str:
+    """Return the output of a command that nobody types to. Raises `Refusal` if it takes long."""
+    pieces = list[bytes]()
+    for at, content in output(command, place):
+        if at > _SYNC_LONGEST:
+            raise Refusal(408, "Request Timeout", "The command took too long.")
+        pieces.append(content)
+    return b"".join(pieces).decode("utf-8", "replace")
+
 
 _INPUT = 0
-_STATUS = 3
-_SIZE = 4
+_STATUS_CHANNEL = 3
+_SIZE_CHANNEL = 4
 _CLOSE = 255
 _LOOK = 0.5
 """Seconds between looks whether the container still runs."""
@@ -81,8 +151,8 @@ class ExecSession:
             await self._typed(content)
         elif channel == _INPUT or (channel, content) == (_CLOSE, b"\0"):
             self._ended = True
-        elif channel == _SIZE:
-            self._size = _size(content) or self._size
+        elif channel == _SIZE_CHANNEL:
+            self._size = _read_size(content) or self._size
         self._news.set()
 
     async def _typed(self, content: bytes) -> None:
@@ -129,7 +199,9 @@ class ExecSession:
             elif isinstance(step, Read):
                 answer = await self._read()
         if self.tells_status:
-            await self.socket.send_bytes(bytes([_STATUS]) + orjson.dumps(_status(code)))
+            await self.socket.send_bytes(
+                bytes([_STATUS_CHANNEL]) + orjson.dumps(_exit_status(code))
+            )
 
     async def _write(self, step: Write) -> None:
         tty = self.ticket.tty
@@ -160,7 +232,7 @@ class ExecSession:
         return content
 
 
-def _size(content: bytes) -> tuple[int, int] | None:
+def _read_size(content: bytes) -> tuple[int, int] | None:
     try:
         document = orjson.loads(content)
         return int(document["Width"]), int(document["Height"])
@@ -168,7 +240,7 @@ def _size(content: bytes) -> tuple[int, int] | None:
         return None
 
 
-def _status(code: int) -> dict[str, Any]:
+def _exit_status(code: int) -> dict[str, Any]:
     if code == 0:
         return {"metadata": {}, "status": "Success"}
     cause = {"reason": "ExitCode", "message": str(code)}

@@ -8,10 +8,10 @@ from typing import Any
 
 import orjson
 
-from vk_providers.alibabacloud.emulator.account import Credential
+from vk_providers.alibabacloud.emulator.authentication import Credential
 from vk_providers.alibabacloud.emulator.cloud import Call
-from vk_providers.alibabacloud.emulator.refusal import Refusal
-from vk_providers.alibabacloud.emulator.shapes import Shape, matching, text, whole
+from vk_providers.alibabacloud.emulator.errors import Refusal
+from vk_providers.alibabacloud.emulator.schema import Shape, matching, text, whole
 from vk_providers.alibabacloud.emulator.states import moment
 
 __all__ = ["ASSUME", "WHO", "assume", "document", "who"]

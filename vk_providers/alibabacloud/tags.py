@@ -1,7 +1,12 @@
-"""Whose a group is: the tags that say so, and the token that makes one create out of many. Pure.
+"""The tags of a container group: pod, node and cluster, and the pod's labels. Pure.
 
-A group is a pod's by its tags alone, never by its name: ``a-b`` + ``c`` and ``a`` + ``b-c`` would
-be one. A group without the whole set is nobody's, and is never touched.
+A group belongs to a pod by its tags alone, never by its name: ``a-b`` + ``c`` and ``a`` + ``b-c``
+would have the same name. A group without the whole set of tags is never touched.
+
+A label ``team=a`` becomes the tag ``label/team=a``, so that bills can be split by it. The prefix
+keeps labels, which users choose, apart from the tags that identify a group and from tags that RAM
+policies refer to. A group has at most 20 tags with keys of up to 64 characters; labels that do not
+fit are left out, in the order of their names, so that the same labels always give the same tags.
 """
 
 from __future__ import annotations
@@ -14,7 +19,18 @@ import attrs
 
 import vk
 
-__all__ = ["ATTEMPT", "CLUSTER", "NODE", "UID", "Identity", "group_name", "key_of"]
+__all__ = [
+    "ATTEMPT",
+    "CLUSTER",
+    "LABEL",
+    "MOST_TAGS",
+    "NODE",
+    "UID",
+    "Identity",
+    "group_name",
+    "key_of",
+    "label_tags",
+]
 
 CLUSTER = "vk-cluster-uid"
 NODE = "vk-node"
@@ -95,3 +111,19 @@ def _guarded(value: str) -> str:
 
 def _bare(value: str) -> str:
     return value.removeprefix(_GUARD)
+
+
+LABEL = "label/"
+MOST_TAGS = 20
+_LONGEST_KEY = 64
+_BANNED_VALUES = ("aliyun", "acs:")
+
+
+def label_tags(labels: Mapping[str, str], *, others: int) -> dict[str, str]:
+    """Return the tags for ``labels`` on a group that has so many other tags."""
+    fitting = {
+        f"{LABEL}{name}": labels[name]
+        for name in sorted(labels)
+        if len(LABEL) + len(name) <= _LONGEST_KEY and not labels[name].startswith(_BANNED_VALUES)
+    }
+    return dict(list(fitting.items())[: max(0, MOST_TAGS - others)])

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 import vk
-from vk_providers.alibabacloud.problems import Problems
+from vk_providers.alibabacloud.create_parameters.field_errors import Problems
 
 __all__ = ["FILE_VOLUMES", "volume_parameters"]
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from vk_providers.alibabacloud.emulator.cloud import Call
 from vk_providers.alibabacloud.emulator.placement import Subnet
+from vk_providers.alibabacloud.emulator.schema import Many, Shape, choice, number, text, whole
 from vk_providers.alibabacloud.emulator.settings import zones
-from vk_providers.alibabacloud.emulator.shapes import Many, Shape, choice, number, text, whole
 from vk_providers.alibabacloud.emulator.sizes import size_of
 from vk_providers.alibabacloud.emulator.states import moment
 

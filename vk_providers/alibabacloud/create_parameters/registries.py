@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import vk
-from vk_providers.alibabacloud.problems import Problems
+from vk_providers.alibabacloud.create_parameters.field_errors import Problems
 
 __all__ = ["acr_registries", "credentials_for"]
 

@@ -8,8 +8,8 @@ import posixpath
 from collections.abc import Iterator, Mapping
 
 from vk_providers.alibabacloud.emulator.container import Container
+from vk_providers.alibabacloud.emulator.errors import invalid
 from vk_providers.alibabacloud.emulator.group import Group
-from vk_providers.alibabacloud.emulator.refusal import invalid
 from vk_providers.alibabacloud.emulator.shell.run import Place
 
 __all__ = ["container_of", "place_of"]

@@ -13,11 +13,11 @@ from typing import Any
 import attrs
 import orjson
 
-from vk_providers.alibabacloud.emulator.account import Credential
+from vk_providers.alibabacloud.emulator.authentication import Credential
 from vk_providers.alibabacloud.emulator.cloud import Call, Cloud
-from vk_providers.alibabacloud.emulator.identity import document
 from vk_providers.alibabacloud.emulator.rpc import Answer
-from vk_providers.alibabacloud.emulator.shapes import Shape, text, whole
+from vk_providers.alibabacloud.emulator.schema import Shape, text, whole
+from vk_providers.alibabacloud.emulator.sts import document
 
 __all__ = ["INSTANCE", "INSTANCES", "Machine", "describe_instances"]
 

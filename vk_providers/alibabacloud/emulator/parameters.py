@@ -1,4 +1,4 @@
-"""What a container group may be made of: the parameters of create and update, with their limits.
+"""The parameters of CreateContainerGroup and UpdateContainerGroup, with their limits.
 
 Wire names and limits are those of the service's OpenAPI metadata and documentation of 2018-08-08.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from vk_providers.alibabacloud.emulator.shapes import (
+from vk_providers.alibabacloud.emulator.schema import (
     Many,
     Node,
     Shape,
@@ -18,9 +18,63 @@ from vk_providers.alibabacloud.emulator.shapes import (
     text,
     whole,
 )
-from vk_providers.alibabacloud.emulator.volume_shapes import VOLUME
 
-__all__ = ["CREATE", "GROUP_ID", "TAGS", "TOKEN", "UPDATE"]
+__all__ = ["CREATE", "GROUP_ID", "TAGS", "TOKEN", "UPDATE", "VOLUME"]
+
+_LONG_CONTENT = 65_536
+_VOLUME_NAME = matching(
+    r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", "lower-case letters, digits and hyphens, none at an end"
+)
+_FILE = Shape(
+    {
+        "Path": text(1024, 1),
+        "Content": text(_LONG_CONTENT),
+        "Mode": matching("0[0-7]{3}", "four octal digits"),
+    },
+    ("Path",),
+)
+VOLUME = Shape(
+    {
+        "Name": _VOLUME_NAME,
+        "Type": choice(
+            "EmptyDirVolume",
+            "NFSVolume",
+            "ConfigFileVolume",
+            "FlexVolume",
+            "DiskVolume",
+            "HostPathVolume",
+        ),
+        "EmptyDirVolume": Shape(
+            {
+                "Medium": choice("", "Memory", "memory", "LocalRaid0"),
+                "SizeLimit": matching(r"[0-9]+(\.[0-9]+)?[KMGT]i?", "a size with unit"),
+            }
+        ),
+        "NFSVolume": Shape(
+            {"Server": text(256, 1), "Path": text(1024, 1), "ReadOnly": flag}, ("Server", "Path")
+        ),
+        "ConfigFileVolume": Shape(
+            {
+                "ConfigFileToPath": Many(_FILE, 90),
+                "DefaultMode": matching("0[0-7]{3}", "four octal digits"),
+            }
+        ),
+        "FlexVolume": Shape(
+            {
+                "Driver": choice("alicloud/disk", "alicloud/nas", "alicloud/oss"),
+                "FsType": text(16),
+                "Options": text(4096),
+            },
+            ("Driver",),
+        ),
+        "DiskVolume": Shape(
+            {"DiskId": text(64), "FsType": text(16), "DiskSize": whole(20, 32_768)}
+        ),
+        "HostPathVolume": Shape({"Path": text(1024, 1), "Type": choice("Directory", "File")}),
+    },
+    ("Name", "Type"),
+)
+
 
 _LONG = 65_536
 _CAPABILITIES = (

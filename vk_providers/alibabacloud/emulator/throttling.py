@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import attrs
 
-from vk_providers.alibabacloud.emulator.refusal import Refusal
+from vk_providers.alibabacloud.emulator.errors import Refusal
 
 __all__ = ["RATES", "Buckets"]
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from vk_providers.alibabacloud.emulator.cloud import Call
-from vk_providers.alibabacloud.emulator.refusal import Refusal, invalid
+from vk_providers.alibabacloud.emulator.errors import Refusal, invalid
 from vk_providers.alibabacloud.emulator.sizes import size_of
 
 __all__ = ["check", "create"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import vk
-from vk_providers.alibabacloud.problems import Problems
+from vk_providers.alibabacloud.create_parameters.field_errors import Problems
 
 __all__ = ["hosts", "resolver", "sysctls"]
 

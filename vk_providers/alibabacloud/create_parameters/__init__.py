@@ -1,0 +1,1 @@
+"""The parameters of CreateContainerGroup for a pod: `group` puts them together. Pure."""
