@@ -36,7 +36,7 @@ from vk.cli.provider_config import load
 from vk.testing.control_plane import ControlPlane
 from vk_providers.alibabacloud.config import EciConfig
 from vk_providers.alibabacloud.development import settings_for
-from vk_providers.alibabacloud.emulator import Running, Settings, start
+from vk_providers.alibabacloud.emulator import EmulatorSettings, RunningEmulator, start
 from vk_providers.alibabacloud.service import open_service
 
 Figures = dict[str, Any]
@@ -55,7 +55,7 @@ _WAIT = 300.0
 class Bench:
     """A node at work, and what watches it."""
 
-    emulator: Running
+    emulator: RunningEmulator
     settings: Mapping[str, str]
     clients: Clients
     observer: Observer
@@ -144,7 +144,7 @@ def _steady(figures: Figures) -> Figures:
 
 async def _run(kubeconfig: Path, folder: Path, pods: int, steady: float) -> AsyncIterator[Figures]:
     async with AsyncExitStack() as stack:
-        emulator = await stack.enter_async_context(start(Settings()))
+        emulator = await stack.enter_async_context(start(EmulatorSettings()))
         settings = {**settings_for(emulator), "poll": "3", "list_lag": "30"}
         settings |= {"quota_share": "1", "pods": "20000", "cpu": "20000"}
         command = [sys.executable, "-m", "vk", "--provider=alibabacloud", f"--nodename={_NODE}"]

@@ -12,10 +12,10 @@ from vk.testing import ProviderContract
 from vk.testing.contract.bench import Bench
 from vk_providers.alibabacloud.config import EciConfig
 from vk_providers.alibabacloud.development import settings_for
-from vk_providers.alibabacloud.emulator import Running, Settings, serve
+from vk_providers.alibabacloud.emulator import EmulatorSettings, RunningEmulator, serve
 from vk_providers.alibabacloud.provider import AlibabaCloudProvider
 
-_QUICK = Settings(speed=5.0, rates=0, list_lag=0.1, scheduling=0.2, image_pull=0.1, seed=1)
+_QUICK = EmulatorSettings(speed=5.0, rates=0, list_lag=0.1, scheduling=0.2, image_pull=0.1, seed=1)
 """Slow enough that a container that runs for two seconds is seen to run."""
 
 
@@ -24,15 +24,15 @@ class TestAlibabaCloud(ProviderContract):
     provider_class = AlibabaCloudProvider
     many = 21
     """One more than a page of a list holds: each costs calls, which the provider itself limits."""
-    service: Running
+    service: RunningEmulator
 
     @pytest.fixture
-    async def emulator(self) -> AsyncIterator[Running]:
+    async def emulator(self) -> AsyncIterator[RunningEmulator]:
         async with serve(_QUICK) as self.service:
             yield self.service
 
     @pytest.fixture
-    def provider_config(self, emulator: Running) -> EciConfig:
+    def provider_config(self, emulator: RunningEmulator) -> EciConfig:
         given = {"poll": "0.05", "list_lag": "0.03", "quota_share": "1"}
         overrides = {**settings_for(emulator), **given}
         config: EciConfig = load(EciConfig, provider="alibabacloud", overrides=overrides)

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from mock_world import build, pod, simulated
 
 import vk
-from vk_providers.mock.logs import Log
+from vk_providers.mock.logs import SimulatedLog
+from vk_providers.mock.pod import ContainerRun
 from vk_providers.mock.provider import MockProvider
-from vk_providers.mock.workload import Run
 
 START = datetime(2026, 1, 31, 12, tzinfo=UTC)
 INTRO = "simulated: nothing runs in container default/p/c, this log is made up"
@@ -235,7 +235,9 @@ async def test_the_log_is_the_same_after_the_process_began_again(tmp_path):
 )
 def test_a_log_read_in_parts_is_the_log_read_at_once(began, ends, looks):
     container = vk.ContainerKey(vk.PodKey("default", "p", "u"), "c")
-    log = Log(container, "tick", Run(began, None if ends is None else began + ends))
+    log = SimulatedLog(
+        container, "tick", ContainerRun(began, None if ends is None else began + ends)
+    )
     parts, first = [], 0
     for look in looks:
         last = log.newest(began + look)

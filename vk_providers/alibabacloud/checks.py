@@ -12,9 +12,9 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import vk
-from vk_providers.alibabacloud.client import Client
+from vk_providers.alibabacloud.client import RpcClient
 from vk_providers.alibabacloud.config import EciConfig
-from vk_providers.alibabacloud.errors import AccessError, DryRunError, OutcomeUnknownError
+from vk_providers.alibabacloud.errors import AccessError, DryRunError, RequestOutcomeUnknownError
 from vk_providers.alibabacloud.service import Service, open_service
 
 __all__ = ["check_all"]
@@ -85,11 +85,11 @@ async def _credentials(service: Service) -> vk.Check:
     return vk.Check("credentials", True, f"{kind}, from {service.credentials.found}", advice)
 
 
-async def _endpoint(client: Client) -> vk.Check:
+async def _endpoint(client: RpcClient) -> vk.Check:
     name = f"endpoint {client.endpoint}"
     try:
         answer = await client.call("DescribeRegions", {})
-    except OutcomeUnknownError as error:
+    except RequestOutcomeUnknownError as error:
         return vk.Check(name, False, str(error), "see whether a network policy or proxy is between")
     except vk.ProviderError as error:
         return vk.Check(name, False, str(error), "see the code in docs/alibabacloud.md")
@@ -100,7 +100,7 @@ async def _endpoint(client: Client) -> vk.Check:
     return vk.Check(name, True, "answers, and knows the credentials")
 
 
-def _clock(client: Client) -> vk.Check:
+def _clock(client: RpcClient) -> vk.Check:
     if client.skew is None:
         return vk.Check("clock", True, "the service does not tell its time")
     text = f"{abs(client.skew):.0f} s from the service's"
@@ -109,10 +109,10 @@ def _clock(client: Client) -> vk.Check:
     return vk.Check("clock", fits, text, advice)
 
 
-async def _quota(client: Client) -> vk.Check:
+async def _quota(client: RpcClient) -> vk.Check:
     try:
         attributes = (await client.call("ListUsage", {})).get("attributes") or {}
-    except (vk.ProviderError, OutcomeUnknownError) as error:
+    except (vk.ProviderError, RequestOutcomeUnknownError) as error:
         return vk.Check("ListUsage", False, str(error), "allow eci:ListUsage")
     most, used = attributes.get("maxcpu"), attributes.get("usedcpu")
     try:
@@ -140,29 +140,29 @@ async def _create(service: Service) -> vk.Check:
         return vk.Check(name, True, "allowed; the dry run was accepted")
     except AccessError as error:
         return vk.Check(name, False, str(error), f"allow {name} in the RAM policy")
-    except (vk.ProviderError, OutcomeUnknownError) as error:
+    except (vk.ProviderError, RequestOutcomeUnknownError) as error:
         return vk.Check(name, False, str(error), "see the code in docs/alibabacloud.md")
     return vk.Check(name, True, "allowed; the dry run was accepted")
 
 
-async def _allowed(client: Client, action: str, parameters: Mapping[str, Any]) -> vk.Check:
+async def _allowed(client: RpcClient, action: str, parameters: Mapping[str, Any]) -> vk.Check:
     name = f"eci:{action}"
     try:
         await client.call(action, parameters)
     except AccessError as error:
         return vk.Check(name, False, str(error), f"allow {name} in the RAM policy")
-    except OutcomeUnknownError as error:
+    except RequestOutcomeUnknownError as error:
         return vk.Check(name, False, str(error), "ask again; the answer says nothing")
     except vk.ProviderError:
         pass  # refused for what it asks, by a service that let it in
     return vk.Check(name, True, "allowed")
 
 
-async def _list(client: Client) -> vk.Check:
+async def _list(client: RpcClient) -> vk.Check:
     name = "eci:DescribeContainerGroups"
     try:
         answer = await client.call("DescribeContainerGroups", {"Limit": 1})
-    except (vk.ProviderError, OutcomeUnknownError) as error:
+    except (vk.ProviderError, RequestOutcomeUnknownError) as error:
         return vk.Check(name, False, str(error), f"allow {name} in the RAM policy")
     if answer.get("containergroups"):
         return vk.Check(name, True, "allowed; a group is listed")
@@ -175,7 +175,7 @@ async def _addresses(service: Service, switch: str) -> vk.Check:
     try:
         async with asyncio.timeout(10.0):
             answer = await service.vpc.call("DescribeVSwitches", {"VSwitchId": switch})
-    except (vk.ProviderError, OutcomeUnknownError, TimeoutError) as error:
+    except (vk.ProviderError, RequestOutcomeUnknownError, TimeoutError) as error:
         text = f"its free addresses are not known: {error or 'no answer'}"
         return vk.Check(name, True, text, "allow vpc:DescribeVSwitches to see them")
     rows = (answer.get("vswitches") or {}).get("vswitch") or ()

@@ -25,18 +25,18 @@ import httpx
 import orjson
 from httpx_aiohttp import AiohttpTransport
 
-from vk_providers.alibabacloud.credentials import CredentialChain, Credentials
+from vk_providers.alibabacloud.credentials import ApiCredentials, CredentialChain
 from vk_providers.alibabacloud.errors import (
     ClockError,
     CredentialsError,
-    OutcomeUnknownError,
-    ThrottledError,
+    RequestOutcomeUnknownError,
+    ThrottlingError,
     error_of,
 )
 from vk_providers.alibabacloud.requests import MUTATIONS, build
 from vk_providers.alibabacloud.throttle import Throttle
 
-__all__ = ["Answer", "Client", "http_client", "lowered", "sign"]
+__all__ = ["Answer", "RpcClient", "http_client", "lower_keys", "sign"]
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ _HEADERS = {"content-type": "application/x-www-form-urlencoded", "accept": "appl
 
 
 @attrs.define(eq=False, kw_only=True)
-class Client:
+class RpcClient:
     """Calls one endpoint. ``check_lease`` is asked right before a mutation leaves."""
 
     http: httpx.AsyncClient
@@ -71,7 +71,7 @@ class Client:
         for left in reversed(range(tries)):
             try:
                 return await self._once(request, renewed=False)
-            except OutcomeUnknownError:
+            except RequestOutcomeUnknownError:
                 if not left:
                     raise
             await asyncio.sleep(_AGAIN)
@@ -93,7 +93,7 @@ class Client:
             self.credentials.forget(credentials)  # refused, so nothing was done: once more
         return await self._once(request, renewed=True)
 
-    async def _send(self, request: Any, credentials: Credentials) -> Answer:
+    async def _send(self, request: Any, credentials: ApiCredentials) -> Answer:
         action = request.get_action_name()
         async with self.throttle.turn(action):
             path, body = sign(request, credentials, region=self.region, correction=self._correction)
@@ -103,13 +103,15 @@ class Client:
                 answer = await self.http.post(self.endpoint + path, content=body, headers=_HEADERS)
             except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:
                 # From None: the text of the cause may hold the URL.
-                raise OutcomeUnknownError(f"{action}: no answer ({type(error).__name__})") from None
+                raise RequestOutcomeUnknownError(
+                    f"{action}: no answer ({type(error).__name__})"
+                ) from None
         self._note_clock(answer)
         content = _parsed(answer)
         if answer.status_code == 200 and content is not None and "code" not in content:
             return content
         refusal = error_of(action, answer.status_code, content)
-        if isinstance(refusal, ThrottledError):
+        if isinstance(refusal, ThrottlingError):
             self.throttle.bucket(action).shrink()
         raise refusal
 
@@ -122,7 +124,7 @@ class Client:
 
 
 def sign(
-    request: Any, credentials: Credentials, *, region: str, correction: float = 0.0
+    request: Any, credentials: ApiCredentials, *, region: str, correction: float = 0.0
 ) -> tuple[str, bytes]:
     """Return path and query, and the body, of a request that is signed now and valid once.
 
@@ -150,12 +152,12 @@ def sign(
     return path, urlencode(business).encode()
 
 
-def lowered(value: Any) -> Any:
+def lower_keys(value: Any) -> Any:
     """Return JSON with every key of every object in lower case, and no null in a list."""
     if isinstance(value, dict):
-        return {key.lower(): lowered(item) for key, item in value.items()}
+        return {key.lower(): lower_keys(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [lowered(item) for item in value if item is not None]
+        return [lower_keys(item) for item in value if item is not None]
     return value
 
 
@@ -164,7 +166,7 @@ def _parsed(answer: httpx.Response) -> dict[str, Any] | None:
         content = orjson.loads(answer.content)
     except orjson.JSONDecodeError:
         return None
-    return lowered(content) if isinstance(content, dict) else None
+    return lower_keys(content) if isinstance(content, dict) else None
 
 
 _LIMITS = httpx.Limits(max_connections=32, keepalive_expiry=30.0)

@@ -17,18 +17,23 @@ import vk
 from vk_providers.alibabacloud.attempts import Attempts
 from vk_providers.alibabacloud.config import EciConfig, Profile
 from vk_providers.alibabacloud.create_parameters.annotations import PREFIX
-from vk_providers.alibabacloud.create_parameters.group import Plan, plan
+from vk_providers.alibabacloud.create_parameters.group import GroupParameters, group_parameters
 from vk_providers.alibabacloud.errors import (
     ConflictingTokenError,
     NoStockError,
-    OutcomeUnknownError,
     QuotaError,
+    RequestOutcomeUnknownError,
     UnchangedError,
 )
-from vk_providers.alibabacloud.failure_limiter import Breaker
-from vk_providers.alibabacloud.groups import UNPLACED, Group, best, just_created
+from vk_providers.alibabacloud.failure_backoff import FailureBackoff
+from vk_providers.alibabacloud.groups import (
+    SCHEDULE_FAILED,
+    ContainerGroup,
+    just_created,
+    primary_group,
+)
 from vk_providers.alibabacloud.inventory import Inventory
-from vk_providers.alibabacloud.lookup import Lookup
+from vk_providers.alibabacloud.lookup import GroupLookup
 from vk_providers.alibabacloud.profiles import ProfileFile, profile_for
 from vk_providers.alibabacloud.tags import LABEL, label_tags
 
@@ -48,10 +53,10 @@ class Creation:
     config: EciConfig
     context: vk.ProviderContext
     inventory: Inventory
-    lookup: Lookup
+    lookup: GroupLookup
     _attempts: Attempts = attrs.field(init=False)
     _profiles: ProfileFile = attrs.field(init=False)
-    _breaker: Breaker = attrs.field(factory=Breaker, init=False)
+    _breaker: FailureBackoff = attrs.field(factory=FailureBackoff, init=False)
     _conflicts: dict[str, float] = attrs.field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -59,16 +64,16 @@ class Creation:
         self._profiles = ProfileFile(self.config.profiles_file)
         self._profiles.read()
 
-    async def create(self, pod: vk.Pod) -> Group:
+    async def create(self, pod: vk.Pod) -> ContainerGroup:
         """Return the pod's group, made now unless there is one."""
         known = self.inventory.best(pod.key.uid)
-        if known is not None and known.status != UNPLACED:
+        if known is not None and known.status != SCHEDULE_FAILED:
             return known
         wait = self._breaker.wait(pod, _clock())
         if wait:
             text = "groups of this pod's owner keep failing, so the next one waits"
             raise vk.TemporaryError(text, retry_after=wait)
-        unplaced = best(self.inventory.of(pod.key.uid))
+        unplaced = primary_group(self.inventory.of(pod.key.uid))
         used = unplaced.attempt if unplaced is not None else None
         planned = self._plan(pod, 0)  # what is wrong with the pod costs no attempt
         attempt = await self._attempts.number(pod, used=used)
@@ -125,7 +130,7 @@ class Creation:
         self._attempts.forget(uid)
         self._conflicts.pop(uid, None)
 
-    def _living(self, pod: vk.Pod) -> Group:
+    def _living(self, pod: vk.Pod) -> ContainerGroup:
         group = self.inventory.best(pod.key.uid)
         if group is None or not group.alive:
             raise vk.NotFoundError(f"pod {pod.key} has no container group")
@@ -134,8 +139,8 @@ class Creation:
     def _profile(self, pod: vk.Pod) -> Profile:
         return profile_for(pod, (*self._profiles.read(), *self.config.profiles))
 
-    def _plan(self, pod: vk.Pod, attempt: int) -> Plan:
-        return plan(
+    def _plan(self, pod: vk.Pod, attempt: int) -> GroupParameters:
+        return group_parameters(
             pod,
             config=self.config,
             profile=self._profile(pod),
@@ -143,7 +148,7 @@ class Creation:
             attempt=attempt,
         )
 
-    async def _send(self, pod: vk.Pod, planned: Plan, attempt: int) -> Group:
+    async def _send(self, pod: vk.Pod, planned: GroupParameters, attempt: int) -> ContainerGroup:
         uid = pod.key.uid
         self.lookup.sent(uid)  # until the answer says otherwise, also when this is cancelled
         try:
@@ -159,12 +164,12 @@ class Creation:
             raise
         id = answer.get("containergroupid")
         if not isinstance(id, str) or not id:
-            raise OutcomeUnknownError("CreateContainerGroup: the answer names no group")
+            raise RequestOutcomeUnknownError("CreateContainerGroup: the answer names no group")
         self.lookup.settled(uid)
         self._conflicts.pop(uid, None)
         return just_created(id, pod.key, attempt)
 
-    async def _adopt(self, pod: vk.Pod) -> Group:
+    async def _adopt(self, pod: vk.Pod) -> ContainerGroup:
         """Find the group that the token was used for.
 
         Where none shows up for as long as lists may lag, with proof that they are allowed, the
@@ -173,13 +178,13 @@ class Creation:
         uid, now = pod.key.uid, _clock()
         await self.inventory.find(uid)
         found = self.inventory.best(uid)
-        if found is not None and found.status != UNPLACED:
+        if found is not None and found.status != SCHEDULE_FAILED:
             self.lookup.settled(uid)
             log.info("group adopted", extra={"pod": str(pod.key), "uid": uid, "group": found.id})
             return found
         first = self._conflicts.setdefault(uid, now)
         if now - first < self.lookup.lag or not await self.inventory.prove(now):
-            raise OutcomeUnknownError("CreateContainerGroup: the token was used before")
+            raise RequestOutcomeUnknownError("CreateContainerGroup: the token was used before")
         self._conflicts.pop(uid)
         self.lookup.settled(uid)
         self._attempts.spend(uid)

@@ -26,7 +26,7 @@ from vk_providers.alibabacloud.config import EciConfig
 from vk_providers.alibabacloud.endpoints import endpoint
 from vk_providers.alibabacloud.instance_metadata import InstanceMetadata
 
-__all__ = ["CredentialChain", "Credentials", "Source", "credential_chain"]
+__all__ = ["ApiCredentials", "CredentialChain", "CredentialSource", "credential_chain"]
 
 _AHEAD = 900.0
 """Seconds before the expiry at which new ones are fetched; the old ones serve if that fails."""
@@ -37,7 +37,7 @@ _PAUSE = 30.0
 
 
 @attrs.frozen(kw_only=True)
-class Credentials:
+class ApiCredentials:
     """An access key; ``expires`` in seconds since 1970, None: never."""
 
     access_key: str
@@ -51,26 +51,26 @@ class Credentials:
 
 
 @attrs.frozen
-class Source:
+class CredentialSource:
     """One place: its name for people, and what reads it (None: nothing is there)."""
 
     name: str
-    read: Callable[[], Awaitable[Credentials | None]]
+    read: Callable[[], Awaitable[ApiCredentials | None]]
 
 
 @attrs.define(eq=False)
 class CredentialChain:
     """Gives credentials that hold. Many callers share one fetch."""
 
-    sources: Sequence[Source]
+    sources: Sequence[CredentialSource]
     pause: float = _PAUSE
     found: str = attrs.field(default="", init=False)
     """Name of the source in use; empty: none yet."""
-    _current: Credentials | None = attrs.field(default=None, init=False)
+    _current: ApiCredentials | None = attrs.field(default=None, init=False)
     _asked_at: float = attrs.field(default=float("-inf"), init=False)
     _lock: asyncio.Lock = attrs.field(factory=asyncio.Lock, init=False)
 
-    async def get(self) -> Credentials:
+    async def get(self) -> ApiCredentials:
         """Return credentials. Raises ConfigError where no source has any, naming all of them.
 
         Raises TemporaryError where the source in use gives none just now and the old ones are over.
@@ -80,18 +80,18 @@ class CredentialChain:
         async with self._lock:
             return self._usable() or await self._fetch()
 
-    def forget(self, refused: Credentials) -> None:
+    def forget(self, refused: ApiCredentials) -> None:
         """Fetch new ones for the next call: the service refused these."""
         if self._current is refused:
             self._current = None
 
-    def _usable(self) -> Credentials | None:
+    def _usable(self) -> ApiCredentials | None:
         """Return what serves without asking; None: it is time to ask."""
         lately = asyncio.get_running_loop().time() - self._asked_at < self.pause
         current, least = self._current, _LAST if lately else _AHEAD
         return current if current is not None and current.lasts(least) else None
 
-    async def _fetch(self) -> Credentials:
+    async def _fetch(self) -> ApiCredentials:
         old = self._current if self._current and self._current.lasts(_LAST) else None
         try:
             self._current = await self._read() or old
@@ -106,7 +106,7 @@ class CredentialChain:
         names = "; ".join(source.name for source in self.sources)
         raise vk.ConfigError(f"no credentials: expected them in one of: {names}")
 
-    async def _read(self) -> Credentials | None:
+    async def _read(self) -> ApiCredentials | None:
         """Ask the source in use, or all of them in order until one has something.
 
         One that is set up and fails is not passed over: the next might be another identity.
@@ -138,41 +138,43 @@ def credential_chain(
     """Return the chain of ``config`` and ``environment``."""
     return CredentialChain(
         (
-            Source("ECI_ACCESS_KEY and ECI_SECRET_KEY", partial(_given, config)),
-            Source(
+            CredentialSource("ECI_ACCESS_KEY and ECI_SECRET_KEY", partial(_given, config)),
+            CredentialSource(
                 "ALIBABA_CLOUD_ACCESS_KEY_ID and ALIBABA_CLOUD_ACCESS_KEY_SECRET",
                 partial(_variables, environment),
             ),
-            Source(
+            CredentialSource(
                 f"an OIDC token ({', '.join(_OIDC)})", partial(_oidc, config, environment, http)
             ),
-            Source("a profile file (~/.aliyun/config.json)", partial(_profile_file, environment)),
-            Source("the machine's RAM role", partial(_ram_role, environment, metadata)),
+            CredentialSource(
+                "a profile file (~/.aliyun/config.json)", partial(_profile_file, environment)
+            ),
+            CredentialSource("the machine's RAM role", partial(_ram_role, environment, metadata)),
         )
     )
 
 
-async def _given(config: EciConfig) -> Credentials | None:
+async def _given(config: EciConfig) -> ApiCredentials | None:
     if bool(config.access_key) != bool(config.secret_key):
         missing = "ECI_SECRET_KEY" if config.access_key else "ECI_ACCESS_KEY"
         raise vk.ConfigError(f"{missing}: expected a value, since the other half is given")
     return _key(config.access_key, config.secret_key, config.security_token)
 
 
-async def _variables(environment: Mapping[str, str]) -> Credentials | None:
+async def _variables(environment: Mapping[str, str]) -> ApiCredentials | None:
     names = ("ACCESS_KEY_ID", "ACCESS_KEY_SECRET", "SECURITY_TOKEN")
     return _key(*(environment.get(f"ALIBABA_CLOUD_{name}", "") for name in names))
 
 
-def _key(access_key: str, secret_key: str, token: str) -> Credentials | None:
+def _key(access_key: str, secret_key: str, token: str) -> ApiCredentials | None:
     if not access_key or not secret_key:
         return None
-    return Credentials(access_key=access_key, secret_key=secret_key, token=token)
+    return ApiCredentials(access_key=access_key, secret_key=secret_key, token=token)
 
 
 async def _oidc(
     config: EciConfig, environment: Mapping[str, str], http: httpx.AsyncClient
-) -> Credentials | None:
+) -> ApiCredentials | None:
     role, provider, file = (environment.get(name, "") for name in _OIDC)
     if not (role and provider and file):
         return None
@@ -205,7 +207,7 @@ async def _oidc(
 
 async def _ram_role(
     environment: Mapping[str, str], metadata: InstanceMetadata
-) -> Credentials | None:
+) -> ApiCredentials | None:
     role = environment.get("ALIBABA_CLOUD_ECS_METADATA") or await metadata.get(_ROLE)
     text = await metadata.get(_ROLE + role) if role else ""
     if not text:
@@ -216,9 +218,9 @@ async def _ram_role(
         raise vk.TemporaryError(f"the metadata of RAM role {role} holds no credentials") from None
 
 
-def _temporary(fields: Mapping[str, Any]) -> Credentials:
+def _temporary(fields: Mapping[str, Any]) -> ApiCredentials:
     expires = datetime.fromisoformat(fields["Expiration"])
-    return Credentials(
+    return ApiCredentials(
         access_key=fields["AccessKeyId"],
         secret_key=fields["AccessKeySecret"],
         token=fields["SecurityToken"],
@@ -226,19 +228,19 @@ def _temporary(fields: Mapping[str, Any]) -> Credentials:
     )
 
 
-async def _profile_file(environment: Mapping[str, str]) -> Credentials | None:
+async def _profile_file(environment: Mapping[str, str]) -> ApiCredentials | None:
     wanted = environment.get("ALIBABA_CLOUD_PROFILE", "")
     return await asyncio.to_thread(_from_files, environment, wanted)
 
 
-def _from_files(environment: Mapping[str, str], wanted: str) -> Credentials | None:
+def _from_files(environment: Mapping[str, str], wanted: str) -> ApiCredentials | None:
     home = Path(environment.get("HOME") or "/nonexistent")
     given = environment.get("ALIBABA_CLOUD_CREDENTIALS_FILE", "")
     ini = Path(given) if given else home / ".alibabacloud" / "credentials"
     return _from_cli(home / ".aliyun" / "config.json", wanted) or _from_ini(ini, wanted)
 
 
-def _from_cli(path: Path, wanted: str) -> Credentials | None:
+def _from_cli(path: Path, wanted: str) -> ApiCredentials | None:
     try:
         content = orjson.loads(path.read_bytes())
         name = wanted or content.get("current") or "default"
@@ -250,7 +252,7 @@ def _from_cli(path: Path, wanted: str) -> Credentials | None:
     return _key(one.get("access_key_id") or "", one.get("access_key_secret") or "", token)
 
 
-def _from_ini(path: Path, wanted: str) -> Credentials | None:
+def _from_ini(path: Path, wanted: str) -> ApiCredentials | None:
     parser = configparser.ConfigParser(interpolation=None)
     try:
         parser.read_string(path.read_text())

@@ -7,10 +7,14 @@ import asyncio
 import attrs
 
 import vk
-from vk_providers.alibabacloud.errors import GroupNotFoundError, OutcomeUnknownError, StateError
-from vk_providers.alibabacloud.groups import Group, best
+from vk_providers.alibabacloud.errors import (
+    GroupNotFoundError,
+    RequestOutcomeUnknownError,
+    StateError,
+)
+from vk_providers.alibabacloud.groups import ContainerGroup, primary_group
 from vk_providers.alibabacloud.inventory import Inventory
-from vk_providers.alibabacloud.lookup import Lookup
+from vk_providers.alibabacloud.lookup import GroupLookup
 from vk_providers.alibabacloud.watch import Watch
 
 __all__ = ["Deletion"]
@@ -24,10 +28,10 @@ class Deletion:
     """Ends groups whose pods are known by their tags, or that we made ourselves."""
 
     inventory: Inventory
-    lookup: Lookup
+    lookup: GroupLookup
     watch: Watch
 
-    async def delete(self, key: vk.PodKey, grace_period: float) -> Group:
+    async def delete(self, key: vk.PodKey, grace_period: float) -> ContainerGroup:
         """Ask for the end of all groups of a pod, and return the one that stands for it.
 
         Raises NotFoundError where there is none, with proof.
@@ -43,16 +47,16 @@ class Deletion:
             late = now - since > grace_period + _PATIENCE
             try:
                 await self.end(group, force=late or grace_period <= 0)
-            except (vk.ProviderError, OutcomeUnknownError) as error:
+            except (vk.ProviderError, RequestOutcomeUnknownError) as error:
                 failure = error  # the others are billed, too
         if failure is not None:
             raise failure
-        group_left = best(self.inventory.of(key.uid))
+        group_left = primary_group(self.inventory.of(key.uid))
         if group_left is None:
             raise vk.NotFoundError(f"pod {key} has no container group")
         return group_left
 
-    async def end(self, group: Group, *, force: bool = False) -> None:
+    async def end(self, group: ContainerGroup, *, force: bool = False) -> None:
         """Delete one group; what the service does not know is looked at before it counts."""
         question = {"ContainerGroupId": group.id, "Force": force or None}
         try:

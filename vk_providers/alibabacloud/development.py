@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
-from vk_providers.alibabacloud.emulator import Running, Settings, serve
+from vk_providers.alibabacloud.emulator import EmulatorSettings, RunningEmulator, serve
 
-__all__ = ["emulated", "settings_for"]
+__all__ = ["run_emulator", "settings_for"]
 
 _SPEED = 5.0
 
 
 @asynccontextmanager
-async def emulated() -> AsyncIterator[Mapping[str, str]]:
+async def run_emulator() -> AsyncIterator[Mapping[str, str]]:
     """Serve the emulator, some times as fast as the service, and give the settings that use it."""
-    async with serve(Settings(speed=_SPEED)) as emulator:
+    async with serve(EmulatorSettings(speed=_SPEED)) as emulator:
         yield settings_for(emulator)
 
 
-def settings_for(emulator: Running) -> Mapping[str, str]:
+def settings_for(emulator: RunningEmulator) -> Mapping[str, str]:
     """Return the settings, as of ``--set``, of a node that takes ``emulator`` for the service."""
     settings = emulator.settings
     products = ("endpoint", "sts_endpoint", "vpc_endpoint", "ecs_endpoint", "metadata_endpoint")

@@ -2,7 +2,7 @@
 
 In: status and body of an answer that is no success. Out: an exception. A code that the table does
 not name, and an answer that is none of the service's (HTML of a proxy), mean that the outcome is
-unknown: `OutcomeUnknownError` is no ProviderError, so that the core looks before it tries again.
+unknown: `RequestOutcomeUnknownError` is no ProviderError, so that the core looks before it tries again.
 
 The texts carry action, code, request id and a hint; never parameters, nor what the service wrote,
 which may repeat them.
@@ -24,14 +24,14 @@ __all__ = [
     "ConflictingTokenError",
     "CredentialsError",
     "DryRunError",
-    "Fault",
+    "ErrorDetails",
     "GroupNotFoundError",
     "NoStockError",
-    "OutcomeUnknownError",
     "QuotaError",
+    "RequestOutcomeUnknownError",
     "RequestRefusedError",
     "StateError",
-    "ThrottledError",
+    "ThrottlingError",
     "UnchangedError",
     "error_of",
 ]
@@ -40,7 +40,7 @@ _SAFE = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 
 
 @attrs.frozen
-class Fault:
+class ErrorDetails:
     """One refusal: what was asked, and how the service named its reason."""
 
     action: str
@@ -55,11 +55,11 @@ class Fault:
         return f"{text}: {hint}" if hint else text
 
 
-class OutcomeUnknownError(Exception):
+class RequestOutcomeUnknownError(Exception):
     """Nobody knows whether it happened: look before it is tried again."""
 
 
-class ThrottledError(vk.TemporaryError):
+class ThrottlingError(vk.TemporaryError):
     """Too many calls; nothing was done."""
 
 
@@ -107,7 +107,7 @@ class UnchangedError(RequestRefusedError):
     """The group is already as it is asked to become."""
 
 
-_THROTTLE = (ThrottledError, 5.0)
+_THROTTLE = (ThrottlingError, 5.0)
 _STOCK = (NoStockError, None)
 _QUOTA = (QuotaError, 300.0)
 _ACCESS = (AccessError, 30.0)
@@ -119,7 +119,7 @@ _GONE = (GroupNotFoundError, None)
 _CODES: Mapping[str, tuple[type[vk.ProviderError], float | None]] = {
     "Degrade.Api": _THROTTLE,
     "EipPurchaseFlowControl": _THROTTLE,
-    "Throttling.Vcpu.PerDay": (ThrottledError, 1800.0),
+    "Throttling.Vcpu.PerDay": (ThrottlingError, 1800.0),
     "InvalidParameter.NotFound": _GONE,
     "InvalidInstanceId.NotFound": _GONE,
     "IncorrectStatus": _STATE,
@@ -205,12 +205,12 @@ def error_of(action: str, status: int, answer: Any) -> Exception:
     """Return the exception for an answer; ``answer`` is the JSON, keys in lower case, or None."""
     fields = answer if isinstance(answer, Mapping) else {}
     code, request_id = _word(fields.get("code")), _word(fields.get("requestid"))
-    fault = Fault(action, code, status, request_id)
+    fault = ErrorDetails(action, code, status, request_id)
     kind, seconds = _kind(code)
     if status == 429 and kind is None:
         kind, seconds = _THROTTLE
     if kind is None:
-        return OutcomeUnknownError(str(fault))
+        return RequestOutcomeUnknownError(str(fault))
     if issubclass(kind, vk.TemporaryError):
         return kind(fault, retry_after=seconds)
     if issubclass(kind, RequestRefusedError):

@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 
 import vk
-from vk_providers.alibabacloud.errors import OutcomeUnknownError
+from vk_providers.alibabacloud.errors import RequestOutcomeUnknownError
 from vk_providers.alibabacloud.inventory import Inventory
 
 __all__ = ["EventFeed"]
@@ -53,7 +53,7 @@ class EventFeed:
         self._tried_at = now
         try:
             answer = await self.inventory.client.call("DescribeContainerGroupEvents", question)
-        except (vk.ProviderError, OutcomeUnknownError) as error:
+        except (vk.ProviderError, RequestOutcomeUnknownError) as error:
             log.info("no events", extra={"error": str(error)})
             return
         self._asked_at = now

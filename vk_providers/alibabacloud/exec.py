@@ -21,9 +21,9 @@ import attrs
 import orjson
 
 import vk
-from vk_providers.alibabacloud.client import Client
+from vk_providers.alibabacloud.client import RpcClient
 
-__all__ = ["Session", "execute"]
+__all__ = ["EciExecSession", "execute"]
 
 _STDIN, _STDOUT, _STDERR, _STATUS, _RESIZE = range(5)
 _MOST_WORDS, _LONGEST_WORD, _LONGEST = 20, 256, 2048
@@ -33,7 +33,13 @@ _CONNECT = 20.0
 
 
 async def execute(
-    client: Client, *, group: str, container: str, command: Sequence[str], io: vk.ExecIO, wrap: bool
+    client: RpcClient,
+    *,
+    group: str,
+    container: str,
+    command: Sequence[str],
+    io: vk.ExecIO,
+    wrap: bool,
 ) -> int | None:
     """Run ``command`` and return its exit code, None where the service does not say."""
     mark = f"vk-{secrets.token_hex(8)}:" if wrap else ""
@@ -49,7 +55,7 @@ async def execute(
     answer = await client.call("ExecContainerCommand", question)
     url = str(answer.get("websocketuri") or "")
     _check_address(url, client.endpoint)
-    session = Session(io, mark.encode())
+    session = EciExecSession(io, mark.encode())
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT)
     try:
         async with (
@@ -86,7 +92,7 @@ def _check_address(url: str, endpoint: str) -> None:
 
 
 @attrs.define(eq=False)
-class Session:
+class EciExecSession:
     """Both directions of one command."""
 
     io: vk.ExecIO

@@ -13,11 +13,19 @@ from typing import Any
 import attrs
 
 import vk
-from vk_providers.alibabacloud.tags import ATTEMPT, Identity, key_of
+from vk_providers.alibabacloud.tags import ATTEMPT, NodeIdentity, key_of
 
-__all__ = ["ALIVE", "FINAL", "UNPLACED", "Group", "best", "just_created", "read_group"]
+__all__ = [
+    "ALIVE",
+    "FINAL",
+    "SCHEDULE_FAILED",
+    "ContainerGroup",
+    "just_created",
+    "primary_group",
+    "read_group",
+]
 
-UNPLACED = "ScheduleFailed"
+SCHEDULE_FAILED = "ScheduleFailed"
 """It found no place: never ran, costs nothing, and never will run."""
 FINAL = frozenset({"Succeeded", "Failed", "Expired"})
 ALIVE = frozenset({"Scheduling", "Pending", "Running", "Restarting", "Updating", "Terminating"})
@@ -25,7 +33,7 @@ _RANKS = ("Running", "Updating", "Restarting", "Pending", "Scheduling", "Termina
 
 
 @attrs.frozen(kw_only=True)
-class Group:
+class ContainerGroup:
     """One group of ours."""
 
     id: str
@@ -38,7 +46,7 @@ class Group:
     @property
     def alive(self) -> bool:
         """Whether it runs, is about to, or may: any status that is not known to be an end."""
-        return self.status not in FINAL and self.status != UNPLACED
+        return self.status not in FINAL and self.status != SCHEDULE_FAILED
 
     @property
     def tags(self) -> dict[str, str]:
@@ -51,14 +59,14 @@ class Group:
         return [str(one.get("name")) for one in self.raw.get("containers") or ()]
 
 
-def read_group(raw: Mapping[str, Any], identity: Identity) -> Group | None:
+def read_group(raw: Mapping[str, Any], identity: NodeIdentity) -> ContainerGroup | None:
     """Return a row as a group; None for one that is not whole or not this node's."""
     tags = _tags(raw)
     key, id = key_of(tags), raw.get("containergroupid")
     if key is None or not isinstance(id, str) or not identity.owns(tags):
         return None
     attempt = tags.get(ATTEMPT, "")
-    return Group(
+    return ContainerGroup(
         id=id,
         key=key,
         attempt=int(attempt) if attempt.isascii() and attempt.isdigit() else 0,
@@ -72,13 +80,13 @@ def _tags(raw: Mapping[str, Any]) -> dict[str, str]:
     return {str(tag.get("key")): str(tag.get("value") or "") for tag in raw.get("tags") or ()}
 
 
-def just_created(id: str, key: vk.PodKey, attempt: int) -> Group:
+def just_created(id: str, key: vk.PodKey, attempt: int) -> ContainerGroup:
     """Return the group that a create has answered with, before anything is known of it."""
     now = datetime.now(UTC)
-    return Group(id=id, key=key, attempt=attempt, status="Scheduling", created=now)
+    return ContainerGroup(id=id, key=key, attempt=attempt, status="Scheduling", created=now)
 
 
-def best(groups: Iterable[Group]) -> Group | None:
+def primary_group(groups: Iterable[ContainerGroup]) -> ContainerGroup | None:
     """Return the one of a pod's groups that stands for it: the running, then the older one.
 
     What has ended comes after what lives, and what never found a place last.
@@ -86,10 +94,10 @@ def best(groups: Iterable[Group]) -> Group | None:
     return min(groups, key=_order, default=None)
 
 
-def _order(group: Group) -> tuple[int, float, str]:
+def _order(group: ContainerGroup) -> tuple[int, float, str]:
     created = group.created.timestamp() if group.created else float("inf")
     if group.status in _RANKS:
         return _RANKS.index(group.status), created, group.id
-    if group.status == UNPLACED:
+    if group.status == SCHEDULE_FAILED:
         return len(_RANKS) + 2, -created, group.id  # the newest says why
     return len(_RANKS) + (group.status in FINAL), created, group.id

@@ -16,12 +16,12 @@ import attrs
 import orjson
 
 import vk
-from vk_providers.alibabacloud.client import Client
-from vk_providers.alibabacloud.errors import GroupNotFoundError, OutcomeUnknownError
-from vk_providers.alibabacloud.groups import Group, best, read_group
-from vk_providers.alibabacloud.tags import UID, Identity
+from vk_providers.alibabacloud.client import RpcClient
+from vk_providers.alibabacloud.errors import GroupNotFoundError, RequestOutcomeUnknownError
+from vk_providers.alibabacloud.groups import ContainerGroup, primary_group, read_group
+from vk_providers.alibabacloud.tags import UID, NodeIdentity
 
-__all__ = ["Inventory", "Look"]
+__all__ = ["DescribedGroups", "Inventory"]
 
 _PAGE = 20
 _MOST_PAGES = 1000
@@ -29,22 +29,22 @@ _LATELY = 60.0
 
 
 @attrs.frozen
-class Look:
+class DescribedGroups:
     """What a look at some ids found, and which of them are proved not to exist."""
 
-    found: Mapping[str, Group] = attrs.field(factory=dict)
+    found: Mapping[str, ContainerGroup] = attrs.field(factory=dict)
     gone: frozenset[str] = frozenset()
 
-    def __or__(self, other: Look) -> Look:
-        return Look({**self.found, **other.found}, self.gone | other.gone)
+    def __or__(self, other: DescribedGroups) -> DescribedGroups:
+        return DescribedGroups({**self.found, **other.found}, self.gone | other.gone)
 
 
 @attrs.define(eq=False, kw_only=True)
 class Inventory:
     """Knows the groups by id and by pod. Every question takes note of what it finds."""
 
-    client: Client
-    identity: Identity
+    client: RpcClient
+    identity: NodeIdentity
     lag: float
     """Seconds for which a new group may be missing from an answer."""
     deleting: dict[str, float] = attrs.field(factory=dict, init=False)
@@ -53,28 +53,28 @@ class Inventory:
     """Groups that found no place, once that was told: from then on the pod has no group."""
     wanted_since: float = attrs.field(default=float("-inf"), init=False)
     """When the list must begin that somebody waits for."""
-    _groups: dict[str, Group] = attrs.field(factory=dict, init=False)
+    _groups: dict[str, ContainerGroup] = attrs.field(factory=dict, init=False)
     _by_uid: dict[str, set[str]] = attrs.field(factory=dict, init=False)
     _proved_at: float = attrs.field(default=float("-inf"), init=False)
     _listed_at: float = attrs.field(default=float("-inf"), init=False)
     _proving: asyncio.Lock = attrs.field(factory=asyncio.Lock, init=False)
 
-    def __iter__(self) -> Iterator[Group]:
+    def __iter__(self) -> Iterator[ContainerGroup]:
         return iter(list(self._groups.values()))
 
-    def get(self, id: str) -> Group | None:
+    def get(self, id: str) -> ContainerGroup | None:
         """Return what is known of a group."""
         return self._groups.get(id)
 
-    def of(self, uid: str) -> list[Group]:
+    def of(self, uid: str) -> list[ContainerGroup]:
         """Return the known groups of a pod."""
         return [self._groups[id] for id in self._by_uid.get(uid, ())]
 
-    def best(self, uid: str) -> Group | None:
+    def best(self, uid: str) -> ContainerGroup | None:
         """Return the known group that stands for a pod, if there is one."""
-        return best(group for group in self.of(uid) if group.id not in self.given_up)
+        return primary_group(group for group in self.of(uid) if group.id not in self.given_up)
 
-    def remember(self, group: Group) -> None:
+    def remember(self, group: ContainerGroup) -> None:
         """Take note of a group."""
         self._groups[group.id] = group
         self._by_uid.setdefault(group.key.uid, set()).add(group.id)
@@ -90,7 +90,7 @@ class Inventory:
             if not ids:
                 del self._by_uid[group.key.uid]
 
-    async def list_all(self, expected: Collection[str] = ()) -> list[Group]:
+    async def list_all(self, expected: Collection[str] = ()) -> list[ContainerGroup]:
         """Return all groups of this node; ``expected`` are ids that are said to exist.
 
         Raises TemporaryError rather than return a part, or an emptiness that nothing proves.
@@ -124,7 +124,7 @@ class Inventory:
         if self._listed_at < self.wanted_since:
             await self.list_all()
 
-    async def find(self, uid: str) -> list[Group]:
+    async def find(self, uid: str) -> list[ContainerGroup]:
         """Return the groups that carry a pod's UID; none proves nothing, see `prove`."""
         rows = await self._pages({"Tag": _tags({**self.identity.owner_tags(), UID: uid})})
         groups = [group for row in rows if (group := read_group(row, self.identity)) is not None]
@@ -152,18 +152,18 @@ class Inventory:
                     break
             return self._proved_at >= since
 
-    async def look(self, ids: Collection[str]) -> Look:
+    async def look(self, ids: Collection[str]) -> DescribedGroups:
         """Ask for groups by id. What is in neither part of the answer is unknown."""
         wanted = sorted(ids)
         size = _PAGE - 1  # one place is for a group that is known to live
         chunks = [wanted[start : start + size] for start in range(0, len(wanted), size)]
         looks = await asyncio.gather(*(self._look(chunk) for chunk in chunks))
-        result = Look()
+        result = DescribedGroups()
         for one in looks:
             result |= one
         return result
 
-    async def _look(self, ids: Sequence[str]) -> Look:
+    async def _look(self, ids: Sequence[str]) -> DescribedGroups:
         asked = _clock()
         rows = await self._pages({"ContainerGroupIds": _array([*ids, *self._witness(ids)])})
         groups = [group for row in rows if (group := read_group(row, self.identity)) is not None]
@@ -177,7 +177,7 @@ class Inventory:
             gone = set(absent)
         else:
             gone = await self._proved_gone(absent, asked)
-        return Look({id: found[id] for id in ids if id in found}, frozenset(gone))
+        return DescribedGroups({id: found[id] for id in ids if id in found}, frozenset(gone))
 
     def _may_come(self, id: str) -> bool:
         """Whether a group is so new that answers may not have it yet, and none had it so far."""
@@ -216,7 +216,7 @@ class Inventory:
             await self.client.call("DescribeContainerLog", question)
         except GroupNotFoundError:
             return True
-        except (vk.ProviderError, OutcomeUnknownError):
+        except (vk.ProviderError, RequestOutcomeUnknownError):
             return False
         return False
 

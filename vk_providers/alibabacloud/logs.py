@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import vk
-from vk_providers.alibabacloud.client import Client
-from vk_providers.alibabacloud.errors import GroupNotFoundError, OutcomeUnknownError
+from vk_providers.alibabacloud.client import RpcClient
+from vk_providers.alibabacloud.errors import GroupNotFoundError, RequestOutcomeUnknownError
 
 __all__ = ["read_log"]
 
@@ -20,7 +20,7 @@ _PAUSES = (1.0, 2.0, 4.0, 8.0)
 
 
 async def read_log(
-    client: Client,
+    client: RpcClient,
     context: vk.ProviderContext,
     *,
     group: str,
@@ -49,7 +49,7 @@ async def read_log(
         for pause in pauses:  # a follower has read one half, and cannot ask for the rest
             try:
                 return await poll(since)
-            except (vk.TemporaryError, OutcomeUnknownError):
+            except (vk.TemporaryError, RequestOutcomeUnknownError):
                 await asyncio.sleep(pause)
         return await poll(since)
 

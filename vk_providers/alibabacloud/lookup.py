@@ -13,10 +13,10 @@ import attrs
 
 import vk
 from vk_providers.alibabacloud.create_parameters.annotations import PREFIX
-from vk_providers.alibabacloud.groups import Group
-from vk_providers.alibabacloud.inventory import Inventory, Look
+from vk_providers.alibabacloud.groups import ContainerGroup
+from vk_providers.alibabacloud.inventory import DescribedGroups, Inventory
 
-__all__ = ["Lookup"]
+__all__ = ["GroupLookup"]
 
 _INSTANCE = f"{PREFIX}eci-instance-id"
 _MANY = 20
@@ -27,7 +27,7 @@ _MANY = 20
 
 
 @attrs.define(eq=False)
-class Lookup:
+class GroupLookup:
     """Finds groups, or proves that there are none."""
 
     inventory: Inventory
@@ -51,14 +51,14 @@ class Lookup:
         self._unsure.pop(uid, None)
         self._inherited.discard(uid)
 
-    async def find(self, keys: Sequence[vk.PodKey]) -> list[Group]:
+    async def find(self, keys: Sequence[vk.PodKey]) -> list[ContainerGroup]:
         """Return the group of each of ``keys`` that has one; the others are proved to have none.
 
         Raises TemporaryError where that cannot be proved, for all of them.
         """
         named = {key.uid: self._ids(key.uid) for key in keys}
         ids = {id for several in named.values() for id in several}
-        look = await self.inventory.look(ids) if ids else Look()
+        look = await self.inventory.look(ids) if ids else DescribedGroups()
         for id in look.gone:
             self.inventory.forget(id)
         if ids - look.found.keys() - look.gone:
@@ -73,7 +73,7 @@ class Lookup:
                 found.append(group)
         return found
 
-    async def _without_id(self, key: vk.PodKey) -> Group | None:
+    async def _without_id(self, key: vk.PodKey) -> ContainerGroup | None:
         """Return the group of a pod of which no group is known, or None with proof."""
         uid, now = key.uid, _clock()
         since = self._unsure.get(uid, self._started if uid in self._inherited else None)

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import vk
-from vk_providers.alibabacloud.client import Client
+from vk_providers.alibabacloud.client import RpcClient
 from vk_providers.alibabacloud.config import EciConfig
 
-__all__ = ["describe"]
+__all__ = ["describe_node"]
 
 _MEMORY_A_CPU = 8
 """GiB of memory that are offered for each vCPU where nothing else is said: the account's quota is
@@ -17,7 +17,7 @@ one of vCPU, and no size has more memory a vCPU than this."""
 _PODS = "1000"
 
 
-async def describe(client: Client, config: EciConfig, *, node_name: str) -> vk.NodeInfo:
+async def describe_node(client: RpcClient, config: EciConfig, *, node_name: str) -> vk.NodeInfo:
     """Return the node. What is configured holds, but never more than the account may have."""
     answer = await client.call("ListUsage", {})
     most = _quota(answer.get("attributes") or {})

@@ -12,9 +12,9 @@ from typing import Any
 import attrs
 
 import vk
-from vk_providers.alibabacloud.client import Client
-from vk_providers.alibabacloud.errors import OutcomeUnknownError
-from vk_providers.alibabacloud.groups import Group
+from vk_providers.alibabacloud.client import RpcClient
+from vk_providers.alibabacloud.errors import RequestOutcomeUnknownError
+from vk_providers.alibabacloud.groups import ContainerGroup
 
 __all__ = ["Prices"]
 
@@ -32,16 +32,16 @@ Kind = tuple[str, str, str, str]
 class Prices:
     """Prices by size, type and way of paying."""
 
-    client: Client
+    client: RpcClient
     wanted: bool
     _known: dict[Kind, str] = attrs.field(factory=dict, init=False)
     _asked: dict[Kind, float] = attrs.field(factory=dict, init=False)
 
-    def of(self, group: Group) -> str:
+    def of(self, group: ContainerGroup) -> str:
         """Return the price of a group as far as it is known, such as ``0.42 CNY``."""
         return self._known.get(_kind(group), "")
 
-    async def learn(self, group: Group) -> bool:
+    async def learn(self, group: ContainerGroup) -> bool:
         """Ask for the price of a group of this kind, once; True: now it is known."""
         kind, now = _kind(group), asyncio.get_running_loop().time()
         asked = self._asked.get(kind)
@@ -55,13 +55,13 @@ class Prices:
             self._known[kind] = (
                 f"{float(price['tradeprice']):g} {price.get('currency') or ''}".strip()
             )
-        except (vk.ProviderError, OutcomeUnknownError, TimeoutError, *_UNREADABLE) as error:
+        except (vk.ProviderError, RequestOutcomeUnknownError, TimeoutError, *_UNREADABLE) as error:
             log.info("no price", extra={"error": str(error) or type(error).__name__})
             return False
         return True
 
 
-def _kind(group: Group) -> Kind:
+def _kind(group: ContainerGroup) -> Kind:
     raw = group.raw
     names = ("instancetype", "cpu", "memory", "spotstrategy")
     kind, cpu, memory, spot = (str(raw.get(name) or "") for name in names)

@@ -25,16 +25,16 @@ from vk_providers.alibabacloud.deletion import Deletion
 from vk_providers.alibabacloud.events import EventFeed
 from vk_providers.alibabacloud.exec import execute
 from vk_providers.alibabacloud.fields import FIELDS
-from vk_providers.alibabacloud.groups import Group, best
+from vk_providers.alibabacloud.groups import ContainerGroup, primary_group
 from vk_providers.alibabacloud.inventory import Inventory
 from vk_providers.alibabacloud.logs import read_log
-from vk_providers.alibabacloud.lookup import Lookup
-from vk_providers.alibabacloud.node_info import describe
+from vk_providers.alibabacloud.lookup import GroupLookup
+from vk_providers.alibabacloud.node_info import describe_node
 from vk_providers.alibabacloud.prices import Prices
 from vk_providers.alibabacloud.service import Service, open_service
 from vk_providers.alibabacloud.stats import measure
 from vk_providers.alibabacloud.status import pod_status, sidecars_of
-from vk_providers.alibabacloud.tags import Identity
+from vk_providers.alibabacloud.tags import NodeIdentity
 from vk_providers.alibabacloud.watch import Watch
 
 __all__ = ["AlibabaCloudProvider"]
@@ -70,7 +70,7 @@ class AlibabaCloudProvider(vk.Provider):
     _inventory: Inventory = attrs.field(init=False)
     _creation: Creation = attrs.field(init=False)
     _deletion: Deletion = attrs.field(init=False)
-    _lookup: Lookup = attrs.field(init=False)
+    _lookup: GroupLookup = attrs.field(init=False)
     _watch: Watch = attrs.field(init=False)
     _events: EventFeed = attrs.field(init=False)
     _prices: Prices = attrs.field(init=False)
@@ -80,9 +80,9 @@ class AlibabaCloudProvider(vk.Provider):
     @asynccontextmanager
     async def development(cls) -> AsyncIterator[Mapping[str, str]]:
         """Start the emulator for as long as `vk dev` runs, and point at it."""
-        from vk_providers.alibabacloud.development import emulated
+        from vk_providers.alibabacloud.development import run_emulator
 
-        async with emulated() as settings:
+        async with run_emulator() as settings:
             yield settings
 
     @property
@@ -103,14 +103,14 @@ class AlibabaCloudProvider(vk.Provider):
         )
         config, client = self._service.config, self._service.client
         await self._service.credentials.get()
-        identity = Identity(
+        identity = NodeIdentity(
             cluster_uid=context.cluster_uid,
             node_name=context.node_name,
             cluster_name=config.cluster_name,
         )
         self._inventory = Inventory(client=client, identity=identity, lag=config.list_lag)
         self._prices = Prices(client, config.price)
-        self._lookup = Lookup(self._inventory, context.pods, config.list_lag)
+        self._lookup = GroupLookup(self._inventory, context.pods, config.list_lag)
         self._creation = Creation(
             config=config,
             context=context,
@@ -142,7 +142,7 @@ class AlibabaCloudProvider(vk.Provider):
     async def describe_node(self) -> vk.NodeInfo:
         """Say what the account's quota and the configuration leave."""
         service = self._service
-        return await describe(service.client, service.config, node_name=self.context.node_name)
+        return await describe_node(service.client, service.config, node_name=self.context.node_name)
 
     async def ping(self) -> None:
         """Ask for the regions, which costs the service nothing."""
@@ -238,7 +238,7 @@ class AlibabaCloudProvider(vk.Provider):
         async for check in check_all(self._config):
             yield check
 
-    def _status(self, group: Group) -> vk.PodStatus:
+    def _status(self, group: ContainerGroup) -> vk.PodStatus:
         return pod_status(
             group,
             sidecars=sidecars_of(self.context.pods.get(group.key.uid)),
@@ -246,13 +246,13 @@ class AlibabaCloudProvider(vk.Provider):
             price=self._prices.of(group),
         )
 
-    async def _group(self, key: vk.PodKey) -> Group:
-        group = self._inventory.best(key.uid) or best(await self._inventory.find(key.uid))
+    async def _group(self, key: vk.PodKey) -> ContainerGroup:
+        group = self._inventory.best(key.uid) or primary_group(await self._inventory.find(key.uid))
         if group is None:
             raise vk.NotFoundError(f"pod {key} has no container group")
         return group
 
-    async def _check_ran_before(self, group: Group, container: vk.ContainerKey) -> None:
+    async def _check_ran_before(self, group: ContainerGroup, container: vk.ContainerKey) -> None:
         """Raise InvalidInputError where no run came before: no error of ECI says so."""
         look = await self._inventory.look([group.id])
         status = self._status(look.found.get(group.id, group))
@@ -261,5 +261,5 @@ class AlibabaCloudProvider(vk.Provider):
                 return
         raise vk.InvalidInputError(f"previous terminated container {container} not found")
 
-    async def _end(self, group: Group) -> None:
+    async def _end(self, group: ContainerGroup) -> None:
         await self._deletion.end(group)

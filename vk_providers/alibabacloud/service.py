@@ -14,11 +14,11 @@ import attrs
 import httpx
 
 import vk
-from vk_providers.alibabacloud.client import Client, http_client
+from vk_providers.alibabacloud.client import RpcClient, http_client
 from vk_providers.alibabacloud.config import EciConfig
 from vk_providers.alibabacloud.credentials import CredentialChain, credential_chain
 from vk_providers.alibabacloud.endpoints import endpoint
-from vk_providers.alibabacloud.errors import OutcomeUnknownError
+from vk_providers.alibabacloud.errors import RequestOutcomeUnknownError
 from vk_providers.alibabacloud.instance_metadata import InstanceMetadata
 from vk_providers.alibabacloud.throttle import Throttle
 
@@ -31,8 +31,8 @@ class Service:
 
     config: EciConfig
     credentials: CredentialChain
-    client: Client
-    vpc: Client
+    client: RpcClient
+    vpc: RpcClient
 
 
 @attrs.frozen(kw_only=True)
@@ -44,9 +44,9 @@ class _Opening:
     throttle: Throttle
     check_lease: Callable[[], None]
 
-    def client(self, product: str, config: EciConfig, override: str) -> Client:
+    def client(self, product: str, config: EciConfig, override: str) -> RpcClient:
         url = endpoint(product, config.region, network=config.network, override=override)
-        return Client(
+        return RpcClient(
             http=self.http,
             endpoint=url,
             region=config.region,
@@ -98,13 +98,13 @@ async def _with_place(config: EciConfig, metadata: InstanceMetadata) -> EciConfi
     return attrs.evolve(config, region=region, vswitches=found, zone=zone)
 
 
-async def _security_group(ecs: Client, instance: str) -> str:
+async def _security_group(ecs: RpcClient, instance: str) -> str:
     """Return the first security group of the machine, which only ECS tells."""
     if not instance:
         return ""
     try:
         answer = await ecs.call("DescribeInstances", {"InstanceIds": f'["{instance}"]'})
-    except (vk.ProviderError, OutcomeUnknownError):
+    except (vk.ProviderError, RequestOutcomeUnknownError):
         return ""
     rows = (answer.get("instances") or {}).get("instance") or ()
     groups = ((rows[0].get("securitygroupids") or {}).get("securitygroupid") or ()) if rows else ()

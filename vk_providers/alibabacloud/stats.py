@@ -9,8 +9,8 @@ from typing import Any
 import orjson
 
 import vk
-from vk_providers.alibabacloud.client import Client
-from vk_providers.alibabacloud.groups import Group
+from vk_providers.alibabacloud.client import RpcClient
+from vk_providers.alibabacloud.groups import ContainerGroup
 
 __all__ = ["measure"]
 
@@ -18,7 +18,7 @@ _PAGE = 20
 _NANO = 1e-9
 
 
-async def measure(client: Client, groups: Sequence[Group]) -> vk.NodeStats:
+async def measure(client: RpcClient, groups: Sequence[ContainerGroup]) -> vk.NodeStats:
     """Return the newest measurement of each of ``groups`` that has one."""
     by_id = {group.id: group for group in groups}
     ids = sorted(by_id)
@@ -28,12 +28,12 @@ async def measure(client: Client, groups: Sequence[Group]) -> vk.NodeStats:
     return vk.NodeStats(pods=[one for row in rows for one in _pods(row, by_id)])
 
 
-async def _ask(client: Client, ids: Sequence[str]) -> Mapping[str, Any]:
+async def _ask(client: RpcClient, ids: Sequence[str]) -> Mapping[str, Any]:
     question = {"ContainerGroupIds": orjson.dumps(ids).decode(), "MetricType": "summary"}
     return await client.call("DescribeMultiContainerGroupMetric", question)
 
 
-def _pods(row: Mapping[str, Any], groups: Mapping[str, Group]) -> Iterable[vk.PodStats]:
+def _pods(row: Mapping[str, Any], groups: Mapping[str, ContainerGroup]) -> Iterable[vk.PodStats]:
     group = groups.get(str(row.get("containergroupid")))
     records = row.get("records") or ()
     record = max(records, key=lambda one: str(one.get("timestamp")), default=None)
@@ -52,7 +52,7 @@ def _pods(row: Mapping[str, Any], groups: Mapping[str, Group]) -> Iterable[vk.Po
     )
 
 
-def _usage(raw: Mapping[str, Any], time: str, group: Group) -> vk.Usage:
+def _usage(raw: Mapping[str, Any], time: str, group: ContainerGroup) -> vk.Usage:
     cpu, memory = raw.get("cpu") or {}, raw.get("memory") or {}
     total, rate = cpu.get("usagecorenanoseconds"), cpu.get("usagenanocores")
     moment = vk.parse_time(time)

@@ -12,7 +12,7 @@ from typing import Any
 import vk
 from vk_providers.alibabacloud.create_parameters.annotations import PREFIX
 from vk_providers.alibabacloud.create_parameters.sizes import size_of
-from vk_providers.alibabacloud.groups import FINAL, UNPLACED, Group
+from vk_providers.alibabacloud.groups import FINAL, SCHEDULE_FAILED, ContainerGroup
 
 __all__ = ["ImageIds", "failed_status", "pod_status", "sidecars_of", "why_unplaced"]
 
@@ -41,7 +41,7 @@ def sidecars_of(pod: vk.Pod | None) -> frozenset[str]:
 
 
 def pod_status(
-    group: Group,
+    group: ContainerGroup,
     *,
     sidecars: frozenset[str] = frozenset(),
     images: ImageIds | None = None,
@@ -68,7 +68,7 @@ def pod_status(
     )
 
 
-def failed_status(group: Group, *, reason: str, message: str) -> vk.PodStatus:
+def failed_status(group: ContainerGroup, *, reason: str, message: str) -> vk.PodStatus:
     """Return the status of a pod whose group ends, or never came about, for ``reason``."""
     ended = vk.Terminated(_KILLED, reason=reason, message=message)
     names = group.containers
@@ -83,7 +83,7 @@ def failed_status(group: Group, *, reason: str, message: str) -> vk.PodStatus:
     )
 
 
-def why_unplaced(group: Group) -> tuple[str, str]:
+def why_unplaced(group: ContainerGroup) -> tuple[str, str]:
     """Return reason and message of a group that found no place."""
     for event in reversed(group.raw.get("events") or ()):
         if event.get("reason") in _NO_STOCK:
@@ -133,12 +133,12 @@ def _state(raw: Mapping[str, Any]) -> vk.ContainerState:
     return vk.Waiting(raw.get("reason") or "ContainerCreating", raw.get("message") or "")
 
 
-def _reason(group: Group) -> str:
-    return {"Expired": "SpotReclaimed", UNPLACED: "ScheduleFailed"}.get(group.status, "")
+def _reason(group: ContainerGroup) -> str:
+    return {"Expired": "SpotReclaimed", SCHEDULE_FAILED: "ScheduleFailed"}.get(group.status, "")
 
 
-def _message(group: Group) -> str:
-    if group.status == UNPLACED:
+def _message(group: ContainerGroup) -> str:
+    if group.status == SCHEDULE_FAILED:
         return why_unplaced(group)[1]
     return "the spot capacity was taken back"
 
@@ -148,7 +148,7 @@ def _addresses(raw: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(address for address in found if address)
 
 
-def _annotations(group: Group, price: str) -> dict[str, str]:
+def _annotations(group: ContainerGroup, price: str) -> dict[str, str]:
     raw = group.raw
     size = size_of(raw.get("cpu"), raw.get("memory"))
     kind = raw.get("instancetype") or (str(size) if size else "")

@@ -26,7 +26,7 @@ __all__ = [
     "MOST_TAGS",
     "NODE",
     "UID",
-    "Identity",
+    "NodeIdentity",
     "group_name",
     "key_of",
     "label_tags",
@@ -49,7 +49,7 @@ _OTHER = re.compile(r"[^a-z0-9]+", re.ASCII)
 
 
 @attrs.frozen(kw_only=True)
-class Identity:
+class NodeIdentity:
     """One node of one cluster. ``cluster_name`` is for people only."""
 
     cluster_uid: str

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 
 import attrs
 
-__all__ = ["Bucket", "Gate", "Throttle"]
+__all__ = ["CallBucket", "ConcurrencyLimit", "Throttle"]
 
 _A_MINUTE = {
     "DescribeContainerGroups": 2000,
@@ -37,7 +37,7 @@ _ORDER = {"DeleteContainerGroup": 0, "CreateContainerGroup": 2}
 
 
 @attrs.define(eq=False)
-class Bucket:
+class CallBucket:
     """Lets ``burst`` calls through at once, then ``rate`` a second. First come, first served."""
 
     rate: float
@@ -67,7 +67,7 @@ class Bucket:
 
 
 @attrs.define(eq=False)
-class Gate:
+class ConcurrencyLimit:
     """Lets ``places`` calls run at a time; of those that wait, the lowest order goes first."""
 
     places: int = _IN_FLIGHT
@@ -107,8 +107,8 @@ class Throttle:
     """All buckets of one account's share, and the gate before the connection."""
 
     share: float
-    _buckets: dict[str, Bucket] = attrs.field(factory=dict, init=False)
-    _gate: Gate = attrs.field(factory=Gate, init=False)
+    _buckets: dict[str, CallBucket] = attrs.field(factory=dict, init=False)
+    _gate: ConcurrencyLimit = attrs.field(factory=ConcurrencyLimit, init=False)
 
     @asynccontextmanager
     async def turn(self, action: str) -> AsyncIterator[None]:
@@ -117,10 +117,10 @@ class Throttle:
         async with self._gate.place(_ORDER.get(action, 1)):
             yield
 
-    def bucket(self, action: str) -> Bucket:
+    def bucket(self, action: str) -> CallBucket:
         """Return the bucket of ``action``."""
         if action not in self._buckets:
             rate = _A_MINUTE.get(action, _OTHERWISE) / 60
             rate, burst = _BURSTS.get(action, (rate, rate))
-            self._buckets[action] = Bucket(rate * self.share, max(1.0, burst * self.share))
+            self._buckets[action] = CallBucket(rate * self.share, max(1.0, burst * self.share))
         return self._buckets[action]

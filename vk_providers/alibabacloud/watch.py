@@ -19,8 +19,8 @@ import attrs
 import orjson
 
 import vk
-from vk_providers.alibabacloud.errors import OutcomeUnknownError
-from vk_providers.alibabacloud.groups import UNPLACED, Group
+from vk_providers.alibabacloud.errors import RequestOutcomeUnknownError
+from vk_providers.alibabacloud.groups import SCHEDULE_FAILED, ContainerGroup
 from vk_providers.alibabacloud.inventory import Inventory
 from vk_providers.alibabacloud.status import failed_status, why_unplaced
 
@@ -44,9 +44,9 @@ class Watch:
 
     inventory: Inventory
     pods: Mapping[str, vk.Pod]
-    status_of: Callable[[Group], vk.PodStatus]
+    status_of: Callable[[ContainerGroup], vk.PodStatus]
     fails_fast: Callable[[vk.Pod], bool]
-    end: Callable[[Group], Any]
+    end: Callable[[ContainerGroup], Any]
     """Deletes a group; a coroutine function."""
     on_failure: Callable[[vk.Pod, str], None]
     max_pending: float
@@ -74,7 +74,7 @@ class Watch:
             look = await self.inventory.look(ids)
             for group in look.found.values():
                 self._changed_at = began
-                if group.status != UNPLACED and group.id not in self._overdue:
+                if group.status != SCHEDULE_FAILED and group.id not in self._overdue:
                     yield self._told_status(group)
             for id in look.gone:
                 gone = self._gone(id)
@@ -94,7 +94,7 @@ class Watch:
         self._rows.pop(id, None)
         self._overdue.discard(id)
 
-    def _told_status(self, group: Group) -> vk.PodStatus:
+    def _told_status(self, group: ContainerGroup) -> vk.PodStatus:
         if group.status == "Failed":
             pod = self.pods.get(group.key.uid)
             if pod is not None and group.id not in self.inventory.deleting:
@@ -152,7 +152,7 @@ class Watch:
         for group in self.inventory:
             pod = self.pods.get(group.key.uid)
             stands = self.inventory.best(group.key.uid)
-            if group.status != UNPLACED or stands is not group or pod is None:
+            if group.status != SCHEDULE_FAILED or stands is not group or pod is None:
                 continue
             if pod.metadata.get("deletionTimestamp"):
                 continue
@@ -182,7 +182,7 @@ class Watch:
             self._overdue.add(group.id)
             yield failed_status(group, reason="MaxPendingExceeded", message=text)
 
-    def _ran(self, group: Group) -> bool:
+    def _ran(self, group: ContainerGroup) -> bool:
         pod = self.pods.get(group.key.uid)
         return pod is not None and (pod.raw.get("status") or {}).get("phase") == "Running"
 
@@ -200,12 +200,12 @@ class Watch:
             if stands is None or stands.id != group.id:
                 await self._end(group, "another group stands for the pod, or there is no pod")
 
-    async def _end(self, group: Group, why: str) -> bool:
+    async def _end(self, group: ContainerGroup, why: str) -> bool:
         """End a group that nobody asked to end; False: not now, the next round tries again."""
         place = {"pod": str(group.key), "uid": group.key.uid, "group": group.id}
         try:
             await self.end(group)
-        except (vk.ProviderError, OutcomeUnknownError) as error:
+        except (vk.ProviderError, RequestOutcomeUnknownError) as error:
             log.warning("surplus group stays", extra={**place, "error": str(error)})
             return False
         log.warning("surplus group ended", extra={**place, "error": why})

@@ -13,11 +13,11 @@ import attrs
 
 import vk
 
-__all__ = ["Answer", "PodFiles"]
+__all__ = ["CommandOutput", "PodFiles"]
 
 
 @attrs.frozen
-class Answer:
+class CommandOutput:
     """What a command prints, and its exit code."""
 
     stdout: bytes = b""
@@ -37,7 +37,7 @@ class PodFiles:
         """Keep what the core resolved of ``pod``."""
         return cls(pod, dict(pod.files))
 
-    def answer(self, container: str, command: Sequence[str]) -> Answer | None:
+    def answer(self, container: str, command: Sequence[str]) -> CommandOutput | None:
         """Return what ``cat`` or ``ls`` of mounted paths prints; None for any other command."""
         words = _words(command)
         if len(words) < 2 or words[0] not in ("cat", "ls"):
@@ -77,16 +77,16 @@ def _is_below(path: str, places: set[str]) -> bool:
     return any(path == place or path.startswith(f"{place}/") for place in places)
 
 
-def _cat(seen: Mapping[str, vk.File], paths: Sequence[str]) -> Answer:
+def _cat(seen: Mapping[str, vk.File], paths: Sequence[str]) -> CommandOutput:
     missing = [path for path in paths if path not in seen]
-    return Answer(
+    return CommandOutput(
         b"".join(seen[path].content for path in paths if path in seen),
         "".join(f"cat: {path}: No such file or directory\n" for path in missing),
         1 if missing else 0,
     )
 
 
-def _ls(seen: Mapping[str, vk.File], paths: Sequence[str], places: set[str]) -> Answer:
+def _ls(seen: Mapping[str, vk.File], paths: Sequence[str], places: set[str]) -> CommandOutput:
     lines: list[str] = []
     errors = ""
     for path in paths:
@@ -100,4 +100,4 @@ def _ls(seen: Mapping[str, vk.File], paths: Sequence[str], places: set[str]) -> 
         else:
             errors += f"ls: cannot access '{path}': No such file or directory\n"
     text = "".join(f"{line}\n" for line in lines)
-    return Answer(text.encode(), errors, 2 if errors else 0)
+    return CommandOutput(text.encode(), errors, 2 if errors else 0)

@@ -14,22 +14,22 @@ from datetime import UTC, datetime, timedelta
 import attrs
 
 import vk
-from vk_providers.mock.workload import Run
+from vk_providers.mock.pod import ContainerRun
 
-__all__ = ["Log"]
+__all__ = ["SimulatedLog"]
 
 _KEPT = 3_600
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 @attrs.frozen
-class Log:
+class SimulatedLog:
     """The log of one run: line 0 as it begins, then ``line`` every second until it ends."""
 
     container: vk.ContainerKey
     line: str
     """What is written; empty: nothing after line 0."""
-    run: Run
+    run: ContainerRun
 
     def newest(self, at: int) -> int:
         """Return the number of the last line that was written by ``at``."""

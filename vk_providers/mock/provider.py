@@ -23,12 +23,12 @@ import vk
 from vk_providers.mock.config import MockConfig
 from vk_providers.mock.fields import FIELDS
 from vk_providers.mock.files import PodFiles
-from vk_providers.mock.logs import Log
+from vk_providers.mock.logs import SimulatedLog
+from vk_providers.mock.pod import ContainerRun, MockPod, ended
 from vk_providers.mock.scenario import KILLED, PREFIX, Scenario
-from vk_providers.mock.state import Addresses, StateFile
+from vk_providers.mock.state import AddressPool, StateFile
 from vk_providers.mock.stats import pod_stats
 from vk_providers.mock.streams import attach, execute, first, killed, serve
-from vk_providers.mock.workload import Run, Workload, ended
 
 __all__ = ["MockProvider"]
 
@@ -42,17 +42,17 @@ class MockProvider(vk.Provider):
     config_class: ClassVar[type[MockConfig]] = MockConfig
     fields: ClassVar[vk.FieldTable] = FIELDS
 
-    _workloads: dict[str, Workload] = attrs.field(factory=dict, init=False)
+    _workloads: dict[str, MockPod] = attrs.field(factory=dict, init=False)
     _files: dict[str, PodFiles] = attrs.field(factory=dict, init=False)
     _failures: dict[str, int] = attrs.field(factory=dict, init=False)
     _timers: dict[str, asyncio.TimerHandle] = attrs.field(factory=dict, init=False)
     _changes: vk.Latest[str, vk.PodChange] = attrs.field(factory=vk.Latest, init=False)
-    _addresses: Addresses = attrs.field(init=False)
+    _addresses: AddressPool = attrs.field(init=False)
     _file: StateFile | None = attrs.field(default=None, init=False)
     _epoch: float = attrs.field(default=0.0, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._addresses = Addresses(self._config.network)
+        self._addresses = AddressPool(self._config.network)
 
     @property
     def durable(self) -> bool:
@@ -107,7 +107,7 @@ class MockProvider(vk.Provider):
         scenario = self._config.scenario.override(pod.annotations)
         self._fail(pod.key, scenario)
         now, ip = self._now(), self._addresses.take()
-        workload = Workload.of(pod, ip=ip, created=now, scenario=scenario)
+        workload = MockPod.of(pod, ip=ip, created=now, scenario=scenario)
         if self._file is not None:
             try:
                 self._file.created(workload)
@@ -165,7 +165,7 @@ class MockProvider(vk.Provider):
         if run is None:
             what = "previous log" if options.previous else "log"
             raise vk.NotFoundError(f"no {what} of {container}: there was no such run")
-        log = Log(container, workload.scenario.log_line, run)
+        log = SimulatedLog(container, workload.scenario.log_line, run)
         async with aclosing(log.read(options, self._seconds(workload, run))) as pieces:
             async for piece in pieces:
                 yield piece
@@ -205,13 +205,13 @@ class MockProvider(vk.Provider):
         """Return wall-clock milliseconds that no correction of the clock moves while we run."""
         return int((self._epoch + asyncio.get_running_loop().time()) * 1_000)
 
-    def _find(self, key: vk.PodKey) -> Workload:
+    def _find(self, key: vk.PodKey) -> MockPod:
         workload = self._workloads.get(key.uid)
         if workload is None:
             raise vk.NotFoundError(f"the mock has no pod {key}")
         return workload
 
-    def _running(self, container: vk.ContainerKey) -> tuple[Workload, Run]:
+    def _running(self, container: vk.ContainerKey) -> tuple[MockPod, ContainerRun]:
         """Return a container's run; raises TemporaryError where it does not run now."""
         workload, now = self._find(container.pod), self._now()
         run = workload.run(container.name, now)
@@ -219,7 +219,7 @@ class MockProvider(vk.Provider):
             raise vk.TemporaryError(f"container {container} does not run")
         return workload, run
 
-    async def _seconds(self, workload: Workload, run: Run) -> AsyncGenerator[int, None]:
+    async def _seconds(self, workload: MockPod, run: ContainerRun) -> AsyncGenerator[int, None]:
         """Yield the time, second by second, for as long as ``run`` lasts, and once at its end."""
         while True:
             yield (now := self._now())
@@ -239,7 +239,7 @@ class MockProvider(vk.Provider):
             text = f"{PREFIX}fail-create: {scenario.fail_create}"
             raise vk.PermanentError(text, reason=scenario.fail_create)
 
-    def _forget(self, workload: Workload) -> None:
+    def _forget(self, workload: MockPod) -> None:
         uid = workload.key.uid
         if self._file is not None:
             self._file.deleted(workload)
@@ -250,7 +250,7 @@ class MockProvider(vk.Provider):
         if timer := self._timers.pop(uid, None):
             timer.cancel()
 
-    def _set_timer(self, workload: Workload, now: int) -> None:
+    def _set_timer(self, workload: MockPod, now: int) -> None:
         due = workload.next_change(now)
         if due is not None:
             loop, uid = asyncio.get_running_loop(), workload.key.uid

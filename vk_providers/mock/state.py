@@ -19,13 +19,13 @@ import cattrs
 import orjson
 
 import vk
-from vk_providers.mock.workload import Workload
+from vk_providers.mock.pod import MockPod
 
-__all__ = ["Addresses", "StateFile"]
+__all__ = ["AddressPool", "StateFile"]
 
 
 @attrs.define(eq=False)
-class Addresses:
+class AddressPool:
     """Hands out the addresses of a network, the lowest free one first."""
 
     _network: IPv4Network | IPv6Network
@@ -74,7 +74,7 @@ class StateFile:
 
     _path: Path
     _owner: dict[str, str]
-    workloads: dict[str, Workload] = attrs.field(factory=dict, init=False)
+    workloads: dict[str, MockPod] = attrs.field(factory=dict, init=False)
     """What the file held when it was opened, by UID."""
     _file: int = attrs.field(default=-1, init=False)
 
@@ -89,11 +89,11 @@ class StateFile:
             raise vk.ConfigError(f"state: expected a file that can be written: {error}") from error
         return state
 
-    def created(self, workload: Workload) -> None:
+    def created(self, workload: MockPod) -> None:
         """Note a pod; raises TemporaryError, and notes nothing, where that fails."""
         self._append({"created": attrs.asdict(workload)})
 
-    def deleted(self, workload: Workload) -> None:
+    def deleted(self, workload: MockPod) -> None:
         """Note that a pod is gone; raises like `created`."""
         self._append({"deleted": workload.key.uid})
 
@@ -125,7 +125,7 @@ class StateFile:
         elif "deleted" in entry:
             self.workloads.pop(entry["deleted"], None)
         else:
-            workload = cattrs.structure(entry["created"], Workload)
+            workload = cattrs.structure(entry["created"], MockPod)
             self.workloads[workload.key.uid] = workload
 
     def _compact(self) -> None:

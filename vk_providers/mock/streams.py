@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Coroutine, Sequence
 from typing import TypeVar
 
 import vk
-from vk_providers.mock.files import Answer
+from vk_providers.mock.files import CommandOutput
 from vk_providers.mock.scenario import KILLED
 
 __all__ = ["attach", "execute", "first", "killed", "serve"]
@@ -24,7 +24,7 @@ _LEAVE = re.compile(rb"[\x03\x04]")  # Ctrl-C, Ctrl-D
 
 
 async def execute(
-    container: vk.ContainerKey, command: Sequence[str], io: vk.ExecIO, shown: Answer | None
+    container: vk.ContainerKey, command: Sequence[str], io: vk.ExecIO, shown: CommandOutput | None
 ) -> int:
     """Run no command, but print what is ``shown`` by one.
 
@@ -86,7 +86,7 @@ async def _tell(io: vk.ExecIO, text: str) -> None:
         await writer.write(_shown(io, f"{text}{leave}\n".encode()))
 
 
-async def _print(io: vk.ExecIO, shown: Answer) -> None:
+async def _print(io: vk.ExecIO, shown: CommandOutput) -> None:
     for writer, data in (
         (io.stdout, shown.stdout),
         (io.stderr or io.stdout, shown.stderr.encode()),

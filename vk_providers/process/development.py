@@ -15,8 +15,8 @@ from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 
 import vk
-from vk_providers.process.link import connect
 from vk_providers.process.supervisor.linux import is_locked, lock
+from vk_providers.process.supervisor_client import connect
 
 __all__ = ["temporary_state"]
 

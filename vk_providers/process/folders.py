@@ -18,13 +18,13 @@ import attrs
 
 import vk
 
-__all__ = ["Folders", "Identity"]
+__all__ = ["PodFolders", "PodIdentity"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 
 
 @attrs.frozen(kw_only=True)
-class Identity:
+class PodIdentity:
     """Whose folder it is, and what of the pod is decided for good."""
 
     key: vk.PodKey
@@ -35,7 +35,7 @@ class Identity:
 
 
 @attrs.frozen
-class Folders:
+class PodFolders:
     """The folders of one node in one cluster. Everything here may be repeated."""
 
     _base: Path
@@ -66,7 +66,7 @@ class Folders:
         """Return the UIDs of all pods that have a folder here."""
         return sorted({path.name for kind in ("pods", "files") for path in self._kind(kind)})
 
-    def save(self, identity: Identity) -> None:
+    def save(self, identity: PodIdentity) -> None:
         """Make the pod's folders and note whose they are."""
         uid = identity.key.uid
         self.pod(uid).mkdir(mode=0o700, exist_ok=True)
@@ -76,13 +76,13 @@ class Folders:
         fresh.write_text(json.dumps(attrs.asdict(identity)), encoding="utf-8")
         fresh.replace(self.pod(uid) / "pod.json")
 
-    def load(self, uid: str) -> Identity | None:
+    def load(self, uid: str) -> PodIdentity | None:
         """Return whose the pod's folder is; None where the pod never came that far."""
         try:
             raw = json.loads((self.pod(uid) / "pod.json").read_bytes())
         except FileNotFoundError:
             return None
-        return Identity(**{**raw, "key": vk.PodKey(**raw["key"])})
+        return PodIdentity(**{**raw, "key": vk.PodKey(**raw["key"])})
 
     def remove_files(self, uid: str) -> None:
         """Remove the volumes."""

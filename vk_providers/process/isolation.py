@@ -1,8 +1,8 @@
 """Bubblewrap: mounts, process and host name space of a container's own.
 
 In: a container's file tree and names; out: the command that builds them (`Bubblewrap.cell`), which
-the supervisor has run and enters (`supervisor.cell`). `find` says at the start whether this machine
-allows that, by doing it. Pure apart from `find`.
+the supervisor has run and enters (`supervisor.cell`). `find_bubblewrap` says at the start whether this machine
+allows that, by doing it. Pure apart from `find_bubblewrap`.
 
 The surprising part: a container that runs as another user than vk needs a user namespace, since
 root's bubblewrap cannot change the user; some machines allow that to root only.
@@ -20,9 +20,9 @@ from pathlib import Path
 import attrs
 
 import vk
-from vk_providers.process.mounts import Mount, insides, tree
+from vk_providers.process.mounts import Mount, confined_mounts, tree
 
-__all__ = ["Bubblewrap", "find", "own_folders"]
+__all__ = ["Bubblewrap", "find_bubblewrap", "own_folders"]
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ class Bubblewrap:
 
     def insides(self, *, root: Path, mounts: Sequence[Mount]) -> list[tuple[str, str, str]]:
         """Return what must be true of the mounts in a cell: folder, path below it, place."""
-        return insides(root, [*own_folders(), *mounts])
+        return confined_mounts(root, [*own_folders(), *mounts])
 
 
 def own_folders() -> list[Mount]:
@@ -75,7 +75,7 @@ def own_folders() -> list[Mount]:
     ]
 
 
-async def find(setting: str) -> Bubblewrap | None:
+async def find_bubblewrap(setting: str) -> Bubblewrap | None:
     """Return how to isolate pods, None where they are not; that is logged, once.
 
     Raises ConfigError where ``setting`` asks for bubblewrap and this machine does not allow it.

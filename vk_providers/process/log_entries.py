@@ -13,9 +13,9 @@ from typing import Literal
 
 import attrs
 
-__all__ = ["EntryFilter", "Stream", "is_line_end"]
+__all__ = ["EntryFilter", "LogStream", "is_line_end"]
 
-Stream = Literal["all", "stdout", "stderr"]
+LogStream = Literal["all", "stdout", "stderr"]
 
 _TIME = len("2026-01-31T12:00:00.123456789Z ")
 _STREAM = slice(_TIME, _TIME + len("stdout"))
@@ -30,7 +30,7 @@ class EntryFilter:
     ``since`` leaves out what is older, ``limit`` ends the output after as many bytes.
     """
 
-    _stream: Stream = "all"
+    _stream: LogStream = "all"
     _timestamps: bool = False
     _since: datetime | None = None
     _limit: int | None = None

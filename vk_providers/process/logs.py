@@ -17,8 +17,8 @@ from pathlib import Path
 import attrs
 
 import vk
-from vk_providers.process.log_entries import EntryFilter, Stream, is_line_end
-from vk_providers.process.wire import is_running
+from vk_providers.process.log_entries import EntryFilter, LogStream, is_line_end
+from vk_providers.process.protocol import is_running
 
 __all__ = ["read_log"]
 
@@ -37,7 +37,7 @@ async def read_log(
     since: datetime | None = None,
     limit: int | None = None,
     timestamps: bool = False,
-    stream: Stream = "all",
+    stream: LogStream = "all",
 ) -> AsyncGenerator[bytes, None]:
     """Return the log of a container's newest run, or of the one before it (``previous``).
 

@@ -17,7 +17,7 @@ from typing import Literal
 
 import attrs
 
-__all__ = ["Mount", "insides", "tree"]
+__all__ = ["Mount", "confined_mounts", "tree"]
 
 _MOST_LINKS = 40  # as in the kernel
 
@@ -56,7 +56,7 @@ def tree(root: Path, mounts: Sequence[Mount]) -> list[str]:
     return [*arguments, "--remount-ro", "/"]
 
 
-def insides(root: Path, mounts: Sequence[Mount]) -> list[tuple[str, str, str]]:
+def confined_mounts(root: Path, mounts: Sequence[Mount]) -> list[tuple[str, str, str]]:
     """Return folder, path and place of each mount that must be inside of a folder."""
     placed = _placed(root, mounts)
     return [(*mount.inside, mount.target) for mount in placed if mount.inside is not None]

@@ -26,7 +26,7 @@ from pathlib import Path
 import attrs
 
 import vk
-from vk_providers.process.unbroken import unbroken
+from vk_providers.process.shielding import finish_before_cancel
 
 __all__ = ["Network", "socket_in"]
 
@@ -181,7 +181,9 @@ async def _batch(*commands: str, namespace: str = "") -> None:
 
 async def _ip(*arguments: str, lines: Sequence[str] = (), missing_ok: bool = False) -> str:
     """Run iproute2, to its end, and return what it says; raises TemporaryError."""
-    code, said, wrong = await unbroken(_run(arguments, "".join(f"{line}\n" for line in lines)))
+    code, said, wrong = await finish_before_cancel(
+        _run(arguments, "".join(f"{line}\n" for line in lines))
+    )
     text = wrong.decode(errors="replace").strip()
     if code and not (missing_ok and any(each in text for each in _MISSING)):
         raise vk.TemporaryError(f"ip {' '.join(arguments)}: {text or code}")

@@ -15,7 +15,7 @@ import attrs
 
 import vk
 
-__all__ = ["ContainerPlan", "Plan", "Probe"]
+__all__ = ["ContainerPlan", "PodPlan", "ProbePlan"]
 
 Json = Mapping[str, Any]
 Kind = Literal["init", "sidecar", "container"]
@@ -25,7 +25,7 @@ _LOG_FILES = 5  # and its containerLogMaxFiles
 
 
 @attrs.frozen(kw_only=True)
-class Probe:
+class ProbePlan:
     """One probe, with the defaults of Kubernetes."""
 
     action: Json
@@ -37,7 +37,7 @@ class Probe:
     grace_period: float | None = None
 
     @classmethod
-    def of(cls, raw: Json | None, *, host: str, ports: Mapping[str, int]) -> Probe | None:
+    def of(cls, raw: Json | None, *, host: str, ports: Mapping[str, int]) -> ProbePlan | None:
         """Read a probe of a container; None where there is none.
 
         ``host`` is asked where the probe names no host; ``ports`` are the container's by name.
@@ -83,9 +83,9 @@ class ContainerPlan:
     stop_signal: int = int(signal.SIGTERM)
     post_start: Json | None = None
     pre_stop: Json | None = None
-    startup: Probe | None = None
-    readiness: Probe | None = None
-    liveness: Probe | None = None
+    startup: ProbePlan | None = None
+    readiness: ProbePlan | None = None
+    liveness: ProbePlan | None = None
     message_file: str | None = None
     message_policy: str = "File"
 
@@ -117,16 +117,16 @@ class ContainerPlan:
             "stop_signal": _signal(hooks.get("stopSignal") or "SIGTERM"),
             "post_start": _hook(hooks.get("postStart"), host=host, ports=ports),
             "pre_stop": _hook(hooks.get("preStop"), host=host, ports=ports),
-            "startup": Probe.of(raw.get("startupProbe"), host=host, ports=ports),
-            "readiness": Probe.of(raw.get("readinessProbe"), host=host, ports=ports),
-            "liveness": Probe.of(raw.get("livenessProbe"), host=host, ports=ports),
+            "startup": ProbePlan.of(raw.get("startupProbe"), host=host, ports=ports),
+            "readiness": ProbePlan.of(raw.get("readinessProbe"), host=host, ports=ports),
+            "liveness": ProbePlan.of(raw.get("livenessProbe"), host=host, ports=ports),
             "message_policy": raw.get("terminationMessagePolicy") or "File",
         }
         return cls(name=container.name, argv=tuple(argv), **{**fields, **where})
 
 
 @attrs.frozen(kw_only=True)
-class Plan:
+class PodPlan:
     """One pod. ``containers`` has the init containers first, in the order of the spec."""
 
     key: vk.PodKey

@@ -21,11 +21,11 @@ import vk
 from vk_providers.process import machine
 from vk_providers.process.config import ProcessConfig
 from vk_providers.process.fields import FIELDS
+from vk_providers.process.pod import ProcessPod
+from vk_providers.process.protocol import PodEvent
 from vk_providers.process.relay import relay_connection, relay_session
-from vk_providers.process.site import Site
-from vk_providers.process.stats import Meter, Subject
-from vk_providers.process.wire import PodEvent
-from vk_providers.process.workload import Workload
+from vk_providers.process.runtime import PodRuntime
+from vk_providers.process.stats import MeasuredPod, UsageMeter
 
 __all__ = ["ProcessProvider"]
 
@@ -50,11 +50,11 @@ class ProcessProvider(vk.Provider):
     fields: ClassVar[vk.FieldTable] = FIELDS
     splits_logs: ClassVar[bool] = True
 
-    _site: Site = attrs.field(init=False)
-    _workloads: dict[str, Workload] = attrs.field(factory=dict, init=False)
+    _site: PodRuntime = attrs.field(init=False)
+    _workloads: dict[str, ProcessPod] = attrs.field(factory=dict, init=False)
     _changes: vk.Latest[str, vk.PodChange] = attrs.field(factory=vk.Latest, init=False)
     _followers: dict[str, asyncio.Task[None]] = attrs.field(factory=dict, init=False)
-    _meter: Meter = attrs.field(factory=Meter, init=False)
+    _meter: UsageMeter = attrs.field(factory=UsageMeter, init=False)
     _tasks: asyncio.TaskGroup = attrs.field(init=False)
     _stack: AsyncExitStack = attrs.field(factory=AsyncExitStack, init=False)
 
@@ -70,7 +70,7 @@ class ProcessProvider(vk.Provider):
     async def __aenter__(self) -> Self:
         """Take up the pods of an earlier process. Raises ConfigError."""
         config = self.context.config or ProcessConfig()
-        self._site = await Site.open(
+        self._site = await PodRuntime.open(
             config, cluster_uid=self.context.cluster_uid, node_name=self.context.node_name
         )
         found = await self._site.adopt()
@@ -197,7 +197,7 @@ class ProcessProvider(vk.Provider):
     async def stats(self) -> vk.NodeStats:
         """Measure what the processes of the pods use."""
         subjects = [
-            Subject(
+            MeasuredPod(
                 key=each.identity.key,
                 pids=each.report.pids,
                 own_network=each.identity.own_network,
@@ -213,20 +213,20 @@ class ProcessProvider(vk.Provider):
         for workload in self._workloads.values():
             workload.close()
 
-    def _find(self, key: vk.PodKey) -> Workload | None:
+    def _find(self, key: vk.PodKey) -> ProcessPod | None:
         """Return the pod, also one that a create whose outcome got lost has started."""
         if (known := self._workloads.get(key.uid)) is not None:
             return known
         found = self._site.load(key.uid)
         return None if found is None else self._follow(found)
 
-    def _get(self, key: vk.PodKey) -> Workload:
+    def _get(self, key: vk.PodKey) -> ProcessPod:
         workload = self._find(key)
         if workload is None:
             raise vk.NotFoundError(f"no process runs for pod {key}")
         return workload
 
-    def _status(self, workload: Workload, *, deleting: bool = False) -> vk.PodStatus:
+    def _status(self, workload: ProcessPod, *, deleting: bool = False) -> vk.PodStatus:
         return workload.status(deleting=deleting or self._is_deleted(workload.identity.key))
 
     def _is_deleted(self, key: vk.PodKey) -> bool:
@@ -234,11 +234,11 @@ class ProcessProvider(vk.Provider):
         pod = self.context.pods.get(key.uid)
         return pod is None or bool(pod.metadata.get("deletionTimestamp"))
 
-    def _is_forgotten(self, workload: Workload) -> bool:
+    def _is_forgotten(self, workload: ProcessPod) -> bool:
         forgotten = workload.identity.key.uid not in self.context.pods
         return workload.over and workload.asked_to_end and forgotten
 
-    def _follow(self, workload: Workload) -> Workload:
+    def _follow(self, workload: ProcessPod) -> ProcessPod:
         """Follow the pod from now on; where it is followed already, leave it at that."""
         uid = workload.identity.key.uid
         if (known := self._workloads.get(uid)) is not None:
@@ -248,7 +248,7 @@ class ProcessProvider(vk.Provider):
         self._followers[uid] = self._tasks.create_task(self._run(workload))
         return workload
 
-    async def _run(self, workload: Workload) -> None:
+    async def _run(self, workload: ProcessPod) -> None:
         """Follow the pod to its end, then give back what only its processes needed."""
         key = workload.identity.key
 

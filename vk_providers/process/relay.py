@@ -10,14 +10,18 @@ import asyncio
 from contextlib import suppress
 
 import vk
-from vk_providers.process.session import Incoming, LinkClosed, Session
+from vk_providers.process.supervisor_session import (
+    OutputStream,
+    SupervisorDisconnected,
+    SupervisorSession,
+)
 
 __all__ = ["relay_connection", "relay_session"]
 
 _PIECE = 64 * 1024
 
 
-async def relay_session(session: Session, io: vk.ExecIO) -> int | None:
+async def relay_session(session: SupervisorSession, io: vk.ExecIO) -> int | None:
     """Relay until the command ends and all that it said was read; return its exit code.
 
     None: the supervisor went away before it could say. Raises what the client's streams raise.
@@ -29,7 +33,7 @@ async def relay_session(session: Session, io: vk.ExecIO) -> int | None:
             raise _first(group) from None
         try:
             return (await session.wait()).code
-        except LinkClosed:
+        except SupervisorDisconnected:
             return None
 
 
@@ -50,7 +54,7 @@ async def relay_connection(
         writer.close()
 
 
-async def _relay_streams(session: Session, io: vk.ExecIO) -> None:
+async def _relay_streams(session: SupervisorSession, io: vk.ExecIO) -> None:
     async with asyncio.TaskGroup() as group:
         inputs = [group.create_task(_resize(session, io))]
         if io.stdin is not None:
@@ -65,18 +69,18 @@ async def _relay_streams(session: Session, io: vk.ExecIO) -> None:
             task.cancel()
 
 
-async def _input(session: Session, stdin: vk.ByteReader) -> None:
+async def _input(session: SupervisorSession, stdin: vk.ByteReader) -> None:
     while piece := await stdin.read():
         await session.write(piece)
     session.end_input()
 
 
-async def _resize(session: Session, io: vk.ExecIO) -> None:
+async def _resize(session: SupervisorSession, io: vk.ExecIO) -> None:
     async for size in io.sizes():
         session.resize(size.width, size.height)
 
 
-async def _output(incoming: Incoming, target: vk.ByteWriter | None) -> None:
+async def _output(incoming: OutputStream, target: vk.ByteWriter | None) -> None:
     while piece := await incoming.read():
         if target is not None:  # else nobody asked for it
             await target.write(piece)

@@ -22,7 +22,7 @@ import vk
 from vk_providers.process import machine
 from vk_providers.process.supervisor.linux import Process, descendants, process_table
 
-__all__ = ["Meter", "Subject"]
+__all__ = ["MeasuredPod", "UsageMeter"]
 
 _TICK = os.sysconf("SC_CLK_TCK")
 _UTIME, _STIME, _CUTIME, _CSTIME, _STARTED, _RESIDENT = 11, 12, 13, 14, 19, 21
@@ -33,7 +33,7 @@ _BUSY = slice(1, 4), slice(6, 9)
 
 
 @attrs.frozen(kw_only=True)
-class Subject:
+class MeasuredPod:
     """A pod to measure."""
 
     key: vk.PodKey
@@ -51,14 +51,14 @@ def _boot() -> float:
 
 
 @attrs.define(eq=False)
-class Meter:
+class UsageMeter:
     """Measures; remembers of each pod what it must not fall below."""
 
     _highest: dict[tuple[str, str, datetime | None], float] = attrs.field(factory=dict, init=False)
     # Once: a start that moved with each correction of the clock would look like another start.
     _boot: float = attrs.field(factory=_boot, init=False)
 
-    def measure(self, subjects: Collection[Subject]) -> vk.NodeStats:
+    def measure(self, subjects: Collection[MeasuredPod]) -> vk.NodeStats:
         """Return the usage now. Blocks for as long as reading procfs takes."""
         before, self._highest = self._highest, {}
         table = process_table()
@@ -67,7 +67,7 @@ class Meter:
 
     def _pod(
         self,
-        subject: Subject,
+        subject: MeasuredPod,
         table: Mapping[int, Process],
         before: Mapping[tuple[str, str, datetime | None], float],
     ) -> vk.PodStats:

@@ -19,7 +19,7 @@ import attrs
 
 import vk
 from vk_providers.process.mounts import Mount
-from vk_providers.process.supervisor.below import open_below
+from vk_providers.process.supervisor.beneath import open_beneath
 
 __all__ = ["Volumes", "normal"]
 
@@ -126,7 +126,7 @@ class Volumes:
                 (self.folder / _ABSENT).chmod(0o755)
             return
         try:
-            os.close(open_below(str(self.folder / volume.name), path, self._open_to_all))
+            os.close(open_beneath(str(self.folder / volume.name), path, self._open_to_all))
         except OSError as error:
             text = f"volume {volume.name!r}: subPath {path!r}: {error.strerror}"
             raise vk.InvalidInputError(text, reason="CreateContainerConfigError") from None

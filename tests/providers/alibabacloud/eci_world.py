@@ -15,12 +15,12 @@ from vk.models.pod import Resolution
 from vk.models.volumes import volume
 from vk_providers.alibabacloud.config import EciConfig
 from vk_providers.alibabacloud.development import settings_for
-from vk_providers.alibabacloud.emulator import Running
+from vk_providers.alibabacloud.emulator import RunningEmulator
 from vk_providers.alibabacloud.provider import AlibabaCloudProvider
-from vk_providers.alibabacloud.tags import Identity
+from vk_providers.alibabacloud.tags import NodeIdentity
 
 UID = "0a1b2c3d-0000-4000-8000-000000000001"
-IDENTITY = Identity(cluster_uid="c1", node_name="eci", cluster_name="prod")
+IDENTITY = NodeIdentity(cluster_uid="c1", node_name="eci", cluster_name="prod")
 
 
 def config(**more: Any) -> EciConfig:
@@ -76,7 +76,7 @@ async def _nothing(*_: Any) -> None:
 class World:
     """A provider on an emulator, without a cluster: the test is the core."""
 
-    emulator: Running
+    emulator: RunningEmulator
     pods: dict[str, vk.Pod] = attrs.field(factory=dict)
     events: list[tuple[Any, ...]] = attrs.field(factory=list)
     annotations: dict[str, dict[str, str]] = attrs.field(factory=dict)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import vk
-from vk_providers.alibabacloud.failure_limiter import Breaker
+from vk_providers.alibabacloud.failure_backoff import FailureBackoff
 
 
 def owned(by: str) -> vk.Pod:
@@ -21,8 +21,8 @@ def owned(by: str) -> vk.Pod:
     return vk.Pod({"metadata": metadata, "spec": {}})
 
 
-def failed(count: int, *, by: str = "job", every: float = 10.0) -> Breaker:
-    breaker = Breaker()
+def failed(count: int, *, by: str = "job", every: float = 10.0) -> FailureBackoff:
+    breaker = FailureBackoff()
     for number in range(count):
         breaker.failed(owned(by), f"eci-{number}", number * every)
     return breaker
@@ -38,7 +38,7 @@ def test_the_wait_begins_at_the_fifth_failure_and_doubles_up_to_ten_minutes(
 
 
 def test_a_group_counts_once_however_often_it_is_seen() -> None:
-    breaker = Breaker()
+    breaker = FailureBackoff()
     for _ in range(10):
         breaker.failed(owned("job"), "eci-a", 0.0)
     assert breaker.wait(owned("job"), 0.0) == 0

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 import vk
 from vk_providers.alibabacloud import errors
-from vk_providers.alibabacloud.client import lowered, sign
-from vk_providers.alibabacloud.credentials import Credentials
+from vk_providers.alibabacloud.client import lower_keys, sign
+from vk_providers.alibabacloud.credentials import ApiCredentials
 from vk_providers.alibabacloud.endpoints import endpoint
-from vk_providers.alibabacloud.errors import OutcomeUnknownError, error_of
+from vk_providers.alibabacloud.errors import RequestOutcomeUnknownError, error_of
 from vk_providers.alibabacloud.requests import build, flatten
 
 SECRET = "s3cr3t"
@@ -39,7 +39,7 @@ def recomputed(parameters: dict[str, str]) -> str:
 
 
 def signed(parameters: dict[str, Any], *, token: str = "") -> tuple[dict[str, str], str, bytes]:
-    credentials = Credentials(access_key="ak", secret_key=SECRET, token=token)
+    credentials = ApiCredentials(access_key="ak", secret_key=SECRET, token=token)
     request = build("CreateContainerGroup", parameters)
     path, body = sign(request, credentials, region="cn-hangzhou")
     pairs = parse_qsl(urlsplit(path).query, keep_blank_values=True)
@@ -58,7 +58,7 @@ def test_the_signature_is_that_of_the_specification(more: dict[str, str]) -> Non
 
 
 def test_a_corrected_time_is_signed_and_stands_there_once() -> None:
-    credentials = Credentials(access_key="ak", secret_key=SECRET)
+    credentials = ApiCredentials(access_key="ak", secret_key=SECRET)
     request = build("CreateContainerGroup", {"ContainerGroupName": "x&Timestamp=y"})
     path, body = sign(request, credentials, region="cn-hangzhou", correction=86_400.0)
     pairs = parse_qsl(urlsplit(path).query, keep_blank_values=True)
@@ -111,7 +111,7 @@ def test_the_default_mode_of_files_has_its_name() -> None:
 
 def test_a_request_keeps_its_parameters_over_two_signings() -> None:
     request = build("DeleteContainerGroup", {"ContainerGroupId": "eci-a"})
-    credentials = Credentials(access_key="ak", secret_key=SECRET, token=TOKEN)
+    credentials = ApiCredentials(access_key="ak", secret_key=SECRET, token=TOKEN)
     first = sign(request, credentials, region="cn-hangzhou")[1]
     assert sign(request, credentials, region="cn-hangzhou")[1] == first
 
@@ -119,11 +119,11 @@ def test_a_request_keeps_its_parameters_over_two_signings() -> None:
 @pytest.mark.parametrize(
     ("code", "status", "kind"),
     [
-        ("Throttling", 400, errors.ThrottledError),
-        ("Throttling.User", 400, errors.ThrottledError),
-        ("Throttling.NewKind", 503, errors.ThrottledError),
-        ("", 429, errors.ThrottledError),
-        ("TooManyRequests", 429, errors.ThrottledError),
+        ("Throttling", 400, errors.ThrottlingError),
+        ("Throttling.User", 400, errors.ThrottlingError),
+        ("Throttling.NewKind", 503, errors.ThrottlingError),
+        ("", 429, errors.ThrottlingError),
+        ("TooManyRequests", 429, errors.ThrottlingError),
         ("OperationDenied.NoStock", 403, errors.NoStockError),
         ("InvalidVSwitchId.IpNotEnough", 403, errors.NoStockError),
         ("QuotaExceeded", 403, errors.QuotaError),
@@ -137,11 +137,11 @@ def test_a_request_keeps_its_parameters_over_two_signings() -> None:
         ("InvalidSecurityToken.Expired", 400, errors.CredentialsError),
         ("SignatureDoesNotMatch", 400, errors.CredentialsError),
         ("DryRunOperation", 400, errors.DryRunError),
-        ("InternalError", 500, OutcomeUnknownError),
-        ("ServiceUnavailable", 503, OutcomeUnknownError),
-        ("UnknownError", 400, OutcomeUnknownError),
-        ("InvalidParameter.SomethingNew", 400, OutcomeUnknownError),
-        ("", 502, OutcomeUnknownError),
+        ("InternalError", 500, RequestOutcomeUnknownError),
+        ("ServiceUnavailable", 503, RequestOutcomeUnknownError),
+        ("UnknownError", 400, RequestOutcomeUnknownError),
+        ("InvalidParameter.SomethingNew", 400, RequestOutcomeUnknownError),
+        ("", 502, RequestOutcomeUnknownError),
     ],
 )
 def test_codes_become_errors(code: str, status: int, kind: type[Exception]) -> None:
@@ -153,7 +153,7 @@ def test_codes_become_errors(code: str, status: int, kind: type[Exception]) -> N
 
 def test_only_errors_that_say_nothing_was_done_are_the_projects() -> None:
     """An unknown outcome is none of them: the core then looks before it tries again."""
-    assert not issubclass(OutcomeUnknownError, vk.ProviderError)
+    assert not issubclass(RequestOutcomeUnknownError, vk.ProviderError)
 
 
 def test_an_error_says_action_code_request_and_what_to_do_and_no_more() -> None:
@@ -171,7 +171,7 @@ def test_a_code_that_is_none_is_not_repeated() -> None:
 def test_answers_are_read_in_any_casing() -> None:
     pascal = {"Data": [{"PodStatus": {"PodIP": "1"}}]}
     camel = {"data": [{"podStatus": {"podIP": "1"}}]}
-    assert lowered(pascal) == lowered(camel) == {"data": [{"podstatus": {"podip": "1"}}]}
+    assert lower_keys(pascal) == lower_keys(camel) == {"data": [{"podstatus": {"podip": "1"}}]}
 
 
 @pytest.mark.parametrize(

@@ -14,20 +14,20 @@ from eci_world import World, config
 
 import vk
 from vk_providers.alibabacloud.config import EciConfig
-from vk_providers.alibabacloud.credentials import CredentialChain, Credentials, Source
-from vk_providers.alibabacloud.emulator import Running, Settings, serve
+from vk_providers.alibabacloud.credentials import ApiCredentials, CredentialChain, CredentialSource
+from vk_providers.alibabacloud.emulator import EmulatorSettings, RunningEmulator, serve
 from vk_providers.alibabacloud.service import open_service
 
 NOWHERE = "http://127.0.0.1:9"
 
 
 @pytest.fixture
-async def emulator() -> AsyncIterator[Running]:
-    async with serve(Settings(speed=40.0)) as running:
+async def emulator() -> AsyncIterator[RunningEmulator]:
+    async with serve(EmulatorSettings(speed=40.0)) as running:
         yield running
 
 
-def at(emulator: Running, **more: Any) -> EciConfig:
+def at(emulator: RunningEmulator, **more: Any) -> EciConfig:
     products = ("endpoint", "sts_endpoint", "vpc_endpoint", "ecs_endpoint", "metadata_endpoint")
     return EciConfig(**{**dict.fromkeys(products, emulator.url), **more})
 
@@ -36,7 +36,7 @@ def opened(config: EciConfig, environment: dict[str, str] | None = None) -> Any:
     return open_service(config, check_lease=lambda: None, environment=environment or {})
 
 
-async def test_everything_is_found_on_the_machine(emulator: Running) -> None:
+async def test_everything_is_found_on_the_machine(emulator: RunningEmulator) -> None:
     """Region, zone, vSwitch and security group, and the credentials of its role."""
     async with opened(at(emulator)) as service:
         found = service.config
@@ -73,7 +73,9 @@ async def test_half_an_access_key_is_an_error() -> None:
             await service.credentials.get()
 
 
-async def test_a_place_that_is_set_up_and_fails_is_not_passed_over(emulator: Running) -> None:
+async def test_a_place_that_is_set_up_and_fails_is_not_passed_over(
+    emulator: RunningEmulator,
+) -> None:
     """The next place might be another identity, such as the machine's."""
     environment = {
         "ALIBABA_CLOUD_ROLE_ARN": "acs:ram::1000000000000000:role/r",
@@ -128,7 +130,9 @@ async def test_a_profile_that_assumes_a_role_is_not_used_without_it(
             await service.credentials.get()
 
 
-async def test_a_pods_token_is_exchanged_for_credentials(emulator: Running, tmp_path: Path) -> None:
+async def test_a_pods_token_is_exchanged_for_credentials(
+    emulator: RunningEmulator, tmp_path: Path
+) -> None:
     token = tmp_path / "token"
     claims = base64.urlsafe_b64encode(orjson.dumps({"exp": time.time() + 600, "iss": "i"}))
     token.write_text(f"e30.{claims.decode().rstrip('=')}.c2ln")
@@ -149,7 +153,7 @@ async def test_a_wrong_clock_of_this_machine_is_made_good_and_said(
 ) -> None:
     """Signed by the service's own time from the first refusal on; `vk doctor` says it too."""
     place = {"region": "cn-hangzhou", "vswitches": "vsw-emulator-h", "security_group": "sg-a"}
-    async with serve(Settings(skew=skew)) as emulator:
+    async with serve(EmulatorSettings(skew=skew)) as emulator:
         keys = {"access_key": "emulator", "secret_key": "emulator-secret"}
         async with opened(at(emulator, **place, **keys)) as service:
             for _ in range(3):
@@ -162,14 +166,16 @@ async def test_a_wrong_clock_of_this_machine_is_made_good_and_said(
     ]
 
 
-async def test_credentials_that_end_are_fetched_again(emulator: Running) -> None:
+async def test_credentials_that_end_are_fetched_again(emulator: RunningEmulator) -> None:
     async with opened(at(emulator)) as service:
         await service.client.call("DescribeRegions", {})
         await emulator.expire_credentials()
         await service.client.call("DescribeRegions", {})
 
 
-async def test_a_missing_permission_does_not_cost_good_credentials(emulator: Running) -> None:
+async def test_a_missing_permission_does_not_cost_good_credentials(
+    emulator: RunningEmulator,
+) -> None:
     """Others would have it no more than these, and may not be had just now."""
     action = "DescribeContainerGroupPrice"
     async with opened(at(emulator)) as service:
@@ -186,10 +192,10 @@ async def test_a_missing_permission_does_not_cost_good_credentials(emulator: Run
 async def test_new_credentials_are_fetched_ahead_and_the_old_ones_serve_meanwhile() -> None:
     answers = [_lasting(1000.0), _lasting(800.0), None, _lasting(4000.0)]
 
-    async def read() -> Credentials | None:
+    async def read() -> ApiCredentials | None:
         return answers.pop(0)
 
-    chain = CredentialChain([Source("place", read)], pause=0.0)
+    chain = CredentialChain([CredentialSource("place", read)], pause=0.0)
     first = await chain.get()
     assert await chain.get() is first  # it lasts
     chain.forget(first)
@@ -202,30 +208,30 @@ async def test_credentials_that_end_soon_are_not_asked_for_anew_by_each_call() -
     """A place that does not answer takes up to 20 s each time, and what is there still holds."""
     asked = 0
 
-    async def read() -> Credentials | None:
+    async def read() -> ApiCredentials | None:
         nonlocal asked
         asked += 1
         return _lasting(800.0)
 
-    chain = CredentialChain([Source("place", read)])
+    chain = CredentialChain([CredentialSource("place", read)])
     first = await chain.get()
     assert [await chain.get() for _ in range(10)] == [first] * 10
     assert asked == 1
 
 
-def _lasting(seconds: float) -> Credentials:
-    return Credentials(access_key="a", secret_key="s", expires=time.time() + seconds)
+def _lasting(seconds: float) -> ApiCredentials:
+    return ApiCredentials(access_key="a", secret_key="s", expires=time.time() + seconds)
 
 
 def test_no_secret_is_in_a_repr() -> None:
     given = config(access_key="ak-canary", secret_key="sk-canary", security_token="st-canary")
     assert "canary" not in repr(given)
-    credentials = Credentials(access_key="a", secret_key="sk-canary", token="st-canary")
+    credentials = ApiCredentials(access_key="a", secret_key="sk-canary", token="st-canary")
     assert "canary" not in repr(credentials)
 
 
 @pytest.mark.slow
-async def test_the_checks_say_what_works_and_what_does_not(emulator: Running) -> None:
+async def test_the_checks_say_what_works_and_what_does_not(emulator: RunningEmulator) -> None:
     world = World(emulator)
     checks = {check.name: check async for check in world.provider().checks()}
     assert [name for name, check in checks.items() if not check.ok] == []

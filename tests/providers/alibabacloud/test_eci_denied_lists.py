@@ -9,7 +9,7 @@ import pytest
 from eci_world import World, is_running, until
 
 import vk
-from vk_providers.alibabacloud.emulator import Settings, serve
+from vk_providers.alibabacloud.emulator import EmulatorSettings, serve
 
 pytestmark = pytest.mark.slow
 LISTS = ["DescribeContainerGroups", "DescribeContainerGroupStatus"]
@@ -17,7 +17,7 @@ LISTS = ["DescribeContainerGroups", "DescribeContainerGroupStatus"]
 
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
-    async with serve(Settings(speed=40.0, rates=0)) as emulator:
+    async with serve(EmulatorSettings(speed=40.0, rates=0)) as emulator:
         yield World(emulator)
 
 

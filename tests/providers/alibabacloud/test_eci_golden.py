@@ -15,7 +15,7 @@ from eci_world import IDENTITY, config, pod
 
 import vk
 from vk_providers.alibabacloud.config import Profile
-from vk_providers.alibabacloud.create_parameters.group import plan
+from vk_providers.alibabacloud.create_parameters.group import group_parameters
 from vk_providers.alibabacloud.requests import flatten
 
 FOLDER = Path(__file__).parent / "golden"
@@ -29,7 +29,7 @@ def read(name: str) -> dict[str, Any]:
 
 def planned(case: dict[str, Any]) -> dict[str, str]:
     profile = Profile(**case.get("profile", {}))
-    result = plan(
+    result = group_parameters(
         pod(case),
         config=config(**case.get("config", {})),
         profile=profile,

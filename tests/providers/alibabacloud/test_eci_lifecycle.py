@@ -12,8 +12,8 @@ from eci_world import World, is_running, until
 import vk
 from vk_providers.alibabacloud.attempts import ANNOTATION
 from vk_providers.alibabacloud.create_parameters.annotations import PREFIX
-from vk_providers.alibabacloud.emulator import Settings, billed_twice, serve
-from vk_providers.alibabacloud.errors import OutcomeUnknownError
+from vk_providers.alibabacloud.emulator import EmulatorSettings, billed_twice, serve
+from vk_providers.alibabacloud.errors import RequestOutcomeUnknownError
 
 pytestmark = pytest.mark.slow
 CREATE, GROUPS = "CreateContainerGroup", "DescribeContainerGroups"
@@ -22,7 +22,7 @@ CREATE, GROUPS = "CreateContainerGroup", "DescribeContainerGroups"
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
     """An emulator that is fast, with a provider's surroundings."""
-    async with serve(Settings(speed=40.0, seed=1)) as emulator:
+    async with serve(EmulatorSettings(speed=40.0, seed=1)) as emulator:
         yield World(emulator)
 
 
@@ -59,7 +59,7 @@ async def test_a_create_whose_answer_was_lost_makes_one_group(world: World) -> N
     pod = world.add()
     async with world.provider(list_lag="0.01") as provider:
         await world.emulator.set_faults({"kind": "lost_reply", "actions": [CREATE], "count": 1})
-        with pytest.raises(OutcomeUnknownError):
+        with pytest.raises(RequestOutcomeUnknownError):
             await provider.create_pod(pod)
         await asyncio.sleep(0.02)  # the lag is real time
         (found,) = await provider.get_pods([pod.key])
@@ -68,12 +68,12 @@ async def test_a_create_whose_answer_was_lost_makes_one_group(world: World) -> N
 
 
 async def test_while_lists_may_lag_an_absence_proves_nothing() -> None:
-    async with serve(Settings(speed=1.0, list_lag=1.0)) as emulator:
+    async with serve(EmulatorSettings(speed=1.0, list_lag=1.0)) as emulator:
         world = World(emulator)
         pod = world.add()
         async with world.provider(list_lag="1.5") as provider:
             await emulator.set_faults({"kind": "lost_reply", "actions": [CREATE], "count": 1})
-            with pytest.raises(OutcomeUnknownError):
+            with pytest.raises(RequestOutcomeUnknownError):
                 await provider.create_pod(pod)
             with pytest.raises(vk.TemporaryError, match="may not be listed yet"):
                 await provider.get_pods([pod.key])
@@ -116,7 +116,7 @@ async def test_an_answer_that_says_nothing_is_an_unknown_outcome(
     pod = world.add()
     async with world.provider() as provider:
         await world.emulator.set_faults({**fault, "actions": [CREATE], "count": 1})
-        with pytest.raises(OutcomeUnknownError):
+        with pytest.raises(RequestOutcomeUnknownError):
             await provider.create_pod(pod)
         await provider.create_pod(pod)
     assert len(await world.billed()) == 1
@@ -316,7 +316,7 @@ async def test_an_image_whose_change_was_done_though_its_answer_was_lost_is_no_r
         changed = {"spec.containers", "spec.containers[].image"}
         lost = {"kind": "lost_reply", "actions": ["UpdateContainerGroup"], "count": 1}
         await world.emulator.set_faults(lost)
-        with pytest.raises(OutcomeUnknownError):
+        with pytest.raises(RequestOutcomeUnknownError):
             await provider.update_pod(newer, changed)
         await until(provider, lambda c: is_running(c) and c.containers[0].image == "nginx:2")
         await provider.update_pod(newer, changed)
@@ -418,7 +418,7 @@ async def test_a_group_that_was_given_up_is_in_no_list(world: World) -> None:
         assert await provider.list_pods() == []
         assert await provider.get_pods([pod.key]) == []
         await world.emulator.set_faults({"kind": "lost_reply", "actions": [CREATE], "count": 1})
-        with pytest.raises(OutcomeUnknownError):
+        with pytest.raises(RequestOutcomeUnknownError):
             await provider.create_pod(world.pods[pod.key.uid])
         await asyncio.sleep(0.02)  # the lag is real time
         (found,) = await provider.get_pods([pod.key])

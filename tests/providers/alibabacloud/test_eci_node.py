@@ -23,8 +23,8 @@ from vk.kubelet import VirtualKubelet
 from vk.settings import Settings
 from vk_providers.alibabacloud.config import EciConfig
 from vk_providers.alibabacloud.development import settings_for
-from vk_providers.alibabacloud.emulator import Running, billed_twice, serve
-from vk_providers.alibabacloud.emulator import Settings as Emulated
+from vk_providers.alibabacloud.emulator import EmulatorSettings as Emulated
+from vk_providers.alibabacloud.emulator import RunningEmulator, billed_twice, serve
 from vk_providers.alibabacloud.provider import AlibabaCloudProvider
 
 pytestmark = [pytest.mark.slow, pytest.mark.looptime]
@@ -36,7 +36,7 @@ class Site:
     """A node that runs, and a client of its cluster."""
 
     client: Client
-    emulator: Running
+    emulator: RunningEmulator
 
     async def run(self, name: str, **spec: Any) -> None:
         """Create a pod on the node."""

@@ -12,9 +12,9 @@ from vk.cli.provider_config import load
 from vk_providers.alibabacloud import errors
 from vk_providers.alibabacloud.config import EciConfig
 from vk_providers.alibabacloud.create_parameters.annotations import (
-    BEHAVIOUR,
     IGNORED,
-    POWERFUL,
+    PRIVILEGED,
+    READ_BY_VK,
     RULES,
 )
 from vk_providers.alibabacloud.fields import FIELDS
@@ -46,10 +46,10 @@ def test_every_setting_stands_there_with_its_variable() -> None:
 
 def test_every_annotation_stands_there_and_the_closed_ones_say_so() -> None:
     for name in RULES:
-        assert row(name).endswith("| closed |") == (name in POWERFUL)
+        assert row(name).endswith("| closed |") == (name in PRIVILEGED)
     for name, why in IGNORED.items():
         assert why in row(name)
-    assert all(f"`{name}`" in PAGE for name in BEHAVIOUR)
+    assert all(f"`{name}`" in PAGE for name in READ_BY_VK)
 
 
 def test_every_code_stands_there_with_its_hint() -> None:

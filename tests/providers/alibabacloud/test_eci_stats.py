@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from eci_world import World, is_running, until
 
-from vk_providers.alibabacloud.emulator import Settings, serve
+from vk_providers.alibabacloud.emulator import EmulatorSettings, serve
 
 pytestmark = pytest.mark.slow
 
 
 async def test_each_running_pod_is_measured_container_by_container() -> None:
-    async with serve(Settings(speed=40.0, seed=1)) as emulator:
+    async with serve(EmulatorSettings(speed=40.0, seed=1)) as emulator:
         world = World(emulator)
         pods = [world.add("one"), world.add("two")]
         running: set[str] = set()

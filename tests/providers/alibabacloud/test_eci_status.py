@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import vk
-from vk_providers.alibabacloud.client import lowered
-from vk_providers.alibabacloud.groups import Group, best, read_group
+from vk_providers.alibabacloud.client import lower_keys
+from vk_providers.alibabacloud.groups import ContainerGroup, primary_group, read_group
 from vk_providers.alibabacloud.status import failed_status, pod_status, why_unplaced
 from vk_providers.alibabacloud.tags import key_of
 
@@ -41,8 +41,8 @@ def row(status: str, *states: dict[str, Any], **more: Any) -> dict[str, Any]:
     }
 
 
-def group(raw: dict[str, Any]) -> Group:
-    found = read_group(lowered(raw), IDENTITY)
+def group(raw: dict[str, Any]) -> ContainerGroup:
+    found = read_group(lower_keys(raw), IDENTITY)
     assert found is not None
     return found
 
@@ -133,13 +133,13 @@ def test_a_pod_that_ends_for_our_reason_has_ended_containers() -> None:
 def test_a_group_without_all_our_tags_is_not_ours(missing: str) -> None:
     raw = row("Running")
     raw["Tags"] = [tag for tag in raw["Tags"] if tag["Key"] != missing]
-    assert read_group(lowered(raw), IDENTITY) is None
+    assert read_group(lower_keys(raw), IDENTITY) is None
 
 
 def test_the_tags_of_the_go_provider_are_not_ours() -> None:
     tags = {"ClusterName": "c", "NodeName": "eci", "NameSpace": "d", "PodName": "web", "UID": UID}
     raw = {**row("Running"), "Tags": [{"Key": k, "Value": v} for k, v in tags.items()]}
-    assert read_group(lowered(raw), IDENTITY) is None
+    assert read_group(lower_keys(raw), IDENTITY) is None
 
 
 name = st.from_regex(r"[a-z0-9]([a-z0-9.-]{0,250}[a-z0-9])?", fullmatch=True)
@@ -166,7 +166,7 @@ def test_the_token_is_the_pods_and_the_attempts_for_ever() -> None:
 
 
 def test_of_two_groups_the_running_then_the_older_one_stands() -> None:
-    def one(id: str, status: str, created: str) -> Group:
+    def one(id: str, status: str, created: str) -> ContainerGroup:
         return group({**row(status), "ContainerGroupId": id, "CreationTime": created})
 
     early, late = "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"
@@ -178,7 +178,7 @@ def test_of_two_groups_the_running_then_the_older_one_stands() -> None:
         (one("a", "ScheduleFailed", early), one("b", "ScheduleFailed", late), "b"),
     ]
     for first, second, expected in pairs:
-        found = best([first, second])
+        found = primary_group([first, second])
         assert found is not None
         assert found.id == expected
-        assert best([second, first]) == found
+        assert primary_group([second, first]) == found

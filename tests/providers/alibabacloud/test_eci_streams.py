@@ -10,8 +10,8 @@ import pytest
 from eci_world import World, is_running, until
 
 import vk
-from vk_providers.alibabacloud.emulator import Settings, serve
-from vk_providers.alibabacloud.exec import Session, _check_address, execute
+from vk_providers.alibabacloud.emulator import EmulatorSettings, serve
+from vk_providers.alibabacloud.exec import EciExecSession, _check_address, execute
 
 pytestmark = pytest.mark.slow
 LOOP = ["sh", "-c", "for i in 1 2 3 4 5; do echo line $i; done; sleep 3600"]
@@ -49,7 +49,7 @@ class Streams:
 
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
-    async with serve(Settings(speed=40.0)) as emulator:
+    async with serve(EmulatorSettings(speed=40.0)) as emulator:
         yield World(emulator)
 
 
@@ -134,7 +134,7 @@ async def test_output_and_input_pass_and_no_code_is_made_up(world: World) -> Non
 
 
 async def test_the_services_own_status_is_read_where_it_comes() -> None:
-    async with serve(Settings(speed=40.0, exec_status=True)) as emulator:
+    async with serve(EmulatorSettings(speed=40.0, exec_status=True)) as emulator:
         world = World(emulator)
         async with world.provider(exec_exit_code="service") as provider:
             container = await started(world, provider, LOOP)
@@ -178,7 +178,7 @@ def test_exec_connects_to_the_service_alone(url: str, allowed: bool) -> None:
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
 async def test_the_line_with_the_code_is_taken_out_however_it_is_cut(size: int) -> None:
     io = Streams()
-    session = Session(io, b"vk-abc:")
+    session = EciExecSession(io, b"vk-abc:")
     text = b"before vk vk-ab line\nno newline at the endvk-abc:42\n"
     for start in range(0, len(text), size):
         await session._out(text[start : start + size])
@@ -200,13 +200,13 @@ async def test_the_line_with_the_code_is_taken_out_however_it_is_cut(size: int) 
 )
 async def test_frames_are_read_leniently(frame: bytes, out: bytes, err: bytes) -> None:
     io = Streams()
-    session = Session(io)
+    session = EciExecSession(io)
     await session._take(frame)
     assert (io.stdout.data, io.stderr.data, session.code) == (out, err, None)
 
 
 @pytest.mark.parametrize("causes", [b'[{"reason":"ExitCode","message":null}]', b"5"])
 async def test_a_status_that_tells_no_code_makes_none_up_and_ends_nothing(causes: bytes) -> None:
-    session = Session(Streams())
+    session = EciExecSession(Streams())
     await session._take(b'\x03{"status":"Failure","details":{"causes":' + causes + b"}}")
     assert session.code is None

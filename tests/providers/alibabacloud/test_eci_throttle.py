@@ -6,12 +6,12 @@ import asyncio
 
 import pytest
 
-from vk_providers.alibabacloud.throttle import Bucket, Gate, Throttle
+from vk_providers.alibabacloud.throttle import CallBucket, ConcurrencyLimit, Throttle
 
 pytestmark = pytest.mark.looptime
 
 
-async def took(bucket: Bucket, count: int) -> float:
+async def took(bucket: CallBucket, count: int) -> float:
     before = asyncio.get_running_loop().time()
     for _ in range(count):
         await bucket.take()
@@ -31,7 +31,7 @@ async def test_a_share_is_a_share_of_both() -> None:
 
 
 async def test_no_more_than_the_burst_is_saved_up() -> None:
-    bucket = Bucket(rate=10.0, burst=5.0)
+    bucket = CallBucket(rate=10.0, burst=5.0)
     await took(bucket, 5)
     await asyncio.sleep(3600)
     assert await took(bucket, 5) == 0
@@ -39,7 +39,7 @@ async def test_no_more_than_the_burst_is_saved_up() -> None:
 
 
 async def test_a_refusal_halves_the_rate_which_comes_back_within_a_minute() -> None:
-    bucket = Bucket(rate=10.0, burst=10.0)
+    bucket = CallBucket(rate=10.0, burst=10.0)
     bucket.shrink()
     assert await took(bucket, 10) > 1.5
     await asyncio.sleep(60)
@@ -51,7 +51,7 @@ async def test_a_refusal_halves_the_rate_which_comes_back_within_a_minute() -> N
 
 
 async def test_deletes_go_before_creates() -> None:
-    gate, order = Gate(places=1), list[str]()
+    gate, order = ConcurrencyLimit(places=1), list[str]()
 
     async def call(name: str, rank: int) -> None:
         async with gate.place(rank):
@@ -66,7 +66,7 @@ async def test_deletes_go_before_creates() -> None:
 
 
 async def test_a_call_that_is_cancelled_gives_its_place_on() -> None:
-    gate = Gate(places=1)
+    gate = ConcurrencyLimit(places=1)
     async with gate.place(0):
         waiting = asyncio.create_task(_hold(gate))
         await asyncio.sleep(1)
@@ -77,6 +77,6 @@ async def test_a_call_that_is_cancelled_gives_its_place_on() -> None:
         pass
 
 
-async def _hold(gate: Gate) -> None:
+async def _hold(gate: ConcurrencyLimit) -> None:
     async with gate.place(0):
         pass

@@ -19,11 +19,15 @@ from typing import Any
 import attrs
 
 import vk
-from vk_providers.process.link import Link, LinkClosed, start_supervisor
 from vk_providers.process.logs import read_log
-from vk_providers.process.plan import ContainerPlan, Plan, Probe
-from vk_providers.process.session import Incoming
-from vk_providers.process.wire import PodEvent, Report, is_running
+from vk_providers.process.plan import ContainerPlan, PodPlan, ProbePlan
+from vk_providers.process.protocol import PodEvent, Report, is_running
+from vk_providers.process.supervisor_client import (
+    SupervisorClient,
+    SupervisorDisconnected,
+    start_supervisor,
+)
+from vk_providers.process.supervisor_session import OutputStream
 
 ENV = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
 LIMIT = 20.0
@@ -37,9 +41,9 @@ def sh(script: str, *, name: str = "c", **fields: Any) -> ContainerPlan:
     return ContainerPlan(name=name, argv=("sh", "-c", script), **{"env": ENV, **fields})
 
 
-def probe(script: str, **fields: Any) -> Probe:
+def probe(script: str, **fields: Any) -> ProbePlan:
     """A probe that runs a shell script, often."""
-    return Probe(
+    return ProbePlan(
         action={"exec": ["sh", "-c", script]}, **{"period": 0.05, "timeout": 5.0, **fields}
     )
 
@@ -49,7 +53,7 @@ class Supervised:
     """A pod with its supervisor."""
 
     folder: Path
-    link: Link
+    link: SupervisorClient
 
     async def until(self, wanted: Callable[[Report], object]) -> Report:
         """Return the first report for which ``wanted`` holds."""
@@ -107,14 +111,14 @@ async def supervised(
 ) -> AsyncIterator[Supervised]:
     """Run a pod; at the end it is killed if it still runs, and nothing of it is left."""
     key = vk.PodKey("default", "p", f"uid-{next(_uids)}")
-    plan = Plan(key=key, containers=tuple(containers), **fields)
+    plan = PodPlan(key=key, containers=tuple(containers), **fields)
     async with asyncio.timeout(LIMIT):
         link = await start_supervisor(folder, plan)
     pod = Supervised(folder, link)
     try:
         yield pod
     finally:
-        with suppress(LinkClosed):  # it may have ended by itself
+        with suppress(SupervisorDisconnected):  # it may have ended by itself
             await link.stop(0)
         link.close()
         await pod.gone()
@@ -156,7 +160,7 @@ def exists(pid: int) -> bool:
     return True
 
 
-async def read_all(stream: Incoming) -> bytes:
+async def read_all(stream: OutputStream) -> bytes:
     """Return all that a stream gives until its end."""
     content = b""
     async with asyncio.timeout(LIMIT):
@@ -165,7 +169,7 @@ async def read_all(stream: Incoming) -> bytes:
     return content
 
 
-async def read_until(stream: Incoming, end: bytes) -> bytes:
+async def read_until(stream: OutputStream, end: bytes) -> bytes:
     """Return what a stream gives up to ``end``."""
     content = b""
     async with asyncio.timeout(LIMIT):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import vk
-from vk_providers.process.plan import ContainerPlan, Plan, Probe
+from vk_providers.process.plan import ContainerPlan, PodPlan, ProbePlan
 
 PORTS = [{"name": "web", "containerPort": 8080}, {"containerPort": 9090}]
 
@@ -92,7 +92,7 @@ def test_where_it_runs_is_the_providers_to_say() -> None:
 )
 def test_what_a_probe_does(raw: dict[str, Any], action: dict[str, Any]) -> None:
     found = plan({"ports": PORTS, "readinessProbe": raw})
-    assert found.readiness == Probe(action=action)
+    assert found.readiness == ProbePlan(action=action)
     assert (found.startup, found.liveness) == (None, None)
 
 
@@ -106,7 +106,7 @@ def test_the_figures_of_a_probe() -> None:
         "failureThreshold": 5,
         "terminationGracePeriodSeconds": 0,
     }
-    assert plan({"livenessProbe": probe}).liveness == Probe(
+    assert plan({"livenessProbe": probe}).liveness == ProbePlan(
         action={"exec": ["x"]},
         initial_delay=1.0,
         period=2.0,
@@ -144,7 +144,7 @@ def test_what_a_supervisor_cannot_do_is_refused(raw: dict[str, Any], message: st
 def test_the_plan_is_json_and_shows_no_environment_in_texts() -> None:
     key = vk.PodKey("ns", "p", "u")
     probe = {"exec": {"command": ["x"]}}
-    whole = Plan(key=key, containers=[plan({"startupProbe": probe}, env={"A": "secret"})])
+    whole = PodPlan(key=key, containers=[plan({"startupProbe": probe}, env={"A": "secret"})])
     read = json.loads(json.dumps(whole.to_json()))
     assert (read["namespace"], read["name"], read["uid"]) == ("ns", "p", "u")
     assert read["containers"][0]["startup"]["action"] == {"exec": ["x"]}

@@ -14,7 +14,7 @@ from supervised import exists, gone
 
 import vk
 from vk_providers.process.config import ProcessConfig
-from vk_providers.process.site import Site
+from vk_providers.process.runtime import PodRuntime
 
 pytestmark = pytest.mark.slow
 
@@ -290,7 +290,9 @@ async def test_the_node_has_what_the_machine_has_or_what_the_configuration_says(
 async def test_nobody_is_at_work_in_a_pods_folders_once_its_removal_was_cancelled(
     state: Path,
 ) -> None:
-    site = await Site.open(ProcessConfig(state=str(state)), cluster_uid=CLUSTER, node_name=NODE)
+    site = await PodRuntime.open(
+        ProcessConfig(state=str(state)), cluster_uid=CLUSTER, node_name=NODE
+    )
     many = state / CLUSTER / NODE / "files" / "uid-1" / "many"
     many.mkdir(parents=True)
     for number in range(3000):

@@ -28,9 +28,9 @@ from supervised import (
 
 import vk
 from vk_providers.process import supervisor
-from vk_providers.process.link import LinkClosed, connect, start_supervisor
-from vk_providers.process.plan import ContainerPlan, Plan
-from vk_providers.process.wire import is_running, last_report
+from vk_providers.process.plan import ContainerPlan, PodPlan
+from vk_providers.process.protocol import is_running, last_report
+from vk_providers.process.supervisor_client import SupervisorDisconnected, connect, start_supervisor
 
 
 async def test_init_containers_run_one_by_one_before_the_others(tmp_path: Path) -> None:
@@ -242,7 +242,7 @@ async def test_a_killed_supervisor_takes_every_process_along(tmp_path: Path) -> 
             while len(pids := log_text(folder).split()) < 3:
                 await pod.link.status()
         os.kill(pod.supervisor(), signal.SIGKILL)
-        with pytest.raises(LinkClosed):
+        with pytest.raises(SupervisorDisconnected):
             await pod.end()
         await pod.gone()
         assert [pid for pid in pids if exists(int(pid))] == []
@@ -272,7 +272,9 @@ async def test_a_lost_pod_is_never_started_again(tmp_path: Path) -> None:
         os.kill(pod.supervisor(), signal.SIGKILL)
         await pod.gone()
     with pytest.raises(vk.PermanentError, match="ran before"):
-        await start_supervisor(folder, Plan(key=vk.PodKey("d", "p", "u"), containers=[sh("true")]))
+        await start_supervisor(
+            folder, PodPlan(key=vk.PodKey("d", "p", "u"), containers=[sh("true")])
+        )
     with pytest.raises(vk.NotFoundError):
         await connect(folder)
 
@@ -281,7 +283,7 @@ async def test_a_second_start_finds_the_pod_that_runs(tmp_path: Path) -> None:
     folder = tmp_path / "pod"
     async with supervised(folder, [sh("sleep 1000")]) as pod:
         before = (await pod.until(is_up)).pids
-        other = Plan(key=vk.PodKey("d", "p", "u"), containers=[sh("echo other")])
+        other = PodPlan(key=vk.PodKey("d", "p", "u"), containers=[sh("echo other")])
         link = await start_supervisor(folder, other)
         assert (await link.status()).pids == before
         link.close()
@@ -289,7 +291,7 @@ async def test_a_second_start_finds_the_pod_that_runs(tmp_path: Path) -> None:
 
 async def test_two_starts_at_once_make_one_supervisor(tmp_path: Path) -> None:
     folder = tmp_path / "pod"
-    plan = Plan(key=vk.PodKey("d", "p", "u"), containers=[sh("echo run; sleep 1000")])
+    plan = PodPlan(key=vk.PodKey("d", "p", "u"), containers=[sh("echo run; sleep 1000")])
     async with supervised(folder, plan.containers) as pod:
         links = await asyncio.gather(*(start_supervisor(folder, plan) for _ in range(4)))
         pids = [(await link.status()).pids for link in (pod.link, *links)]

@@ -13,7 +13,7 @@ from vk_providers.process.supervisor.frames import (
     STDIN,
     STDOUT,
     Frames,
-    WireError,
+    ProtocolError,
     credit_frame,
     frame,
     json_frame,
@@ -47,7 +47,7 @@ def test_any_pieces_give_the_same_frames(
     "content", [b"\xff\xff\xff\xff\x00\x00\x00\x00\x01", frame(9, 1, b"x")], ids=["length", "kind"]
 )
 def test_what_is_no_frame_is_refused(content: bytes) -> None:
-    with pytest.raises(WireError):
+    with pytest.raises(ProtocolError):
         list(Frames().feed(content))
 
 
@@ -58,7 +58,7 @@ def test_no_bytes_do_more_than_be_refused(content: bytes) -> None:
         for kind, _, body in frames.feed(content):
             assert kind <= CREDIT
             assert len(body) <= len(content)
-    except WireError:
+    except ProtocolError:
         return
 
 
@@ -69,7 +69,7 @@ def test_a_credit_is_read_as_it_was_written(stream: int, count: int) -> None:
 
 
 def test_a_credit_of_another_size_is_refused() -> None:
-    with pytest.raises(WireError, match="expected 5"):
+    with pytest.raises(ProtocolError, match="expected 5"):
         read_credit(b"four")
 
 

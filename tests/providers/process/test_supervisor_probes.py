@@ -16,7 +16,7 @@ import trustme
 from supervised import container, first_line, gone, is_up, log_text, probe, sh, state, supervised
 
 import vk
-from vk_providers.process.plan import Probe
+from vk_providers.process.plan import ProbePlan
 
 SLEEP = "sleep 1000"
 
@@ -143,10 +143,10 @@ def served(answer: bytes, *, context: ssl.SSLContext | None = None) -> Iterator[
             thread.join()
 
 
-def http_probe(port: int, **http: Any) -> Probe:
+def http_probe(port: int, **http: Any) -> ProbePlan:
     action = {"host": "127.0.0.1", "port": port, "path": "/", "scheme": "http", "headers": []}
     fields = {"period": 0.05, "timeout": 10.0, "failure_threshold": 1}
-    return Probe(action={"http": {**action, **http}}, **fields)
+    return ProbePlan(action={"http": {**action, **http}}, **fields)
 
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -199,7 +199,7 @@ async def test_a_redirect_is_a_good_answer(tmp_path: Path) -> None:
 async def test_a_tcp_probe_succeeds_where_somebody_listens(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         tcp = {"host": "127.0.0.1", "port": server.getsockname()[1]}
-        readiness = Probe(action={"tcp": tcp}, period=0.05, failure_threshold=1)
+        readiness = ProbePlan(action={"tcp": tcp}, period=0.05, failure_threshold=1)
         async with supervised(tmp_path / "pod", [sh(SLEEP, readiness=readiness)]) as pod:
             await pod.until(is_ready)
             server.close()

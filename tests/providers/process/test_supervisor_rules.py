@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from vk_providers.process.supervisor.children import exit_code_of
 from vk_providers.process.supervisor.rules import (
-    Backoff,
     ProbeRun,
+    RestartBackoff,
     next_backoff,
     next_probe_run,
     restart_wait,
@@ -63,7 +63,7 @@ def test_the_waits_of_a_container_that_always_fails_at_once() -> None:
 def test_a_container_that_ran_over_ten_minutes_starts_over(
     ran: float, passed: float, wait: float, after: float
 ) -> None:
-    backoff = Backoff(80.0, since=1_000.0)
+    backoff = RestartBackoff(80.0, since=1_000.0)
     finished = 1_000.0 + ran
     now = finished + passed
     assert restart_wait(backoff, finished=finished, now=now) == pytest.approx(wait)

@@ -24,13 +24,13 @@ from supervised import (
 )
 
 import vk
-from vk_providers.process.link import LinkClosed, connect
-from vk_providers.process.session import Session
+from vk_providers.process.supervisor_client import SupervisorDisconnected, connect
+from vk_providers.process.supervisor_session import SupervisorSession
 
 SLEEP = sh("sleep 1000")
 
 
-async def wait(session: Session) -> int:
+async def wait(session: SupervisorSession) -> int:
     async with asyncio.timeout(LIMIT):
         return (await session.wait()).code
 
@@ -114,7 +114,7 @@ async def test_an_unread_stream_stops_itself_only(tmp_path: Path) -> None:
         assert await read_all(session.stdout) == b"done\n"
 
 
-async def send(session: Session, block: bytes, times: int) -> None:
+async def send(session: SupervisorSession, block: bytes, times: int) -> None:
     for _ in range(times):
         await session.write(block)
     session.end_input()
@@ -174,7 +174,7 @@ async def test_a_command_that_closes_its_terminal_ends_with_its_own_exit_code(
         assert await wait(session) == 5
 
 
-async def sleeper(session: Session) -> int:
+async def sleeper(session: SupervisorSession) -> int:
     """The id of a command's child, from its first line."""
     return int(await read_until(session.stdout, b"\n"))
 
@@ -200,7 +200,7 @@ async def test_a_client_that_goes_away_ends_its_own_commands_only(tmp_path: Path
             session = await other.exec("c", ["sh", "-c", FORKS])
             child = await sleeper(session)
             other.close()
-            with pytest.raises(LinkClosed):
+            with pytest.raises(SupervisorDisconnected):
                 await session.wait()
             await gone(child)
             await stays.write(b"still here")

@@ -3,7 +3,7 @@
 The names are those of the vendor's own virtual nodes. One table (`RULES`) maps each annotation to a
 parser: the annotation's text in, parameters out; a parser's ValueError states what was expected.
 An unknown name below the prefix is refused, so that a misspelled annotation is not ignored
-silently. Annotations that grant rights (`POWERFUL`) are accepted only where the operator's
+silently. Annotations that grant rights (`PRIVILEGED`) are accepted only where the operator's
 allow-list permits them.
 """
 
@@ -17,19 +17,20 @@ import attrs
 import orjson
 
 import vk
-from vk_providers.alibabacloud.create_parameters.field_errors import Problems
+from vk_providers.alibabacloud.create_parameters.field_errors import FieldErrors
 
 __all__ = [
-    "BEHAVIOUR",
     "HOST",
     "IGNORED",
-    "POWERFUL",
     "PREFIX",
+    "PRIVILEGED",
+    "READ_BY_VK",
     "RULES",
-    "WRITTEN",
+    "WRITTEN_BY_NODE",
+    "AnnotationParameters",
     "Parse",
-    "Wishes",
     "acr",
+    "annotation_parameters",
     "arns",
     "bandwidth",
     "choice",
@@ -44,7 +45,6 @@ __all__ = [
     "storage",
     "sysctls",
     "tags",
-    "wishes",
     "word",
 ]
 
@@ -236,7 +236,7 @@ def arns(parameter: str) -> Parse:
 
 PREFIX = "k8s.aliyun.com/"
 
-POWERFUL = frozenset(
+PRIVILEGED = frozenset(
     {
         "eci-ram-role-name",
         "eci-security-group",
@@ -251,7 +251,7 @@ POWERFUL = frozenset(
     }
 )
 """Annotations that give a pod rights, addresses or networks: closed unless allowed."""
-WRITTEN = frozenset(
+WRITTEN_BY_NODE = frozenset(
     {
         "eci-instance-id",
         "eci-instance-spec",
@@ -263,7 +263,7 @@ WRITTEN = frozenset(
     }
 )
 """Annotations that a node writes: no wishes."""
-BEHAVIOUR = frozenset({"eci-fail-strategy", "pod-fail-on-create-err", "eci-spot-fallback"})
+READ_BY_VK = frozenset({"eci-fail-strategy", "pod-fail-on-create-err", "eci-spot-fallback"})
 """Annotations that say what vk does, not what the service does."""
 IGNORED: Mapping[str, str] = {
     "eci-reschedule-enable": "vk always tries again unless the strategy is fail-fast",
@@ -283,14 +283,16 @@ IGNORED: Mapping[str, str] = {
 
 
 @attrs.frozen
-class Wishes:
+class AnnotationParameters:
     """What the annotations ask for: parameters, and the sizes of eci-use-specs in their order."""
 
     parameters: Mapping[str, Any]
     specs: tuple[str, ...] = ()
 
 
-def wishes(annotations: Mapping[str, str], allowed: frozenset[str], problems: Problems) -> Wishes:
+def annotation_parameters(
+    annotations: Mapping[str, str], allowed: frozenset[str], problems: FieldErrors
+) -> AnnotationParameters:
     """Return what ``annotations`` ask for; ``allowed`` are the powerful ones that are open."""
     parameters: dict[str, Any] = {}
     specs: tuple[str, ...] = ()
@@ -306,19 +308,19 @@ def wishes(annotations: Mapping[str, str], allowed: frozenset[str], problems: Pr
         )
         specs = found.pop("specs", specs)
         _merge(parameters, found)
-    return Wishes(parameters, specs)
+    return AnnotationParameters(parameters, specs)
 
 
 def _read_annotation(
-    name: str, text: str, allowed: frozenset[str], path: str, problems: Problems
+    name: str, text: str, allowed: frozenset[str], path: str, problems: FieldErrors
 ) -> dict[str, Any]:
-    if name in WRITTEN or name in BEHAVIOUR or name in IGNORED:
+    if name in WRITTEN_BY_NODE or name in READ_BY_VK or name in IGNORED:
         return {}
     rule = RULES.get(name)
     if rule is None:
         problems.add(path, "no such annotation is known")
         return {}
-    if name in POWERFUL and name not in allowed:
+    if name in PRIVILEGED and name not in allowed:
         problems.add(path, "the operator's allow-list does not open it for this namespace")
         return {}
     try:

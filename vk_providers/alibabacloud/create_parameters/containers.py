@@ -14,11 +14,11 @@ from typing import Any
 import attrs
 
 import vk
-from vk_providers.alibabacloud.create_parameters.field_errors import Problems
+from vk_providers.alibabacloud.create_parameters.field_errors import FieldErrors
 
 __all__ = [
     "GPU",
-    "Placement",
+    "PodContext",
     "amount",
     "container_parameters",
     "init_parameters",
@@ -49,7 +49,7 @@ _NO_CONTEXT: Mapping[str, Any] = {}
 
 
 @attrs.frozen(kw_only=True)
-class Placement:
+class PodContext:
     """What a container takes from its pod."""
 
     pod_context: Mapping[str, Any]
@@ -62,7 +62,7 @@ class Placement:
 
 
 def container_parameters(
-    container: vk.Container, path: str, placement: Placement, problems: Problems
+    container: vk.Container, path: str, placement: PodContext, problems: FieldErrors
 ) -> dict[str, Any]:
     """Return the parameters of a container or a native sidecar at ``path`` in the pod."""
     raw = container.raw
@@ -84,14 +84,14 @@ def container_parameters(
 
 
 def init_parameters(
-    container: vk.Container, path: str, placement: Placement, problems: Problems
+    container: vk.Container, path: str, placement: PodContext, problems: FieldErrors
 ) -> dict[str, Any]:
     """Return the parameters of an init container."""
     return _common(container, path, placement, problems)
 
 
 def _common(
-    container: vk.Container, path: str, placement: Placement, problems: Problems
+    container: vk.Container, path: str, placement: PodContext, problems: FieldErrors
 ) -> dict[str, Any]:
     raw = container.raw
     problems.at_most(f"{path}.image", len(container.image), _LONGEST_IMAGE, "characters")
@@ -128,7 +128,7 @@ def amount(raw: Mapping[str, Any], resource: str) -> Decimal:
     return Decimal(0)
 
 
-def _resources(raw: Mapping[str, Any], path: str, problems: Problems) -> dict[str, Any]:
+def _resources(raw: Mapping[str, Any], path: str, problems: FieldErrors) -> dict[str, Any]:
     resources = raw.get("resources") or {}
     limits = resources.get("limits") or {}
     for kind in ("limits", "requests"):
@@ -151,7 +151,7 @@ def _number(value: Decimal) -> str:
     return f"{(Decimal(thousandths) / 1000).normalize():f}"
 
 
-def _words(words: tuple[str, ...], path: str, problems: Problems) -> list[str]:
+def _words(words: tuple[str, ...], path: str, problems: FieldErrors) -> list[str]:
     problems.at_most(path, len(words), _MOST_WORDS, "words")
     for index, word in enumerate(words):
         problems.at_most(f"{path}[{index}]", len(word), _LONGEST_WORD, "characters")
@@ -159,7 +159,7 @@ def _words(words: tuple[str, ...], path: str, problems: Problems) -> list[str]:
 
 
 def _variables(
-    container: vk.Container, path: str, placement: Placement, problems: Problems
+    container: vk.Container, path: str, placement: PodContext, problems: FieldErrors
 ) -> Iterator[dict[str, Any]]:
     added = dict(_SIDECAR_ENV) if placement.sidecar else {}
     if placement.priority:
@@ -189,7 +189,7 @@ def _has_secrets(raw: Mapping[str, Any]) -> bool:
     )
 
 
-def _port(port: Mapping[str, Any], path: str, problems: Problems) -> dict[str, Any]:
+def _port(port: Mapping[str, Any], path: str, problems: FieldErrors) -> dict[str, Any]:
     protocol = port.get("protocol") or "TCP"
     if protocol not in ("TCP", "UDP"):
         problems.add(f"{path} ({port['containerPort']})", "expected protocol TCP or UDP")
@@ -197,7 +197,7 @@ def _port(port: Mapping[str, Any], path: str, problems: Problems) -> dict[str, A
 
 
 def _mount(
-    container: vk.Container, mount: Mapping[str, Any], path: str, problems: Problems
+    container: vk.Container, mount: Mapping[str, Any], path: str, problems: FieldErrors
 ) -> dict[str, Any]:
     sub_path = mount.get("subPath")
     if expression := mount.get("subPathExpr"):
@@ -214,7 +214,7 @@ def _mount(
 
 
 def _security(
-    raw: Mapping[str, Any], path: str, placement: Placement, problems: Problems
+    raw: Mapping[str, Any], path: str, placement: PodContext, problems: FieldErrors
 ) -> dict[str, Any]:
     own, pod = raw.get("securityContext") or _NO_CONTEXT, placement.pod_context
     both = {**{name: pod.get(name) for name in ("runAsUser", "runAsGroup", "runAsNonRoot")}, **own}
@@ -250,7 +250,7 @@ _HOOKS = {"postStart": "LifecyclePostStartHandler", "preStop": "LifecyclePreStop
 
 
 def probe_parameters(
-    raw: Raw, field: str, path: str, ports: Mapping[str, int], problems: Problems
+    raw: Raw, field: str, path: str, ports: Mapping[str, int], problems: FieldErrors
 ) -> dict[str, Any] | None:
     """Return the parameters of the probe in ``field``; None where the container has none."""
     probe = raw.get(field)
@@ -282,7 +282,7 @@ def probe_parameters(
 
 
 def lifecycle_parameters(
-    raw: Raw, path: str, ports: Mapping[str, int], problems: Problems
+    raw: Raw, path: str, ports: Mapping[str, int], problems: FieldErrors
 ) -> dict[str, Any]:
     """Return the parameters of the hooks, all names flat as the service has them."""
     lifecycle = raw.get("lifecycle") or {}
@@ -295,7 +295,7 @@ def lifecycle_parameters(
     return parameters
 
 
-def _hook(hook: Raw, path: str, ports: Mapping[str, int], problems: Problems) -> dict[str, Any]:
+def _hook(hook: Raw, path: str, ports: Mapping[str, int], problems: FieldErrors) -> dict[str, Any]:
     if command := (hook.get("exec") or {}).get("command"):
         problems.at_most(f"{path}.exec.command", len(command), _MOST_PROBE_WORDS, "words")
         return {"Exec": command}
@@ -319,7 +319,7 @@ def _hook(hook: Raw, path: str, ports: Mapping[str, int], problems: Problems) ->
 
 
 def _probe_port(
-    value: object, ports: Mapping[str, int], path: str, problems: Problems
+    value: object, ports: Mapping[str, int], path: str, problems: FieldErrors
 ) -> int | None:
     """Return a port by its number or its name."""
     if isinstance(value, int):

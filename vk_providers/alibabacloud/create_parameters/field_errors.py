@@ -6,13 +6,13 @@ import attrs
 
 import vk
 
-__all__ = ["Problems"]
+__all__ = ["FieldErrors"]
 
 _SHOWN = 20
 
 
 @attrs.define
-class Problems:
+class FieldErrors:
     """Collects while a request is planned."""
 
     found: list[str] = attrs.field(factory=list, init=False)

@@ -2,7 +2,7 @@
 
 In: the pod as the core resolved it, the configuration, whose node this is, and which attempt it is.
 Out: a Plan, or an InvalidInputError that names everything that is wrong at once. What ECI cannot do
-and the pod can do without is in ``Plan.notes``.
+and the pod can do without is in ``GroupParameters.notes``.
 
 Which vSwitch and size come first goes by the attempt: each new attempt begins one further.
 """
@@ -17,23 +17,27 @@ import attrs
 
 import vk
 from vk_providers.alibabacloud.config import EciConfig, Profile
-from vk_providers.alibabacloud.create_parameters.annotations import PREFIX, Wishes, wishes
+from vk_providers.alibabacloud.create_parameters.annotations import (
+    PREFIX,
+    AnnotationParameters,
+    annotation_parameters,
+)
 from vk_providers.alibabacloud.create_parameters.containers import (
     GPU,
-    Placement,
+    PodContext,
     amount,
     container_parameters,
     init_parameters,
 )
-from vk_providers.alibabacloud.create_parameters.field_errors import Problems
+from vk_providers.alibabacloud.create_parameters.field_errors import FieldErrors
 from vk_providers.alibabacloud.create_parameters.network import hosts, resolver, sysctls
 from vk_providers.alibabacloud.create_parameters.registries import acr_registries, credentials_for
-from vk_providers.alibabacloud.create_parameters.sizes import LARGEST, Size, choose
+from vk_providers.alibabacloud.create_parameters.sizes import LARGEST, InstanceSize, choose_size
 from vk_providers.alibabacloud.create_parameters.volumes import volume_parameters
 from vk_providers.alibabacloud.fields import notes_on
-from vk_providers.alibabacloud.tags import LABEL, MOST_TAGS, Identity, group_name, label_tags
+from vk_providers.alibabacloud.tags import LABEL, MOST_TAGS, NodeIdentity, group_name, label_tags
 
-__all__ = ["Plan", "plan"]
+__all__ = ["GroupParameters", "group_parameters"]
 
 _T = TypeVar("_T")
 _MOST_CONTAINERS = 20
@@ -45,22 +49,22 @@ _PRIVILEGED = "privileged"
 
 
 @attrs.frozen
-class Plan:
+class GroupParameters:
     """What is sent; ``size`` None: types are named instead. ``notes``: what ECI cannot do."""
 
     parameters: Mapping[str, Any] = attrs.field(repr=False)  # it holds secrets
-    size: Size | None
+    size: InstanceSize | None
     notes: tuple[str, ...] = ()
 
 
-def plan(
-    pod: vk.Pod, *, config: EciConfig, profile: Profile, identity: Identity, attempt: int
-) -> Plan:
+def group_parameters(
+    pod: vk.Pod, *, config: EciConfig, profile: Profile, identity: NodeIdentity, attempt: int
+) -> GroupParameters:
     """Return what makes the group of ``pod`` at its ``attempt``. Raises InvalidInputError."""
-    problems = Problems()
+    problems = FieldErrors()
     annotations = {**profile.annotations, **pod.annotations}
     allowed = _allowed(config, pod.key.namespace, profile)
-    wished = wishes(annotations, allowed, problems)
+    wished = annotation_parameters(annotations, allowed, problems)
     asked = dict(wished.parameters)
     tags = _tags(identity.tags(pod.key, attempt)) + asked.pop("Tag", [])
     problems.at_most("metadata.annotations", len(tags), MOST_TAGS, "tags")
@@ -92,7 +96,7 @@ def plan(
     parameters["Tag"] = tags + _tags(labels)
     problems.finish()
     untagged = [f"the label {name}" for name in pod.labels if f"{LABEL}{name}" not in labels]
-    return Plan(parameters, size, (*notes_on(pod), *untagged))
+    return GroupParameters(parameters, size, (*notes_on(pod), *untagged))
 
 
 def _tags(tags: Mapping[str, str]) -> list[dict[str, str]]:
@@ -149,23 +153,23 @@ def _merged(parameters: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str
     return result
 
 
-def _types(wished: Wishes, attempt: int) -> str | None:
+def _types(wished: AnnotationParameters, attempt: int) -> str | None:
     if not wished.specs or "Cpu" in wished.parameters:
         return None
     return ",".join(_turned(wished.specs, attempt))
 
 
-def _contents(pod: vk.Pod, allowed: frozenset[str], problems: Problems) -> dict[str, Any]:
+def _contents(pod: vk.Pod, allowed: frozenset[str], problems: FieldErrors) -> dict[str, Any]:
     """Return containers, init containers and volumes; a native sidecar is a container there."""
     context = pod.spec.get("securityContext") or {}
     privileged = _PRIVILEGED in allowed
     sidecars: list[dict[str, Any]] = []
     inits: list[dict[str, Any]] = []
-    ordinary = Placement(pod_context=context, privileged=privileged)
+    ordinary = PodContext(pod_context=context, privileged=privileged)
     for index, container in enumerate(pod.init_containers):
         path = f"spec.initContainers[{index}]"
         if container.raw.get("restartPolicy") == "Always":
-            placement = Placement(
+            placement = PodContext(
                 pod_context=context,
                 privileged=privileged,
                 sidecar=True,
@@ -190,16 +194,22 @@ def _contents(pod: vk.Pod, allowed: frozenset[str], problems: Problems) -> dict[
     return {"Container": containers + sidecars, "InitContainer": inits, "Volume": volumes}
 
 
-def _size(pod: vk.Pod, wished: Wishes, config: EciConfig, problems: Problems) -> Size | None:
+def _size(
+    pod: vk.Pod, wished: AnnotationParameters, config: EciConfig, problems: FieldErrors
+) -> InstanceSize | None:
     """Return the size of the group: by annotation, or the sum of what containers ask for."""
     if wished.specs:
         given = wished.parameters
-        return Size(Decimal(given["Cpu"]), Decimal(given["Memory"])) if "Cpu" in given else None
+        return (
+            InstanceSize(Decimal(given["Cpu"]), Decimal(given["Memory"]))
+            if "Cpu" in given
+            else None
+        )
     if any(amount(container.raw, GPU) for container in pod.containers):
         problems.add("spec.containers[].resources", f"a GPU needs a type in {PREFIX}eci-use-specs")
     cpu, memory = (_total(pod, resource) for resource in ("cpu", "memory"))
     spot = wished.parameters.get("SpotStrategy", "NoSpot") != "NoSpot"
-    size = choose(cpu, memory, region=config.region, spot=spot)
+    size = choose_size(cpu, memory, region=config.region, spot=spot)
     if size is None:
         kind = " for spot" if spot else ""
         text = f"ECI sells no size{kind} of {cpu:.2f} vCPU with {memory / _GIB:.2f} GiB"

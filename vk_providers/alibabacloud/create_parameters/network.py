@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import vk
-from vk_providers.alibabacloud.create_parameters.field_errors import Problems
+from vk_providers.alibabacloud.create_parameters.field_errors import FieldErrors
 
 __all__ = ["hosts", "resolver", "sysctls"]
 
@@ -35,7 +35,7 @@ def hosts(pod: vk.Pod) -> list[dict[str, Any]]:
     return [{"Ip": alias.ip, "Hostname": list(alias.hostnames)} for alias in pod.hosts]
 
 
-def sysctls(pod: vk.Pod, allowed: frozenset[str], problems: Problems) -> dict[str, Any]:
+def sysctls(pod: vk.Pod, allowed: frozenset[str], problems: FieldErrors) -> dict[str, Any]:
     """Return the kernel parameters: those that containers may set, and those of the machine.
 
     The latter only where the operator opens what does the same by annotation.

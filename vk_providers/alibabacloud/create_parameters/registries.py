@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import vk
-from vk_providers.alibabacloud.create_parameters.field_errors import Problems
+from vk_providers.alibabacloud.create_parameters.field_errors import FieldErrors
 
 __all__ = ["acr_registries", "credentials_for"]
 
@@ -15,7 +15,7 @@ _HUB = "docker.io"
 _HUB_NAMES = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
 
 
-def credentials_for(pod: vk.Pod, problems: Problems) -> list[dict[str, str]]:
+def credentials_for(pod: vk.Pod, problems: FieldErrors) -> list[dict[str, str]]:
     """Return the credentials for the registries that the pod's images come from."""
     images = [one.image for one in (*pod.containers, *pod.init_containers)]
     wanted = {_registry_of(image) for image in images}

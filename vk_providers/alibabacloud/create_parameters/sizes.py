@@ -12,7 +12,7 @@ from decimal import Decimal
 
 import attrs
 
-__all__ = ["LARGEST", "Size", "choose", "size_of"]
+__all__ = ["LARGEST", "InstanceSize", "choose_size", "size_of"]
 
 LARGEST = Decimal(64)
 
@@ -47,7 +47,7 @@ _GIB = Decimal(1 << 30)
 
 
 @attrs.frozen(order=True)
-class Size:
+class InstanceSize:
     """vCPU and GiB of memory."""
 
     cpu: Decimal
@@ -57,10 +57,12 @@ class Size:
         return f"{_plain(self.cpu)}-{_plain(self.memory)}Gi"
 
 
-_DEFAULT = Size(Decimal(2), Decimal(4))
+_DEFAULT = InstanceSize(Decimal(2), Decimal(4))
 
 
-def choose(cpu: Decimal, memory: Decimal, *, region: str, spot: bool = False) -> Size | None:
+def choose_size(
+    cpu: Decimal, memory: Decimal, *, region: str, spot: bool = False
+) -> InstanceSize | None:
     """Return the size for ``cpu`` vCPU and ``memory`` bytes; None where none is large enough.
 
     The fewest vCPU that have a memory large enough, and the least such memory. Nothing asked for
@@ -73,22 +75,22 @@ def choose(cpu: Decimal, memory: Decimal, *, region: str, spot: bool = False) ->
     return min(sizes, default=None)
 
 
-def size_of(cpu: object, memory: object) -> Size | None:
+def size_of(cpu: object, memory: object) -> InstanceSize | None:
     """Return the size that an answer tells in numbers; None where it tells none."""
     if not isinstance(cpu, int | float) or not isinstance(memory, int | float):
         return None
-    return Size(Decimal(str(cpu)), Decimal(str(memory)))
+    return InstanceSize(Decimal(str(cpu)), Decimal(str(memory)))
 
 
-def _sizes(region: str, *, spot: bool) -> Iterator[Size]:
+def _sizes(region: str, *, spot: bool) -> Iterator[InstanceSize]:
     for cpu, memories in _COMMON.items():
         if not spot or Decimal(cpu) >= 2:
             for memory in memories.split():
-                yield Size(Decimal(cpu), Decimal(memory))
+                yield InstanceSize(Decimal(cpu), Decimal(memory))
     if region in _MORE_REGIONS and not spot:
         for cpu, several in _MORE.items():
             for each in several:
-                yield Size(Decimal(cpu), Decimal(each))
+                yield InstanceSize(Decimal(cpu), Decimal(each))
 
 
 def _plain(value: Decimal) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 import vk
-from vk_providers.alibabacloud.create_parameters.field_errors import Problems
+from vk_providers.alibabacloud.create_parameters.field_errors import FieldErrors
 
 __all__ = ["FILE_VOLUMES", "volume_parameters"]
 
@@ -27,14 +27,14 @@ _MEDIA = ("", "Memory", "LocalRaid0")
 _SECRET_REF = "secretRef"
 
 
-def volume_parameters(pod: vk.Pod, name: str, path: str, problems: Problems) -> dict[str, Any]:
+def volume_parameters(pod: vk.Pod, name: str, path: str, problems: FieldErrors) -> dict[str, Any]:
     """Return the parameters of the volume ``name``; ``path`` is where it stands in the pod."""
     volume = pod.volumes[name]
     where = f"{path}.{volume.kind}"
     return {"Name": name, **_source(pod, volume, where, problems)}
 
 
-def _source(pod: vk.Pod, volume: vk.Volume, path: str, problems: Problems) -> dict[str, Any]:
+def _source(pod: vk.Pod, volume: vk.Volume, path: str, problems: FieldErrors) -> dict[str, Any]:
     if volume.kind in FILE_VOLUMES:
         return _files(pod.files.get(volume.name), path, problems)
     if volume.kind in ("persistentVolumeClaim", "ephemeral"):
@@ -52,7 +52,7 @@ def _source(pod: vk.Pod, volume: vk.Volume, path: str, problems: Problems) -> di
     return {}
 
 
-def _empty_dir(volume: vk.Volume, path: str, problems: Problems) -> dict[str, Any]:
+def _empty_dir(volume: vk.Volume, path: str, problems: FieldErrors) -> dict[str, Any]:
     medium = volume.raw.get("medium") or ""
     if medium not in _MEDIA:
         problems.add(f"{path}.medium", "expected none, Memory or LocalRaid0")
@@ -66,7 +66,7 @@ def _nfs(nfs: vk.NFS) -> dict[str, Any]:
     return {"Type": "NFSVolume", "NFSVolume": options}
 
 
-def _files(files: vk.FileTree | None, path: str, problems: Problems) -> dict[str, Any]:
+def _files(files: vk.FileTree | None, path: str, problems: FieldErrors) -> dict[str, Any]:
     if files is None:
         problems.add(path, "its files are not resolved")
         return {}
@@ -84,7 +84,7 @@ def _files(files: vk.FileTree | None, path: str, problems: Problems) -> dict[str
     return {"Type": "ConfigFileVolume", "ConfigFileVolume": {"ConfigFileToPath": entries}}
 
 
-def _flex(raw: Mapping[str, Any], path: str, problems: Problems) -> dict[str, Any]:
+def _flex(raw: Mapping[str, Any], path: str, problems: FieldErrors) -> dict[str, Any]:
     driver = raw.get("driver") or ""
     if driver not in _FLEX_DRIVERS:
         problems.add(f"{path}.driver", f"expected one of {', '.join(_FLEX_DRIVERS)}")
@@ -104,7 +104,7 @@ def _flex_volume(
     return {"Type": "FlexVolume", "FlexVolume": flex}
 
 
-def _claim(volume: vk.Volume, path: str, problems: Problems) -> dict[str, Any]:
+def _claim(volume: vk.Volume, path: str, problems: FieldErrors) -> dict[str, Any]:
     persistent = volume.persistent_volume
     if persistent is None:
         problems.add(path, "the claim is not bound to a volume")
@@ -123,7 +123,7 @@ def _claim(volume: vk.Volume, path: str, problems: Problems) -> dict[str, Any]:
     return {}
 
 
-def _csi(csi: vk.CSI, path: str, problems: Problems) -> dict[str, Any]:
+def _csi(csi: vk.CSI, path: str, problems: FieldErrors) -> dict[str, Any]:
     read = _CSI.get(csi.driver)
     if read is None:
         problems.add(f"{path}.driver", f"expected one of {', '.join(sorted(_CSI))}")
@@ -131,13 +131,13 @@ def _csi(csi: vk.CSI, path: str, problems: Problems) -> dict[str, Any]:
     return read(csi, path, problems)
 
 
-def _disk(csi: vk.CSI, path: str, problems: Problems) -> dict[str, Any]:
+def _disk(csi: vk.CSI, path: str, problems: FieldErrors) -> dict[str, Any]:
     if not csi.handle:
         problems.add(f"{path}.volumeHandle", "expected the id of a disk")
     return _flex_volume("alicloud/disk", {"volumeId": csi.handle}, csi.filesystem)
 
 
-def _nas(csi: vk.CSI, path: str, problems: Problems) -> dict[str, Any]:
+def _nas(csi: vk.CSI, path: str, problems: FieldErrors) -> dict[str, Any]:
     attributes = csi.attributes
     if not attributes.get("server"):
         problems.add(f"{path}.volumeAttributes.server", "expected the mount target of a NAS")
@@ -151,7 +151,7 @@ def _nas(csi: vk.CSI, path: str, problems: Problems) -> dict[str, Any]:
     return _flex_volume("alicloud/nas", options)
 
 
-def _oss(csi: vk.CSI, path: str, problems: Problems) -> dict[str, Any]:
+def _oss(csi: vk.CSI, path: str, problems: FieldErrors) -> dict[str, Any]:
     attributes = csi.attributes
     for name in ("bucket", "url"):
         if not attributes.get(name):
@@ -161,7 +161,7 @@ def _oss(csi: vk.CSI, path: str, problems: Problems) -> dict[str, Any]:
     return _flex_volume("alicloud/oss", options)
 
 
-_CSI: Mapping[str, Callable[[vk.CSI, str, Problems], dict[str, Any]]] = {
+_CSI: Mapping[str, Callable[[vk.CSI, str, FieldErrors], dict[str, Any]]] = {
     "diskplugin.csi.alibabacloud.com": _disk,
     "nasplugin.csi.alibabacloud.com": _nas,
     "ossplugin.csi.alibabacloud.com": _oss,

@@ -16,7 +16,7 @@ import attrs
 import click
 
 from vk_providers.alibabacloud.emulator.server import listening
-from vk_providers.alibabacloud.emulator.settings import Settings, VSwitch
+from vk_providers.alibabacloud.emulator.settings import EmulatorSettings, VSwitch
 
 __all__ = ["command"]
 
@@ -38,7 +38,7 @@ def _vswitches(_: Any, __: Any, texts: tuple[str, ...]) -> tuple[VSwitch, ...]:
 
 def _options(function: Callable[..., None]) -> Callable[..., None]:
     """Give a command one option for each setting."""
-    for field in reversed(attrs.fields(Settings)):
+    for field in reversed(attrs.fields(EmulatorSettings)):
         if "help" in field.metadata:
             name = field.name.replace("_", "-")
             flag = f"--{name}/--no-{name}" if isinstance(field.default, bool) else f"--{name}"
@@ -74,13 +74,13 @@ def command(port: int, stop_at_eof: bool, vswitches: tuple[VSwitch, ...], **valu
     if vswitches:
         values["vswitches"] = vswitches
     try:
-        settings = Settings(**values)
+        settings = EmulatorSettings(**values)
         asyncio.run(_run(settings, port, stop_at_eof=stop_at_eof))
     except (ValueError, OSError) as error:
         raise click.ClickException(str(error)) from None
 
 
-async def _run(settings: Settings, port: int, *, stop_at_eof: bool) -> None:
+async def _run(settings: EmulatorSettings, port: int, *, stop_at_eof: bool) -> None:
     """Serve until a signal, or until the end of the standard input."""
     loop, end = asyncio.get_running_loop(), asyncio.Event()
     for each in (signal.SIGTERM, signal.SIGINT):

@@ -18,10 +18,10 @@ from urllib.parse import quote
 
 import attrs
 
-from vk_providers.alibabacloud.emulator.errors import Refusal, missing
+from vk_providers.alibabacloud.emulator.errors import EciApiError, missing
 from vk_providers.alibabacloud.emulator.states import read_moment
 
-__all__ = ["Account", "Credential", "sign", "string_to_sign"]
+__all__ = ["AccessKey", "AccessKeys", "sign", "string_to_sign"]
 
 _SKEW = 900.0
 """Seconds by which a caller's clock may differ."""
@@ -36,7 +36,7 @@ _SIGNED = (
 
 
 @attrs.frozen
-class Credential:
+class AccessKey:
     """An access key, for ever or for a while."""
 
     id: str
@@ -47,27 +47,27 @@ class Credential:
 
 
 @attrs.define(eq=False)
-class Account:
+class AccessKeys:
     """The account's credentials and the nonces that were used."""
 
     random: random.Random
-    _keys: dict[str, Credential] = attrs.field(factory=dict, init=False)
+    _keys: dict[str, AccessKey] = attrs.field(factory=dict, init=False)
     _nonces: set[str] = attrs.field(factory=set, init=False)
     _used: deque[tuple[float, str]] = attrs.field(factory=deque, init=False)
 
-    def add(self, credential: Credential) -> None:
+    def add(self, credential: AccessKey) -> None:
         """Let a credential be used."""
         self._keys[credential.id] = credential
 
-    def issue(self, identity: str, expires: float) -> Credential:
+    def issue(self, identity: str, expires: float) -> AccessKey:
         """Return a new temporary credential."""
         letters = string.ascii_letters + string.digits
         id, secret, token = ("".join(self.random.choices(letters, k=k)) for k in (20, 30, 60))
-        credential = Credential(f"STS.{id}", secret, f"CAIS{token}", expires, identity)
+        credential = AccessKey(f"STS.{id}", secret, f"CAIS{token}", expires, identity)
         self.add(credential)
         return credential
 
-    def left(self, credential: Credential, now: float) -> float:
+    def left(self, credential: AccessKey, now: float) -> float:
         """Return for how many more seconds a temporary credential is good."""
         known = self._keys[credential.id]
         return (known.expires or now) - now
@@ -78,30 +78,34 @@ class Account:
             if credential.expires is not None:
                 self.add(attrs.evolve(credential, expires=now))
 
-    def authenticate(self, method: str, parameters: Mapping[str, str], now: float) -> Credential:
-        """Return whose call it is. Raises `Refusal`."""
+    def authenticate(self, method: str, parameters: Mapping[str, str], now: float) -> AccessKey:
+        """Return whose call it is. Raises `EciApiError`."""
         for name in _SIGNED:
             if not parameters.get(name):
                 raise missing(name)
         if (parameters["SignatureMethod"], parameters["SignatureVersion"]) != ("HMAC-SHA1", "1.0"):
             text = "Only SignatureMethod HMAC-SHA1 with SignatureVersion 1.0 is supported here."
-            raise Refusal(400, "InvalidParameter.SignatureMethod", text)
+            raise EciApiError(400, "InvalidParameter.SignatureMethod", text)
         _check_time(parameters["Timestamp"], now)
         credential = self._credential(parameters, now)
         _check_signature(method, parameters, credential.secret)
         self._use(parameters["SignatureNonce"], now)
         return credential
 
-    def _credential(self, parameters: Mapping[str, str], now: float) -> Credential:
+    def _credential(self, parameters: Mapping[str, str], now: float) -> AccessKey:
         credential = self._keys.get(parameters["AccessKeyId"])
         if credential is None:
-            raise Refusal(404, "InvalidAccessKeyId.NotFound", "Specified access key is not found.")
+            raise EciApiError(
+                404, "InvalidAccessKeyId.NotFound", "Specified access key is not found."
+            )
         token = parameters.get("SecurityToken", "")
         if credential.expires is not None and credential.expires <= now:
-            raise Refusal(400, "InvalidSecurityToken.Expired", "Specified SecurityToken expired.")
+            raise EciApiError(
+                400, "InvalidSecurityToken.Expired", "Specified SecurityToken expired."
+            )
         if not hmac.compare_digest(token.encode(), credential.token.encode()):
             text = "Specified SecurityToken does not belong to the access key."
-            raise Refusal(400, "InvalidSecurityToken.MismatchWithAccessKey", text)
+            raise EciApiError(400, "InvalidSecurityToken.MismatchWithAccessKey", text)
         return credential
 
     def _use(self, nonce: str, now: float) -> None:
@@ -109,7 +113,7 @@ class Account:
             self._nonces.discard(self._used.popleft()[1])
         if nonce in self._nonces:
             text = "Specified signature nonce was used already."
-            raise Refusal(400, "SignatureNonceUsed", text)
+            raise EciApiError(400, "SignatureNonceUsed", text)
         self._nonces.add(nonce)
         self._used.append((now, nonce))
 
@@ -118,11 +122,11 @@ def _check_time(text: str, now: float) -> None:
     try:
         at = read_moment(text)
     except ValueError:
-        raise Refusal(
+        raise EciApiError(
             400, "InvalidTimeStamp.Format", "Specified time stamp is not well formatted."
         ) from None
     if abs(at - now) > _SKEW:
-        raise Refusal(
+        raise EciApiError(
             400, "InvalidTimeStamp.Expired", "Specified time stamp or date value is expired."
         )
 
@@ -130,7 +134,7 @@ def _check_time(text: str, now: float) -> None:
 def _check_signature(method: str, parameters: Mapping[str, str], secret: str) -> None:
     text = string_to_sign(method, parameters)
     if not hmac.compare_digest(sign(secret, text).encode(), parameters["Signature"].encode()):
-        raise Refusal(
+        raise EciApiError(
             400,
             "SignatureDoesNotMatch",
             "Specified signature is not matched with our calculation."

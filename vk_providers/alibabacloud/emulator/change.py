@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from vk_providers.alibabacloud.emulator.cloud import Call
+from vk_providers.alibabacloud.emulator.cloud import ApiCall
 from vk_providers.alibabacloud.emulator.create import check
-from vk_providers.alibabacloud.emulator.errors import Refusal, missing, wrong_state
-from vk_providers.alibabacloud.emulator.group import Group
+from vk_providers.alibabacloud.emulator.errors import EciApiError, missing, wrong_state
+from vk_providers.alibabacloud.emulator.group import EmulatedGroup
 from vk_providers.alibabacloud.emulator.parameters import GROUP_ID, TAGS, TOKEN
-from vk_providers.alibabacloud.emulator.schema import Many, Shape, choice, flag, text, whole
+from vk_providers.alibabacloud.emulator.schema import (
+    ListSchema,
+    ObjectSchema,
+    choice,
+    flag,
+    integer,
+    text,
+)
 
 __all__ = [
     "DELETE",
@@ -31,59 +38,59 @@ _SUPPORTED = ("Pending", "Running")
 _NOT_MERGED = frozenset({"ContainerGroupId", "ClientToken", "UpdateType", "Tag"})
 _NAMED = ("Container", "InitContainer", "Volume")
 
-DELETE = Shape(
+DELETE = ObjectSchema(
     {"ContainerGroupId": GROUP_ID, "ClientToken": TOKEN, "Force": flag}, ("ContainerGroupId",)
 )
-RESTART = Shape({"ContainerGroupId": GROUP_ID, "ClientToken": TOKEN}, ("ContainerGroupId",))
+RESTART = ObjectSchema({"ContainerGroupId": GROUP_ID, "ClientToken": TOKEN}, ("ContainerGroupId",))
 _KIND = choice("containergroup", "ContainerGroup")
-_RESOURCES = Many(GROUP_ID, 50)
-TAG = Shape(
+_RESOURCES = ListSchema(GROUP_ID, 50)
+TAG = ObjectSchema(
     {"ResourceType": _KIND, "ResourceId": _RESOURCES, "Tag": TAGS},
     ("ResourceType", "ResourceId", "Tag"),
 )
-UNTAG = Shape(
+UNTAG = ObjectSchema(
     {
         "ResourceType": _KIND,
         "ResourceId": _RESOURCES,
-        "TagKey": Many(text(64, 1), 20),
+        "TagKey": ListSchema(text(64, 1), 20),
         "All": flag,
         "ClientToken": TOKEN,
     },
     ("ResourceType", "ResourceId"),
 )
-LIST_TAGS = Shape(
+LIST_TAGS = ObjectSchema(
     {
         "ResourceType": _KIND,
         "ResourceId": _RESOURCES,
         "Tag": TAGS,
         "NextToken": text(128),
-        "Limit": whole(1, 100),
+        "Limit": integer(1, 100),
     },
     ("ResourceType",),
 )
 
 
-def delete(call: Call) -> dict[str, Any]:
+def delete(call: ApiCall) -> dict[str, Any]:
     """Delete a group, in every state but while another change is under way."""
     group = call.group()
     force = bool(call.parameters.get("Force"))
     if group.status in ("Restarting", "Updating"):
         text = "Another operation on the container group is in progress."
-        raise Refusal(400, "OperationConflict", text)
+        raise EciApiError(400, "OperationConflict", text)
     if group.status == "Terminating" and not force:
         raise wrong_state(group.status)
     group.delete(call.now, force=force)
     return {}
 
 
-def restart(call: Call) -> dict[str, Any]:
+def restart(call: ApiCall) -> dict[str, Any]:
     """Start all containers again."""
     group = _changeable(call)
     group.replace(call.now, group.parameters, "Restarting")
     return {}
 
 
-def update(call: Call) -> dict[str, Any]:
+def update(call: ApiCall) -> dict[str, Any]:
     """Change what containers are made of, and add tags; tags alone restart nothing."""
     group = _changeable(call)
     given = {key: value for key, value in call.parameters.items() if key not in _NOT_MERGED}
@@ -96,14 +103,14 @@ def update(call: Call) -> dict[str, Any]:
             raise missing("Container.Image")
     check(wanted)
     if wanted == group.parameters and tags.items() <= group.tags.items():
-        raise Refusal(400, "NoNeedUpdate", "The container group needs no update.")
+        raise EciApiError(400, "NoNeedUpdate", "The container group needs no update.")
     _put_tags(group, tags, call.now)
     if wanted != group.parameters:
         group.replace(call.now, wanted, "Updating")
     return {}
 
 
-def tag(call: Call) -> dict[str, Any]:
+def tag(call: ApiCall) -> dict[str, Any]:
     """Set tags of groups."""
     tags = {each["Key"]: each.get("Value", "") for each in call.parameters["Tag"]}
     groups = [call.cloud.book.get(each) for each in call.parameters["ResourceId"]]
@@ -112,7 +119,7 @@ def tag(call: Call) -> dict[str, Any]:
     return {}
 
 
-def untag(call: Call) -> dict[str, Any]:
+def untag(call: ApiCall) -> dict[str, Any]:
     """Take tags away from groups."""
     groups = [call.cloud.book.get(each) for each in call.parameters["ResourceId"]]
     for group in groups:
@@ -122,7 +129,7 @@ def untag(call: Call) -> dict[str, Any]:
     return {}
 
 
-def list_tags(call: Call) -> dict[str, Any]:
+def list_tags(call: ApiCall) -> dict[str, Any]:
     """Answer with a row for each tag of each group that is asked for, all on one page."""
     asked, tags = call.parameters.get("ResourceId"), call.tags()
     rows = [
@@ -140,17 +147,17 @@ def list_tags(call: Call) -> dict[str, Any]:
     return {"NextToken": "", "TagResources": rows}
 
 
-def _changeable(call: Call) -> Group:
+def _changeable(call: ApiCall) -> EmulatedGroup:
     group = call.group()
     if group.status not in _SUPPORTED:
         raise wrong_state(group.status)
     return group
 
 
-def _put_tags(group: Group, tags: dict[str, str], now: float) -> None:
+def _put_tags(group: EmulatedGroup, tags: dict[str, str], now: float) -> None:
     if len(group.tags | tags) > _TAGS:
         text = f"The length of tags exceeded limit: {_TAGS}."
-        raise Refusal(400, "NumberExceed.Tags", text)
+        raise EciApiError(400, "NumberExceed.Tags", text)
     group.tags |= tags
     if tags:
         group.changed_at = now

@@ -12,58 +12,58 @@ from typing import Any
 
 import attrs
 
-from vk_providers.alibabacloud.emulator.authentication import Account, Credential
-from vk_providers.alibabacloud.emulator.exec_tickets import Sessions
-from vk_providers.alibabacloud.emulator.faults import Fault, Faults
-from vk_providers.alibabacloud.emulator.group import Group
-from vk_providers.alibabacloud.emulator.group_store import Book
-from vk_providers.alibabacloud.emulator.ledger import Entry, Ledger, pod_uid
+from vk_providers.alibabacloud.emulator.authentication import AccessKey, AccessKeys
+from vk_providers.alibabacloud.emulator.exec_tickets import ExecTickets
+from vk_providers.alibabacloud.emulator.faults import Faults, InjectedFault
+from vk_providers.alibabacloud.emulator.group import EmulatedGroup
+from vk_providers.alibabacloud.emulator.group_store import GroupStore
+from vk_providers.alibabacloud.emulator.ledger import Ledger, LedgerEntry, pod_uid
 from vk_providers.alibabacloud.emulator.placement import Region
-from vk_providers.alibabacloud.emulator.settings import Settings
-from vk_providers.alibabacloud.emulator.sizes import Size
-from vk_providers.alibabacloud.emulator.throttling import Buckets
+from vk_providers.alibabacloud.emulator.settings import EmulatorSettings
+from vk_providers.alibabacloud.emulator.sizes import BilledSize
+from vk_providers.alibabacloud.emulator.throttling import CallBuckets
 from vk_providers.alibabacloud.emulator.timeline import Timeline
 
-__all__ = ["Call", "Cloud"]
+__all__ = ["ApiCall", "Cloud"]
 
 
 @attrs.define(eq=False)
 class Cloud:
     """Everything that the emulator knows."""
 
-    settings: Settings
+    settings: EmulatorSettings
     clock: Callable[[], float] = attrs.field(repr=False)
     """Seconds of the wall clock."""
     random: random.Random = attrs.field(init=False, repr=False)
     timeline: Timeline = attrs.field(init=False)
-    account: Account = attrs.field(init=False, repr=False)
-    buckets: Buckets = attrs.field(init=False, repr=False)
-    book: Book = attrs.field(init=False, repr=False)
+    account: AccessKeys = attrs.field(init=False, repr=False)
+    buckets: CallBuckets = attrs.field(init=False, repr=False)
+    book: GroupStore = attrs.field(init=False, repr=False)
     region: Region = attrs.field(init=False, repr=False)
     faults: Faults = attrs.field(init=False)
-    sessions: Sessions = attrs.field(init=False, repr=False)
+    sessions: ExecTickets = attrs.field(init=False, repr=False)
     ledger: Ledger = attrs.field(factory=Ledger, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         settings = self.settings
         self.random = random.Random(settings.seed)
         self.timeline = Timeline(self.clock, settings.speed)
-        self.account = Account(self.random)
+        self.account = AccessKeys(self.random)
         for id in settings.access_key_id.split(","):
-            self.account.add(Credential(id, settings.access_key_secret))
-        self.buckets = Buckets(settings.rates)
-        self.book = Book(self.timeline, self.random, settings.list_lag)
+            self.account.add(AccessKey(id, settings.access_key_secret))
+        self.buckets = CallBuckets(settings.rates)
+        self.book = GroupStore(self.timeline, self.random, settings.list_lag)
         self.region = Region(settings, self.random)
         self.faults = Faults(self.random)
-        self.sessions = Sessions(self.random)
+        self.sessions = ExecTickets(self.random)
 
     def create(
-        self, parameters: dict[str, Any], size: Size, now: float, *, unplaced: str = ""
-    ) -> Group:
+        self, parameters: dict[str, Any], size: BilledSize, now: float, *, unplaced: str = ""
+    ) -> EmulatedGroup:
         """Create a group. Raises `Refusal` where there is no place for it."""
         place, stocked = self.region.choose(parameters, size)
         id, number = self.book.new_id()
-        group = Group(
+        group = EmulatedGroup(
             id=id,
             number=number,
             parameters=parameters,
@@ -71,7 +71,7 @@ class Cloud:
             size=size,
             timeline=self.timeline,
             settings=self.settings,
-            entry=Entry(id, None, now),
+            entry=LedgerEntry(id, None, now),
             on_end=self._ended,
             on_gone=self.book.drop,
             unplaced=unplaced or ("" if stocked else "NoStock"),
@@ -83,7 +83,7 @@ class Cloud:
         group.begin()
         return group
 
-    def _ended(self, group: Group, at: float) -> None:
+    def _ended(self, group: EmulatedGroup, at: float) -> None:
         self.region.give_back(group.place, group.size, stocked=group.stocked)
         self.book.ended(group, at)
 
@@ -93,15 +93,15 @@ class Cloud:
 
 
 @attrs.frozen
-class Call:
+class ApiCall:
     """One call that was let in."""
 
     cloud: Cloud
     action: str
     parameters: dict[str, Any] = attrs.field(repr=False)
     now: float
-    identity: Credential | None
-    fault: Fault | None = None
+    identity: AccessKey | None
+    fault: InjectedFault | None = None
     record: dict[str, Any] = attrs.field(factory=dict)
     """The call's line in the ledger."""
     base: str = ""
@@ -111,7 +111,7 @@ class Call:
         """Return a parameter's text; empty where it is not given."""
         return str(self.parameters.get(name, ""))
 
-    def group(self) -> Group:
+    def group(self) -> EmulatedGroup:
         """Return the group that the call is about. Raises `Refusal`."""
         self.record["group"] = self.text("ContainerGroupId")
         return self.cloud.book.get(self.text("ContainerGroupId"))

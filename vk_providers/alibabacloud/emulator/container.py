@@ -13,12 +13,17 @@ from typing import Any, Protocol
 
 import attrs
 
-from vk_providers.alibabacloud.emulator.settings import Settings
+from vk_providers.alibabacloud.emulator.settings import EmulatorSettings
 from vk_providers.alibabacloud.emulator.shell.programs import outcome
-from vk_providers.alibabacloud.emulator.states import Running, State, Terminated, Waiting
+from vk_providers.alibabacloud.emulator.states import (
+    EmulatedState,
+    RunningState,
+    TerminatedState,
+    WaitingState,
+)
 from vk_providers.alibabacloud.emulator.timeline import Timeline
 
-__all__ = ["Container", "Owner"]
+__all__ = ["ContainerOwner", "EmulatedContainer"]
 
 _BACKOFF = 10.0
 _BACKOFF_MOST = 300.0
@@ -27,11 +32,11 @@ _CALM = 600.0
 _KILLED = 137
 
 
-class Owner(Protocol):
+class ContainerOwner(Protocol):
     """The group that a container belongs to."""
 
     timeline: Timeline
-    settings: Settings
+    settings: EmulatorSettings
 
     @property
     def restart_policy(self) -> str:
@@ -49,14 +54,14 @@ class Owner(Protocol):
 
 
 @attrs.define(eq=False)
-class Container:
+class EmulatedContainer:
     """A container's state, as far as time has been played."""
 
     spec: Mapping[str, Any]
-    owner: Owner = attrs.field(repr=False)
+    owner: ContainerOwner = attrs.field(repr=False)
     init: bool = False
-    state: State = attrs.field(factory=lambda: Waiting("ContainerCreating"))
-    last: Terminated | None = None
+    state: EmulatedState = attrs.field(factory=lambda: WaitingState("ContainerCreating"))
+    last: TerminatedState | None = None
     restarts: int = 0
     created: bool = False
     """Whether its image is there and it has been started once."""
@@ -99,12 +104,12 @@ class Container:
     def failed(self) -> bool:
         """Tell whether it ended in a way that fails its group."""
         ignored = self.env.get("ECI_CONTAINER_IGNORE_EXIT_CODE") == "true"
-        return isinstance(self.state, Terminated) and self.state.code != 0 and not ignored
+        return isinstance(self.state, TerminatedState) and self.state.code != 0 and not ignored
 
     def start(self, at: float) -> None:
         """Pull the image, then run."""
         image = self.spec["Image"]
-        self._set(at, Waiting("ContainerCreating"))
+        self._set(at, WaitingState("ContainerCreating"))
         self.owner.happened(at, "Pulling", f'Pulling image "{image}"')
         base = posixpath.basename(image).partition(":")[0].partition("@")[0]
         self._later(at, self._pull_seconds(), self._missing if "missing" in base else self._pulled)
@@ -112,9 +117,9 @@ class Container:
     def stop(self, at: float, code: int = _KILLED, reason: str = "Error") -> None:
         """End it for good."""
         self._life += 1
-        if isinstance(self.state, Running):
+        if isinstance(self.state, RunningState):
             signal = 9 if code == _KILLED else 0
-            self.state = Terminated(code, reason, self.state.started, at, signal)
+            self.state = TerminatedState(code, reason, self.state.started, at, signal)
         self.ready, self.over = False, True
 
     def _pull_seconds(self) -> float:
@@ -127,13 +132,13 @@ class Container:
     def _missing(self, at: float) -> None:
         text = f'Failed to pull image "{self.spec["Image"]}": not found'
         self.owner.happened(at, "Failed", text, type="Warning")
-        self._set(at, Waiting("ErrImagePull", text))
+        self._set(at, WaitingState("ErrImagePull", text))
         self._later(at, _BACKOFF, self._missing_still)
 
     def _missing_still(self, at: float) -> None:
         text = f'Back-off pulling image "{self.spec["Image"]}"'
         self.owner.happened(at, "BackOff", text, type="Warning")
-        self._set(at, Waiting("ImagePullBackOff", text))
+        self._set(at, WaitingState("ImagePullBackOff", text))
 
     def _pulled(self, at: float) -> None:
         self.owner.happened(at, "Pulled", f'Successfully pulled image "{self.spec["Image"]}"')
@@ -152,7 +157,7 @@ class Container:
                 code = comes_to.code
                 self._later(at, comes_to.seconds, lambda end: self._finish(end, code))
         self._probe(at)
-        self._set(at, Running(at))
+        self._set(at, RunningState(at))
 
     def _probe(self, at: float) -> None:
         """Plan what the probes will find; HTTP and TCP always find a healthy container."""
@@ -172,11 +177,11 @@ class Container:
         self._finish(at, _KILLED)
 
     def _finish(self, at: float, code: int) -> None:
-        if not isinstance(self.state, Running):
+        if not isinstance(self.state, RunningState):
             return
         started = self.state.started
         signal = code - 128 if code in (_KILLED, 143) else 0
-        ended = Terminated(code, "Error" if code else "Completed", started, at, signal)
+        ended = TerminatedState(code, "Error" if code else "Completed", started, at, signal)
         self.ready = False
         policy = self.owner.restart_policy
         again = policy == "Always" or (policy == "OnFailure" and code != 0)
@@ -187,7 +192,7 @@ class Container:
         if again:
             self._again(at, ended)
 
-    def _again(self, at: float, ended: Terminated) -> None:
+    def _again(self, at: float, ended: TerminatedState) -> None:
         """Restart: the first time at once, then with backoff as Kubernetes does."""
         calm = ended.finished - ended.started >= self.owner.timeline.scaled(_CALM)
         self._failures = 0 if calm else self._failures + 1
@@ -198,16 +203,16 @@ class Container:
         wait = min(_BACKOFF_MOST, _BACKOFF * 2 ** (self._failures - 2))
         text = f"back-off {wait:g}s restarting failed container={self.name}"
         self.owner.happened(at, "BackOff", "Back-off restarting failed container", type="Warning")
-        self._set(at, Waiting("CrashLoopBackOff", text))
+        self._set(at, WaitingState("CrashLoopBackOff", text))
         self._later(at, wait, self._restart)
 
     def _restart(self, at: float) -> None:
         self.restarts += 1
         self._run(at)
 
-    def _set(self, at: float, state: State) -> None:
+    def _set(self, at: float, state: EmulatedState) -> None:
         self.state = state
-        if not isinstance(state, Running):
+        if not isinstance(state, RunningState):
             self._life += 1
         self.owner.changed(at)
 

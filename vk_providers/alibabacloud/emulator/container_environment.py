@@ -7,15 +7,15 @@ import binascii
 import posixpath
 from collections.abc import Iterator, Mapping
 
-from vk_providers.alibabacloud.emulator.container import Container
+from vk_providers.alibabacloud.emulator.container import EmulatedContainer
 from vk_providers.alibabacloud.emulator.errors import invalid
-from vk_providers.alibabacloud.emulator.group import Group
-from vk_providers.alibabacloud.emulator.shell.run import Place
+from vk_providers.alibabacloud.emulator.group import EmulatedGroup
+from vk_providers.alibabacloud.emulator.shell.run import ProgramContext
 
-__all__ = ["container_of", "place_of"]
+__all__ = ["container_of", "program_context"]
 
 
-def container_of(group: Group, name: str) -> Container:
+def container_of(group: EmulatedGroup, name: str) -> EmulatedContainer:
     """Return the container of this name; the first one where there is no name. Raises `Refusal`."""
     if not name:
         return group.containers[0]
@@ -25,13 +25,13 @@ def container_of(group: Group, name: str) -> Container:
     raise invalid("ContainerName", "expected the name of a container of the group")
 
 
-def place_of(group: Group, container: Container) -> Place:
+def program_context(group: EmulatedGroup, container: EmulatedContainer) -> ProgramContext:
     """Return where a program of the container runs."""
     folder = container.spec.get("WorkingDir", "/")
-    return Place(environment(group, container), dict(_files(group, container)), folder)
+    return ProgramContext(environment(group, container), dict(_files(group, container)), folder)
 
 
-def environment(group: Group, container: Container) -> Mapping[str, str]:
+def environment(group: EmulatedGroup, container: EmulatedContainer) -> Mapping[str, str]:
     """Return the variables that a program in the container sees."""
     values = {
         "HOSTNAME": str(group.parameters.get("HostName", group.name)),
@@ -50,7 +50,7 @@ def environment(group: Group, container: Container) -> Mapping[str, str]:
     return values
 
 
-def _files(group: Group, container: Container) -> Iterator[tuple[str, bytes]]:
+def _files(group: EmulatedGroup, container: EmulatedContainer) -> Iterator[tuple[str, bytes]]:
     volumes = {each["Name"]: each for each in group.parameters.get("Volume", [])}
     for mount in container.spec.get("VolumeMount", []):
         volume = volumes.get(mount["Name"], {})

@@ -13,11 +13,11 @@ import attrs
 import orjson
 
 from vk_providers.alibabacloud.emulator.cloud import Cloud
-from vk_providers.alibabacloud.emulator.errors import Refusal
+from vk_providers.alibabacloud.emulator.errors import EciApiError
 from vk_providers.alibabacloud.emulator.faults import read_faults
-from vk_providers.alibabacloud.emulator.rpc import Answer
+from vk_providers.alibabacloud.emulator.rpc import ApiResponse
 
-__all__ = ["Control"]
+__all__ = ["ControlApi"]
 
 _PATHS = (
     "GET /emulator/ledger, GET and PUT /emulator/faults, GET and PUT /emulator/region,"
@@ -26,18 +26,18 @@ _PATHS = (
 
 
 @attrs.define(eq=False)
-class Control:
+class ControlApi:
     """Answers the emulator's own paths."""
 
     cloud: Cloud
 
-    def answer(self, method: str, path: str, body: bytes) -> Answer:
+    def answer(self, method: str, path: str, body: bytes) -> ApiResponse:
         """Answer one request; what is wrong is said in one line."""
         self.cloud.timeline.now()
         try:
             return _json(self._answer(method, path, body))
-        except (ValueError, Refusal) as error:
-            text = error.message if isinstance(error, Refusal) else str(error)
+        except (ValueError, EciApiError) as error:
+            text = error.message if isinstance(error, EciApiError) else str(error)
             return _json({"error": text}, 400)
         except LookupError:
             return _json({"error": f"expected one of: {_PATHS}"}, 404)
@@ -124,5 +124,5 @@ def _read(body: bytes) -> Any:
         raise ValueError(f"expected JSON: {error}") from None
 
 
-def _json(document: Any, status: int = 200) -> Answer:
-    return Answer(status, orjson.dumps(document))
+def _json(document: Any, status: int = 200) -> ApiResponse:
+    return ApiResponse(status, orjson.dumps(document))

@@ -7,8 +7,8 @@ import binascii
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from vk_providers.alibabacloud.emulator.cloud import Call
-from vk_providers.alibabacloud.emulator.errors import Refusal, invalid
+from vk_providers.alibabacloud.emulator.cloud import ApiCall
+from vk_providers.alibabacloud.emulator.errors import EciApiError, invalid
 from vk_providers.alibabacloud.emulator.sizes import size_of
 
 __all__ = ["check", "create"]
@@ -19,7 +19,7 @@ _COMMAND = 2048
 _PROBES = ("HttpGet", "Exec", "TcpSocket")
 
 
-def create(call: Call) -> dict[str, Any]:
+def create(call: ApiCall) -> dict[str, Any]:
     """Create a group; answer with its id."""
     parameters, cloud = call.parameters, call.cloud
     check(parameters)
@@ -27,9 +27,9 @@ def create(call: Call) -> dict[str, Any]:
     fault = call.fault.kind if call.fault else ""
     if fault == "no_stock":
         text = "The resource is out of stock in the specified zone."
-        raise Refusal(403, "OperationDenied.NoStock", text)
+        raise EciApiError(403, "OperationDenied.NoStock", text)
     if parameters.get("DryRun"):
-        raise Refusal(400, "DryRunOperation", "Request validation has been passed.")
+        raise EciApiError(400, "DryRunOperation", "Request validation has been passed.")
     unplaced = "NoStock" if fault == "schedule_failed" else ""
     group = cloud.create(parameters, size, call.now, unplaced=unplaced)
     call.record["group"] = group.id
@@ -37,7 +37,7 @@ def create(call: Call) -> dict[str, Any]:
 
 
 def check(parameters: Mapping[str, Any]) -> None:
-    """Check the containers, volumes and tags of a group. Raises `Refusal`."""
+    """Check the containers, volumes and tags of a group. Raises `EciApiError`."""
     containers = [*parameters.get("Container", []), *parameters.get("InitContainer", [])]
     _unique("Container.Name", (each["Name"] for each in containers), "DuplicatedName")
     volumes = parameters.get("Volume", [])

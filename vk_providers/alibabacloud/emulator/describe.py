@@ -7,19 +7,19 @@ from typing import Any
 
 import orjson
 
-from vk_providers.alibabacloud.emulator.cloud import Call
-from vk_providers.alibabacloud.emulator.group import Group
-from vk_providers.alibabacloud.emulator.group_store import Page
+from vk_providers.alibabacloud.emulator.cloud import ApiCall
+from vk_providers.alibabacloud.emulator.group import EmulatedGroup
+from vk_providers.alibabacloud.emulator.group_store import GroupPage
 from vk_providers.alibabacloud.emulator.parameters import TAGS
 from vk_providers.alibabacloud.emulator.rows import events_row, group_row, pascal, status_row
 from vk_providers.alibabacloud.emulator.schema import (
-    Many,
-    Node,
-    Shape,
+    ListSchema,
+    ObjectSchema,
+    ParameterSchema,
     choice,
     flag,
+    integer,
     text,
-    whole,
     words,
 )
 
@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 IDS = words("ids", 20)
-_FILTERS: Mapping[str, Node] = {
+_FILTERS: Mapping[str, ParameterSchema] = {
     "ZoneId": text(64),
     "VSwitchId": text(64),
     "ResourceGroupId": text(64),
@@ -54,21 +54,23 @@ _STATUS_NAMES = (
     "Terminating",
     "Expired",
 )
-GROUPS = Shape(
+GROUPS = ObjectSchema(
     {
         **_FILTERS,
         "SecurityGroupId": text(64),
         "ContainerGroupName": text(128),
         "Status": choice(*_STATUS_NAMES),
         "WithEvent": flag,
-        "Limit": whole(1, 20),
-        "ComputeCategory": Many(choice("economy", "general"), 2),
+        "Limit": integer(1, 20),
+        "ComputeCategory": ListSchema(choice("economy", "general"), 2),
     }
 )
-STATUSES = Shape({**_FILTERS, "SinceSecond": whole(0, 2**31 - 1), "Limit": whole(1, 200)})
-EVENTS = Shape({**STATUSES.members, "EventSource": choice("EciService", "K8sAgent")})
+STATUSES = ObjectSchema(
+    {**_FILTERS, "SinceSecond": integer(0, 2**31 - 1), "Limit": integer(1, 200)}
+)
+EVENTS = ObjectSchema({**STATUSES.members, "EventSource": choice("EciService", "K8sAgent")})
 
-_BY: Mapping[str, Callable[[Group], Any]] = {
+_BY: Mapping[str, Callable[[EmulatedGroup], Any]] = {
     "ZoneId": lambda group: group.place.zone,
     "VSwitchId": lambda group: group.place.vswitch,
     "ResourceGroupId": lambda group: group.parameters.get("ResourceGroupId", ""),
@@ -81,7 +83,7 @@ _BY: Mapping[str, Callable[[Group], Any]] = {
 """What a filter compares with."""
 
 
-def describe_groups(call: Call) -> dict[str, Any]:
+def describe_groups(call: ApiCall) -> dict[str, Any]:
     """Answer with a page of whole groups."""
     page = _page(call, 20)
     events = bool(call.parameters.get("WithEvent"))
@@ -89,7 +91,7 @@ def describe_groups(call: Call) -> dict[str, Any]:
     return _listed(page, {"ContainerGroups": rows})
 
 
-def describe_status(call: Call) -> dict[str, Any]:
+def describe_status(call: ApiCall) -> dict[str, Any]:
     """Answer with a page of statuses; with SinceSecond of what changed in those seconds."""
     page = _page(call, 200)
     rows = [status_row(each) for each in page.groups]
@@ -98,7 +100,7 @@ def describe_status(call: Call) -> dict[str, Any]:
     return _listed(page, {"Data": rows})
 
 
-def describe_events(call: Call) -> dict[str, Any]:
+def describe_events(call: ApiCall) -> dict[str, Any]:
     """Answer with the events of a page of groups."""
     page = _page(call, 200)
     since = call.now - call.parameters["SinceSecond"] if "SinceSecond" in call.parameters else 0.0
@@ -106,16 +108,16 @@ def describe_events(call: Call) -> dict[str, Any]:
     return _listed(page, {"Data": [each for each in rows if each["events"]]})
 
 
-def _listed(page: Page, rows: dict[str, Any]) -> dict[str, Any]:
+def _listed(page: GroupPage, rows: dict[str, Any]) -> dict[str, Any]:
     return {"TotalCount": page.total, "NextToken": page.next_token, **rows}
 
 
-def _page(call: Call, usual: int) -> Page:
+def _page(call: ApiCall, usual: int) -> GroupPage:
     """Return the page that is asked for, or less of it where a fault says so."""
     asked = call.parameters
     limit = asked.get("Limit", usual)
     if call.fault and call.fault.kind == "denied":
-        return Page([], 0, "")
+        return GroupPage([], 0, "")
     short = call.fault is not None and call.fault.kind in ("short_page", "cut_list")
     query = {key: value for key, value in asked.items() if key not in ("NextToken", "Limit")}
     page = call.cloud.book.page(
@@ -127,17 +129,17 @@ def _page(call: Call, usual: int) -> Page:
         now=call.now,
     )
     if call.fault and call.fault.kind == "cut_list":
-        return Page(page.groups[: call.fault.rows], page.total, "")
+        return GroupPage(page.groups[: call.fault.rows], page.total, "")
     return page
 
 
-def _wanted(call: Call) -> Callable[[Group], bool]:
+def _wanted(call: ApiCall) -> Callable[[EmulatedGroup], bool]:
     plain = [(of, call.parameters[name]) for name, of in _BY.items() if name in call.parameters]
     tags = call.tags()
     seconds = call.parameters.get("SinceSecond") if call.action.endswith("Status") else None
     since = None if seconds is None else call.now - seconds
 
-    def wanted(group: Group) -> bool:
+    def wanted(group: EmulatedGroup) -> bool:
         if since is not None and group.changed_at < since:
             return False
         if any(of(group) != value for of, value in plain):

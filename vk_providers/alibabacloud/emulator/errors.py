@@ -6,10 +6,10 @@ parameter's value, since values may be secrets.
 
 from __future__ import annotations
 
-__all__ = ["Refusal", "invalid", "missing", "not_found", "wrong_state"]
+__all__ = ["EciApiError", "invalid", "missing", "not_found", "wrong_state"]
 
 
-class Refusal(Exception):
+class EciApiError(Exception):
     """The service refuses a call."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
@@ -19,24 +19,24 @@ class Refusal(Exception):
         self.message = message
 
 
-def invalid(name: str, expected: str, kind: str = "") -> Refusal:
+def invalid(name: str, expected: str, kind: str = "") -> EciApiError:
     """Return the refusal of a parameter; ``kind`` is what follows ``InvalidParameter.``."""
     code = f"InvalidParameter.{kind}" if kind else "InvalidParameter"
-    return Refusal(400, code, f"The specified parameter {name} is not valid: {expected}.")
+    return EciApiError(400, code, f"The specified parameter {name} is not valid: {expected}.")
 
 
-def missing(name: str) -> Refusal:
+def missing(name: str) -> EciApiError:
     """Return the refusal of a call that lacks a parameter."""
     text = f"The input parameter {name} that is mandatory for processing this request is missing."
-    return Refusal(400, "MissingParameter", text)
+    return EciApiError(400, "MissingParameter", text)
 
 
-def not_found(name: str) -> Refusal:
+def not_found(name: str) -> EciApiError:
     """Return the refusal of a call whose object does not exist."""
-    return Refusal(404, "InvalidParameter.NotFound", f"The specified {name} does not exist.")
+    return EciApiError(404, "InvalidParameter.NotFound", f"The specified {name} does not exist.")
 
 
-def wrong_state(status: str) -> Refusal:
+def wrong_state(status: str) -> EciApiError:
     """Return the refusal of a change that this status does not allow."""
     text = f"The current status {status} of the container group does not support this operation."
-    return Refusal(400, "IncorrectStatus", text)
+    return EciApiError(400, "IncorrectStatus", text)

@@ -17,14 +17,14 @@ import attrs
 import orjson
 from aiohttp import WSMsgType, web
 
-from vk_providers.alibabacloud.emulator.cloud import Call
-from vk_providers.alibabacloud.emulator.container_environment import container_of, place_of
-from vk_providers.alibabacloud.emulator.errors import Refusal, invalid, wrong_state
-from vk_providers.alibabacloud.emulator.exec_tickets import Ticket
+from vk_providers.alibabacloud.emulator.cloud import ApiCall
+from vk_providers.alibabacloud.emulator.container_environment import container_of, program_context
+from vk_providers.alibabacloud.emulator.errors import EciApiError, invalid, wrong_state
+from vk_providers.alibabacloud.emulator.exec_tickets import ExecTicket
 from vk_providers.alibabacloud.emulator.parameters import GROUP_ID
-from vk_providers.alibabacloud.emulator.schema import Shape, flag, text, words
+from vk_providers.alibabacloud.emulator.schema import ObjectSchema, flag, text, words
 from vk_providers.alibabacloud.emulator.shell.programs import launch, output
-from vk_providers.alibabacloud.emulator.shell.run import Place
+from vk_providers.alibabacloud.emulator.shell.run import ProgramContext
 from vk_providers.alibabacloud.emulator.shell.steps import (
     STDERR,
     STDOUT,
@@ -34,17 +34,17 @@ from vk_providers.alibabacloud.emulator.shell.steps import (
     Write,
 )
 from vk_providers.alibabacloud.emulator.shell.terminal import cooked, type_in
-from vk_providers.alibabacloud.emulator.states import Running
+from vk_providers.alibabacloud.emulator.states import RunningState
 from vk_providers.alibabacloud.emulator.timeline import Timeline
 
-__all__ = ["EXEC", "ExecSession", "execute"]
+__all__ = ["EXEC", "EmulatedExecSession", "execute"]
 
 _WORDS = 20
 _WORD = 256
 _COMMAND_BYTES = 2048
 _SYNC_LONGEST = 60.0
 
-EXEC = Shape(
+EXEC = ObjectSchema(
     {
         "ContainerGroupId": GROUP_ID,
         "ContainerName": text(256),
@@ -57,7 +57,7 @@ EXEC = Shape(
 )
 
 
-def execute(call: Call) -> dict[str, Any]:
+def execute(call: ApiCall) -> dict[str, Any]:
     """Answer with the URL of a session, or with what the command wrote."""
     group, command = call.group(), tuple(call.parameters["Command"])
     long = any(len(each) > _WORD for each in command)
@@ -65,16 +65,16 @@ def execute(call: Call) -> dict[str, Any]:
         expected = f"expected words of at most {_WORD} characters, {_COMMAND_BYTES} bytes in all"
         raise invalid("Command", expected, "ValueExceeded")
     container = container_of(group, call.text("ContainerName"))
-    if group.status != "Running" or not isinstance(container.state, Running):
+    if group.status != "Running" or not isinstance(container.state, RunningState):
         raise wrong_state(group.status)
     tty = bool(call.parameters.get("TTY"))
-    place = attrs.evolve(place_of(group, container), terminal=tty)
+    place = attrs.evolve(program_context(group, container), terminal=tty)
     if call.parameters.get("Sync"):
         if tty:
             raise invalid("TTY", "expected false with Sync")
         return {"SyncResponse": _at_once(command, place)}
     stdin = bool(call.parameters.get("Stdin", True))
-    ticket = Ticket(
+    ticket = ExecTicket(
         group=group,
         container=container,
         run=container.state,
@@ -91,12 +91,12 @@ def execute(call: Call) -> dict[str, Any]:
     }
 
 
-def _at_once(command: tuple[str, ...], place: Place) -> str:
-    """Return the output of a command that nobody types to. Raises `Refusal` if it takes long."""
+def _at_once(command: tuple[str, ...], place: ProgramContext) -> str:
+    """Return the output of a command that nobody types to. Raises `EciApiError` if it takes long."""
     pieces = list[bytes]()
     for at, content in output(command, place):
         if at > _SYNC_LONGEST:
-            raise Refusal(408, "Request Timeout", "The command took too long.")
+            raise EciApiError(408, "Request Timeout", "The command took too long.")
         pieces.append(content)
     return b"".join(pieces).decode("utf-8", "replace")
 
@@ -111,10 +111,10 @@ _INTERRUPTED = 130
 
 
 @attrs.define(eq=False)
-class ExecSession:
+class EmulatedExecSession:
     """A session that is open."""
 
-    ticket: Ticket
+    ticket: ExecTicket
     socket: web.WebSocketResponse
     timeline: Timeline
     tells_status: bool

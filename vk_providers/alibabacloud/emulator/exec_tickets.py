@@ -6,25 +6,25 @@ import random
 
 import attrs
 
-from vk_providers.alibabacloud.emulator.container import Container
-from vk_providers.alibabacloud.emulator.group import Group
-from vk_providers.alibabacloud.emulator.shell.run import Place
-from vk_providers.alibabacloud.emulator.states import Running
+from vk_providers.alibabacloud.emulator.container import EmulatedContainer
+from vk_providers.alibabacloud.emulator.group import EmulatedGroup
+from vk_providers.alibabacloud.emulator.shell.run import ProgramContext
+from vk_providers.alibabacloud.emulator.states import RunningState
 
-__all__ = ["Sessions", "Ticket"]
+__all__ = ["ExecTicket", "ExecTickets"]
 
 _GOOD = 30.0
 
 
 @attrs.frozen(eq=False, kw_only=True)
-class Ticket:
+class ExecTicket:
     """What a session will run, and in which run of which container."""
 
-    group: Group
-    container: Container
-    run: Running
+    group: EmulatedGroup
+    container: EmulatedContainer
+    run: RunningState
     words: tuple[str, ...] = attrs.field(repr=False)
-    place: Place = attrs.field(repr=False)
+    place: ProgramContext = attrs.field(repr=False)
     tty: bool
     stdin: bool
 
@@ -35,13 +35,13 @@ class Ticket:
 
 
 @attrs.define(eq=False)
-class Sessions:
+class ExecTickets:
     """The tickets that are good."""
 
     random: random.Random
-    _tickets: dict[str, tuple[float, Ticket]] = attrs.field(factory=dict, init=False)
+    _tickets: dict[str, tuple[float, ExecTicket]] = attrs.field(factory=dict, init=False)
 
-    def issue(self, ticket: Ticket, now: float) -> str:
+    def issue(self, ticket: ExecTicket, now: float) -> str:
         """Return the secret that opens the session."""
         for secret, (until, _) in list(self._tickets.items()):
             if until < now:
@@ -50,7 +50,7 @@ class Sessions:
         self._tickets[secret] = (now + _GOOD, ticket)
         return secret
 
-    def redeem(self, secret: str, now: float) -> Ticket | None:
+    def redeem(self, secret: str, now: float) -> ExecTicket | None:
         """Return the ticket, once and in time."""
         until, ticket = self._tickets.pop(secret, (0.0, None))
         return ticket if now <= until else None

@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-__all__ = ["KINDS", "Fault", "Faults", "read_faults", "spoiled"]
+__all__ = ["KINDS", "Faults", "InjectedFault", "altered_answer", "read_faults"]
 
 KINDS: Mapping[str, str] = {
     "lost_reply": "the call is done, the connection closes without an answer",
@@ -38,7 +38,7 @@ _LONGEST = 600.0
 
 
 @attrs.define(eq=False, kw_only=True)
-class Fault:
+class InjectedFault:
     """One kind of fault, on some calls."""
 
     kind: str
@@ -55,7 +55,7 @@ class Fault:
 
     def document(self) -> dict[str, Any]:
         """Return it as JSON values that may be set again."""
-        usual = Fault(kind=self.kind)
+        usual = InjectedFault(kind=self.kind)
         values = attrs.asdict(self) | {"actions": list(self.actions)}
         given = {name: value for name, value in values.items() if value != getattr(usual, name)}
         return {"kind": self.kind, **given, "actions": values["actions"]}
@@ -66,9 +66,9 @@ class Faults:
     """The faults that are set."""
 
     random: random.Random
-    all: Sequence[Fault] = ()
+    all: Sequence[InjectedFault] = ()
 
-    def pick(self, action: str) -> Fault | None:
+    def pick(self, action: str) -> InjectedFault | None:
         """Return the first fault that this call meets, and count it."""
         for fault in self.all:
             if fault.count == 0 or (fault.actions and action not in fault.actions):
@@ -80,7 +80,7 @@ class Faults:
         return None
 
 
-def read_faults(document: Any) -> list[Fault]:
+def read_faults(document: Any) -> list[InjectedFault]:
     """Read the body of the PUT. Raises ValueError with one line that names what is wrong."""
     if not isinstance(document, Mapping) or list(document) != ["faults"]:
         raise ValueError('expected {"faults": [...]}')
@@ -89,7 +89,7 @@ def read_faults(document: Any) -> list[Fault]:
     return [_read(f"faults[{index}]", each) for index, each in enumerate(document["faults"])]
 
 
-def _read(path: str, document: Any) -> Fault:
+def _read(path: str, document: Any) -> InjectedFault:
     if not isinstance(document, Mapping):
         raise ValueError(f"{path}: expected an object")
     if document.get("kind") not in KINDS:
@@ -100,7 +100,7 @@ def _read(path: str, document: Any) -> Fault:
         holds, expected = _MEMBERS[name]
         if not holds(value):
             raise ValueError(f"{path}.{name}: expected {expected}, found {value!r}")
-    fault = Fault(**{**document, "actions": tuple(document.get("actions", ()))})
+    fault = InjectedFault(**{**document, "actions": tuple(document.get("actions", ()))})
     if fault.kind == "error" and not (fault.code and fault.status):
         raise ValueError(f"{path}: the kind error needs code and status")
     return fault
@@ -141,7 +141,7 @@ Row = dict[str, Any]
 _ROW_LISTS = ("ContainerGroups", "Data")
 
 
-def spoiled(kind: str, document: dict[str, Any]) -> dict[str, Any]:
+def altered_answer(kind: str, document: dict[str, Any]) -> dict[str, Any]:
     """Return the document as this kind of fault leaves it."""
     match kind:
         case "unknown_fields":

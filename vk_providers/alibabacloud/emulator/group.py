@@ -11,17 +11,17 @@ from typing import Any
 
 import attrs
 
-from vk_providers.alibabacloud.emulator.container import Container
+from vk_providers.alibabacloud.emulator.container import EmulatedContainer
 from vk_providers.alibabacloud.emulator.events import Events
-from vk_providers.alibabacloud.emulator.ledger import Entry
-from vk_providers.alibabacloud.emulator.placement import Place
-from vk_providers.alibabacloud.emulator.settings import Settings
+from vk_providers.alibabacloud.emulator.ledger import LedgerEntry
+from vk_providers.alibabacloud.emulator.placement import Placement
+from vk_providers.alibabacloud.emulator.settings import EmulatorSettings
 from vk_providers.alibabacloud.emulator.shell.programs import outcome
-from vk_providers.alibabacloud.emulator.sizes import Size
-from vk_providers.alibabacloud.emulator.states import Running, Waiting
+from vk_providers.alibabacloud.emulator.sizes import BilledSize
+from vk_providers.alibabacloud.emulator.states import RunningState, WaitingState
 from vk_providers.alibabacloud.emulator.timeline import Timeline
 
-__all__ = ["FINAL", "Group"]
+__all__ = ["FINAL", "EmulatedGroup"]
 
 FINAL = frozenset({"Succeeded", "Failed", "Expired", "ScheduleFailed"})
 _STARTING = frozenset({"Pending", "Restarting", "Updating"})
@@ -34,21 +34,21 @@ _REPLACING = 1.0
 
 
 @attrs.define(eq=False)
-class Group:
+class EmulatedGroup:
     """A group's state, as far as time has been played."""
 
     id: str
     number: int
     """Counts up: the order of lists."""
     parameters: dict[str, Any] = attrs.field(repr=False)
-    place: Place
-    size: Size
+    place: Placement
+    size: BilledSize
     timeline: Timeline = attrs.field(repr=False)
-    settings: Settings = attrs.field(repr=False)
-    entry: Entry
+    settings: EmulatorSettings = attrs.field(repr=False)
+    entry: LedgerEntry
     """What the ledger keeps of it."""
-    on_end: Callable[[Group, float], None] = attrs.field(repr=False)
-    on_gone: Callable[[Group], None] = attrs.field(repr=False)
+    on_end: Callable[[EmulatedGroup, float], None] = attrs.field(repr=False)
+    on_gone: Callable[[EmulatedGroup], None] = attrs.field(repr=False)
     unplaced: str = ""
     """Why it will not be scheduled; empty where it will."""
     stocked: bool = True
@@ -57,11 +57,11 @@ class Group:
     changed_at: float = 0.0
     address: str = ""
     finished: float | None = None
-    inits: list[Container] = attrs.field(init=False)
-    containers: list[Container] = attrs.field(init=False)
+    inits: list[EmulatedContainer] = attrs.field(init=False)
+    containers: list[EmulatedContainer] = attrs.field(init=False)
     events: Events = attrs.field(init=False)
     tags: dict[str, str] = attrs.field(init=False)
-    _started: list[Container] = attrs.field(factory=list, init=False)
+    _started: list[EmulatedContainer] = attrs.field(factory=list, init=False)
     _era: int = 0
     """Steps of the group that were planned before it restarted or ended are void."""
 
@@ -170,15 +170,15 @@ class Group:
             if each.name in former:
                 each.restarts = former[each.name].restarts + 1
                 state = former[each.name].state
-                each.last = None if isinstance(state, Waiting | Running) else state
+                each.last = None if isinstance(state, WaitingState | RunningState) else state
         self._later(at, _REPLACING, self._start)
 
     def _build(self) -> None:
         inits = self.parameters.get("InitContainer", [])
-        self.inits = [Container(each, self, init=True) for each in inits]
-        self.containers = [Container(each, self) for each in self.parameters["Container"]]
+        self.inits = [EmulatedContainer(each, self, init=True) for each in inits]
+        self.containers = [EmulatedContainer(each, self) for each in self.parameters["Container"]]
         self._started = []
-        waiting = Waiting("PodInitializing" if inits else "ContainerCreating")
+        waiting = WaitingState("PodInitializing" if inits else "ContainerCreating")
         for each in self.inits + self.containers:
             each.state = waiting
 
@@ -225,7 +225,7 @@ class Group:
         """Tell whether the init containers are done; start the next one, or fail with it."""
         for each in self.inits:
             if not each.over:
-                if each.state == Waiting("PodInitializing"):
+                if each.state == WaitingState("PodInitializing"):
                     each.start(at)
                 return False
             if each.failed:
@@ -250,7 +250,7 @@ class Group:
         takes = 0.0
         for each in self.containers:
             command = each.spec.get("LifecyclePreStopHandlerExec")
-            if command and isinstance(each.state, Running):
+            if command and isinstance(each.state, RunningState):
                 takes = max(takes, outcome(tuple(command), endless=False).seconds)
         return min(takes, grace)
 

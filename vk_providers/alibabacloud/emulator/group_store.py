@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable
 import attrs
 
 from vk_providers.alibabacloud.emulator.errors import invalid, not_found
-from vk_providers.alibabacloud.emulator.group import Group
+from vk_providers.alibabacloud.emulator.group import EmulatedGroup
 from vk_providers.alibabacloud.emulator.timeline import Timeline
 
-__all__ = ["Book", "Page"]
+__all__ = ["GroupPage", "GroupStore"]
 
 _REMEMBERED = 3600.0
 """Seconds for which every group that ended is kept."""
@@ -24,23 +24,23 @@ _TOKENS = 10_000
 
 
 @attrs.frozen
-class Page:
+class GroupPage:
     """A part of a list."""
 
-    groups: list[Group]
+    groups: list[EmulatedGroup]
     total: int
     next_token: str
 
 
 @attrs.define(eq=False)
-class Book:
+class GroupStore:
     """All groups but those that are gone."""
 
     timeline: Timeline
     random: random.Random
     list_lag: float = 0.0
-    _groups: dict[str, Group] = attrs.field(factory=dict, init=False)
-    _old: deque[Group] = attrs.field(factory=deque, init=False)
+    _groups: dict[str, EmulatedGroup] = attrs.field(factory=dict, init=False)
+    _old: deque[EmulatedGroup] = attrs.field(factory=deque, init=False)
     _tokens: dict[str, tuple[str, int]] = attrs.field(factory=dict, init=False)
     _number: int = 0
 
@@ -50,25 +50,25 @@ class Book:
         letters = string.ascii_lowercase + string.digits
         return "eci-" + "".join(self.random.choices(letters, k=20)), self._number
 
-    def add(self, group: Group) -> None:
+    def add(self, group: EmulatedGroup) -> None:
         """Keep a new group."""
         self._groups[group.id] = group
 
-    def get(self, id: str) -> Group:
+    def get(self, id: str) -> EmulatedGroup:
         """Return the group of this id. Raises `Refusal`."""
         if id not in self._groups:
             raise not_found("ContainerGroupId")
         return self._groups[id]
 
-    def all(self) -> Iterable[Group]:
+    def all(self) -> Iterable[EmulatedGroup]:
         """Return every group, the oldest first."""
         return self._groups.values()
 
-    def drop(self, group: Group) -> None:
+    def drop(self, group: EmulatedGroup) -> None:
         """Forget a group that is gone."""
         self._groups.pop(group.id, None)
 
-    def ended(self, group: Group, at: float) -> None:
+    def ended(self, group: EmulatedGroup, at: float) -> None:
         """Plan to forget a group that has come to its end."""
         unplaced = group.status == "ScheduleFailed" or bool(group.unplaced)
         kept = _REMEMBERED_UNPLACED if unplaced else _REMEMBERED
@@ -77,14 +77,14 @@ class Book:
 
     def page(
         self,
-        wanted: Callable[[Group], bool],
+        wanted: Callable[[EmulatedGroup], bool],
         *,
         ids: Iterable[str] | None,
         limit: int,
         token: str,
         query: str,
         now: float,
-    ) -> Page:
+    ) -> GroupPage:
         """Return a page of the groups that are ``wanted``. Raises `Refusal`.
 
         A token is good for the ``query`` that it was made for. Asked for by id a new group is
@@ -100,7 +100,7 @@ class Book:
         left = [group for group in found if group.number > after]
         rows = left[:limit]
         more = len(left) > len(rows)
-        return Page(rows, len(found), self.token(query, rows[-1].number) if more else "")
+        return GroupPage(rows, len(found), self.token(query, rows[-1].number) if more else "")
 
     def token(self, query: str, after: int) -> str:
         """Return a new token for what comes after this number."""
@@ -118,7 +118,7 @@ class Book:
             raise invalid("NextToken", "expected a token of a page with the same filter")
         return after
 
-    def _age(self, group: Group) -> None:
+    def _age(self, group: EmulatedGroup) -> None:
         if group.id in self._groups:
             self._old.append(group)
         if len(self._old) > _NEWEST:

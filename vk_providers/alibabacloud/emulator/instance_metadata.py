@@ -13,13 +13,13 @@ from typing import Any
 import attrs
 import orjson
 
-from vk_providers.alibabacloud.emulator.authentication import Credential
-from vk_providers.alibabacloud.emulator.cloud import Call, Cloud
-from vk_providers.alibabacloud.emulator.rpc import Answer
-from vk_providers.alibabacloud.emulator.schema import Shape, text, whole
+from vk_providers.alibabacloud.emulator.authentication import AccessKey
+from vk_providers.alibabacloud.emulator.cloud import ApiCall, Cloud
+from vk_providers.alibabacloud.emulator.rpc import ApiResponse
+from vk_providers.alibabacloud.emulator.schema import ObjectSchema, integer, text
 from vk_providers.alibabacloud.emulator.sts import document
 
-__all__ = ["INSTANCE", "INSTANCES", "Machine", "describe_instances"]
+__all__ = ["INSTANCE", "INSTANCES", "MetadataService", "describe_instances"]
 
 INSTANCE = "i-emulator"
 _MAC = "00:16:3e:00:00:01"
@@ -31,18 +31,18 @@ _EARLY = 1800.0
 """New credentials of the role are there so long before the old ones end."""
 _TEXT = "text/plain"
 
-INSTANCES = Shape(
+INSTANCES = ObjectSchema(
     {
         "InstanceIds": text(4096),
-        "PageNumber": whole(1, 10_000),
-        "PageSize": whole(1, 100),
-        "MaxResults": whole(1, 100),
+        "PageNumber": integer(1, 10_000),
+        "PageSize": integer(1, 100),
+        "MaxResults": integer(1, 100),
         "NextToken": text(128),
     }
 )
 
 
-def describe_instances(call: Call) -> dict[str, Any]:
+def describe_instances(call: ApiCall) -> dict[str, Any]:
     """Answer as ECS does, with the one machine."""
     settings = call.cloud.settings
     asked = call.text("InstanceIds")
@@ -60,14 +60,14 @@ def describe_instances(call: Call) -> dict[str, Any]:
 
 
 @attrs.define(eq=False)
-class Machine:
+class MetadataService:
     """The metadata service."""
 
     cloud: Cloud
     _tokens: dict[str, float] = attrs.field(factory=dict, init=False, repr=False)
-    _credential: Credential | None = None
+    _credential: AccessKey | None = None
 
-    def answer(self, method: str, path: str, headers: Mapping[str, str]) -> Answer:
+    def answer(self, method: str, path: str, headers: Mapping[str, str]) -> ApiResponse:
         """Answer one request."""
         now = self.cloud.timeline.now()
         if path == "/latest/api/token":
@@ -75,32 +75,32 @@ class Machine:
         token = headers.get(_TOKEN, "")
         wanted = token or self.cloud.settings.hardened_metadata
         if wanted and self._tokens.get(token, 0.0) <= now:
-            return Answer(403, b"", _TEXT)
+            return ApiResponse(403, b"", _TEXT)
         if method != "GET":
-            return Answer(405, b"", _TEXT)
+            return ApiResponse(405, b"", _TEXT)
         return self._value(path.removeprefix("/latest/meta-data").strip("/"), now)
 
-    def _issue(self, method: str, ttl: str, now: float) -> Answer:
+    def _issue(self, method: str, ttl: str, now: float) -> ApiResponse:
         if method != "PUT":
-            return Answer(405, b"", _TEXT)
+            return ApiResponse(405, b"", _TEXT)
         if not ttl.isdecimal() or not 1 <= int(ttl) <= _LONGEST:
-            return Answer(400, b"", _TEXT)
+            return ApiResponse(400, b"", _TEXT)
         token = f"{self.cloud.random.getrandbits(160):040x}"
         self._tokens = {each: end for each, end in self._tokens.items() if end > now}
         self._tokens[token] = now + int(ttl)
-        return Answer(200, token.encode(), _TEXT)
+        return ApiResponse(200, token.encode(), _TEXT)
 
-    def _value(self, path: str, now: float) -> Answer:
+    def _value(self, path: str, now: float) -> ApiResponse:
         role = f"ram/security-credentials/{self.cloud.settings.role}"
         if path == role:
-            return Answer(200, self._role(now))
+            return ApiResponse(200, self._role(now))
         values = {**self._values(), role: ""}
         if path in values:
-            return Answer(200, values[path].encode(), _TEXT)
+            return ApiResponse(200, values[path].encode(), _TEXT)
         start = f"{path}/" if path else ""
         below = [each.removeprefix(start) for each in values if each.startswith(start)]
         names = dict.fromkeys(first + sign for first, sign, _ in (b.partition("/") for b in below))
-        return Answer(200 if names else 404, "\n".join(names).encode(), _TEXT)
+        return ApiResponse(200 if names else 404, "\n".join(names).encode(), _TEXT)
 
     def _values(self) -> dict[str, str]:
         settings = self.cloud.settings

@@ -14,23 +14,23 @@ import attrs
 import orjson
 
 from vk_providers.alibabacloud.emulator.server import listening
-from vk_providers.alibabacloud.emulator.settings import Settings, VSwitch
+from vk_providers.alibabacloud.emulator.settings import EmulatorSettings, VSwitch
 
-__all__ = ["Running", "arguments", "serve", "start"]
+__all__ = ["RunningEmulator", "arguments", "serve", "start"]
 
 _PATIENCE = 30.0
 _URL = re.compile(r"http://[0-9.]+:[0-9]+")
 
 
 @attrs.frozen(eq=False)
-class Running:
+class RunningEmulator:
     """Where it listens, what it is like, and its own paths as functions.
 
     Each raises ValueError with the emulator's one line where it does not take what it is given.
     """
 
     url: str
-    settings: Settings
+    settings: EmulatorSettings
     pid: int | None
     """Its process; None: this one."""
     _session: aiohttp.ClientSession
@@ -76,20 +76,24 @@ class Running:
 
 
 @asynccontextmanager
-async def serve(settings: Settings | None = None, *, port: int = 0) -> AsyncIterator[Running]:
+async def serve(
+    settings: EmulatorSettings | None = None, *, port: int = 0
+) -> AsyncIterator[RunningEmulator]:
     """Run an emulator in this process, on any free port unless one is given."""
-    settings = settings or Settings()
+    settings = settings or EmulatorSettings()
     async with listening(settings, port) as server, aiohttp.ClientSession() as session:
-        yield Running(server.url, settings, None, session)
+        yield RunningEmulator(server.url, settings, None, session)
 
 
 @asynccontextmanager
-async def start(settings: Settings | None = None, *, port: int = 0) -> AsyncIterator[Running]:
+async def start(
+    settings: EmulatorSettings | None = None, *, port: int = 0
+) -> AsyncIterator[RunningEmulator]:
     """Run an emulator in a process of its own; it ends with the context or with this process.
 
     Raises RuntimeError where it does not come up.
     """
-    settings = settings or Settings()
+    settings = settings or EmulatorSettings()
     module = __package__ or ""
     command = [sys.executable, "-m", module, f"--port={port}", "--stop-at-eof"]
     async with AsyncExitStack() as stack:
@@ -109,14 +113,14 @@ async def start(settings: Settings | None = None, *, port: int = 0) -> AsyncIter
         if found is None:
             raise RuntimeError("the emulator did not say where it listens")
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        yield Running(found[0], settings, process.pid, session)
+        yield RunningEmulator(found[0], settings, process.pid, session)
 
 
-def arguments(settings: Settings) -> Sequence[str]:
+def arguments(settings: EmulatorSettings) -> Sequence[str]:
     """Return the options of the command line that make these settings."""
-    usual = Settings(region=settings.region)
+    usual = EmulatorSettings(region=settings.region)
     options = list[str]()
-    for field in attrs.fields(Settings):
+    for field in attrs.fields(EmulatorSettings):
         value = getattr(settings, field.name)
         flag = "--" + field.name.replace("_", "-")
         if field.name == "vswitches":

@@ -13,14 +13,14 @@ from typing import Any
 
 import attrs
 
-__all__ = ["Entry", "Ledger", "billed_twice", "living", "pod_uid"]
+__all__ = ["Ledger", "LedgerEntry", "billed_twice", "living", "pod_uid"]
 
 _CALLS = 500_000
 """Calls that are kept; the oldest go first."""
 
 
 @attrs.define(eq=False)
-class Entry:
+class LedgerEntry:
     """One group, for ever. Moments in seconds; None: not yet, or never."""
 
     id: str
@@ -34,7 +34,7 @@ class Entry:
 class Ledger:
     """What was asked and what was billed."""
 
-    groups: list[Entry] = attrs.field(factory=list)
+    groups: list[LedgerEntry] = attrs.field(factory=list)
     _calls: deque[dict[str, Any]] = attrs.field(factory=lambda: deque(maxlen=_CALLS), init=False)
 
     def call(self, action: str, at: float, token: str | None) -> dict[str, Any]:

@@ -12,15 +12,15 @@ from typing import Any
 
 import attrs
 
-from vk_providers.alibabacloud.emulator.cloud import Call
-from vk_providers.alibabacloud.emulator.container import Container
-from vk_providers.alibabacloud.emulator.container_environment import container_of, place_of
-from vk_providers.alibabacloud.emulator.group import Group
+from vk_providers.alibabacloud.emulator.cloud import ApiCall
+from vk_providers.alibabacloud.emulator.container import EmulatedContainer
+from vk_providers.alibabacloud.emulator.container_environment import container_of, program_context
+from vk_providers.alibabacloud.emulator.group import EmulatedGroup
 from vk_providers.alibabacloud.emulator.parameters import GROUP_ID
-from vk_providers.alibabacloud.emulator.schema import Shape, flag, text, whole
+from vk_providers.alibabacloud.emulator.schema import ObjectSchema, flag, integer, text
 from vk_providers.alibabacloud.emulator.shell.programs import launch
 from vk_providers.alibabacloud.emulator.shell.steps import Read, Sleep, Steps, Write
-from vk_providers.alibabacloud.emulator.states import Running, Terminated, read_moment
+from vk_providers.alibabacloud.emulator.states import RunningState, TerminatedState, read_moment
 
 __all__ = ["LOG", "Recording", "describe_log"]
 
@@ -29,15 +29,15 @@ _LINES = 20_000
 _TAIL = 500
 _MOST = 1_048_576
 
-LOG = Shape(
+LOG = ObjectSchema(
     {
         "ContainerGroupId": GROUP_ID,
         "ContainerName": text(256),
         "StartTime": read_moment,
-        "Tail": whole(1, 2000),
+        "Tail": integer(1, 2000),
         "LastTime": flag,
-        "SinceSeconds": whole(0, 2**31 - 1),
-        "LimitBytes": whole(1, _MOST),
+        "SinceSeconds": integer(0, 2**31 - 1),
+        "LimitBytes": integer(1, _MOST),
         "Timestamps": flag,
     },
     ("ContainerGroupId",),
@@ -84,7 +84,7 @@ class Recording:
                 self.lines.append((self.at, piece))
 
 
-def describe_log(call: Call) -> dict[str, Any]:
+def describe_log(call: ApiCall) -> dict[str, Any]:
     """Answer with the lines that are asked for, as one text."""
     group = call.group()
     container = container_of(group, call.text("ContainerName"))
@@ -98,32 +98,34 @@ def describe_log(call: Call) -> dict[str, Any]:
     }
 
 
-def _lines(call: Call, group: Group, container: Container) -> Iterator[tuple[float, bytes]]:
+def _lines(
+    call: ApiCall, group: EmulatedGroup, container: EmulatedContainer
+) -> Iterator[tuple[float, bytes]]:
     """Yield the lines of the run that is meant, since when they are wanted."""
     asked = call.parameters
     since = asked.get("StartTime", 0.0)
     if "SinceSeconds" in asked:
         since = max(since, call.now - asked["SinceSeconds"])
     run = container.last if asked.get("LastTime") else container.state
-    if not isinstance(run, Running | Terminated):
+    if not isinstance(run, RunningState | TerminatedState):
         run = None if asked.get("LastTime") else container.last
     if run is None:
         return
     recording = _recording(group, container, run.started)
-    end = run.finished if isinstance(run, Terminated) else call.now
+    end = run.finished if isinstance(run, TerminatedState) else call.now
     recording.play(end)
     for at, line in recording.lines:
         if since <= at <= end:
             yield at, line
 
 
-def _recording(group: Group, container: Container, started: float) -> Recording:
+def _recording(group: EmulatedGroup, container: EmulatedContainer, started: float) -> Recording:
     recordings = container.recordings
     if started not in recordings:
         recording = Recording(started, group.settings.speed)
         if container.argv:
             place = attrs.evolve(
-                place_of(group, container), endless=True, date=lambda: _date(recording.at)
+                program_context(group, container), endless=True, date=lambda: _date(recording.at)
             )
             recording.steps = launch(container.argv, place)
         else:

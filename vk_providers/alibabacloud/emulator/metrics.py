@@ -7,11 +7,11 @@ import zlib
 from collections.abc import Callable
 from typing import Any
 
-from vk_providers.alibabacloud.emulator.cloud import Call
+from vk_providers.alibabacloud.emulator.cloud import ApiCall
 from vk_providers.alibabacloud.emulator.describe import IDS
-from vk_providers.alibabacloud.emulator.group import Group
+from vk_providers.alibabacloud.emulator.group import EmulatedGroup
 from vk_providers.alibabacloud.emulator.parameters import GROUP_ID
-from vk_providers.alibabacloud.emulator.schema import Shape, choice, text
+from vk_providers.alibabacloud.emulator.schema import ObjectSchema, choice, text
 from vk_providers.alibabacloud.emulator.states import moment, read_moment
 
 __all__ = ["METRIC", "METRICS", "describe_metric", "describe_metrics"]
@@ -24,7 +24,7 @@ _NANO = 10**9
 _WAVE = 2 * math.pi / 600
 """Usage swings in ten minutes."""
 
-METRIC = Shape(
+METRIC = ObjectSchema(
     {
         "ContainerGroupId": GROUP_ID,
         "StartTime": read_moment,
@@ -33,13 +33,13 @@ METRIC = Shape(
     },
     ("ContainerGroupId",),
 )
-METRICS = Shape(
+METRICS = ObjectSchema(
     {"ContainerGroupIds": IDS, "MetricType": choice("summary"), "ResourceGroupId": text(64)},
     ("ContainerGroupIds",),
 )
 
 
-def describe_metric(call: Call) -> dict[str, Any]:
+def describe_metric(call: ApiCall) -> dict[str, Any]:
     """Answer with the records of one group, of the last five minutes unless told otherwise."""
     group, asked = call.group(), call.parameters
     end = min(asked.get("EndTime", call.now), call.now)
@@ -48,7 +48,7 @@ def describe_metric(call: Call) -> dict[str, Any]:
     return {"ContainerGroupId": group.id, "Records": rows}
 
 
-def describe_metrics(call: Call) -> dict[str, Any]:
+def describe_metrics(call: ApiCall) -> dict[str, Any]:
     """Answer with the newest records of groups; with MetricType=summary one each."""
     groups = {group.id: group for group in call.cloud.book.all()}
     datas = list[dict[str, Any]]()
@@ -60,7 +60,7 @@ def describe_metrics(call: Call) -> dict[str, Any]:
     return {"MonitorDatas": datas}
 
 
-def _records(group: Group, start: float, end: float, period: int) -> list[dict[str, Any]]:
+def _records(group: EmulatedGroup, start: float, end: float, period: int) -> list[dict[str, Any]]:
     """Return a record for each period in which the group was billed, and one for now."""
     began = group.entry.billed_from
     if began is None:
@@ -80,7 +80,7 @@ _FILESYSTEM = {
 }
 
 
-def _record(group: Group, began: float, at: float) -> dict[str, Any]:
+def _record(group: EmulatedGroup, began: float, at: float) -> dict[str, Any]:
     share = 0.02 + zlib.crc32(group.id.encode()) % 100 / 1000
     age, cores, memory = max(0.0, at - began), group.size.cpu, int(group.size.memory * _GIB)
     traffic = int(age * 1000)

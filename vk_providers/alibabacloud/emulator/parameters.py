@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from vk_providers.alibabacloud.emulator.schema import (
-    Many,
-    Node,
-    Shape,
+    ListSchema,
+    ObjectSchema,
+    ParameterSchema,
     choice,
     flag,
+    integer,
     matching,
     number,
     text,
-    whole,
 )
 
 __all__ = ["CREATE", "GROUP_ID", "TAGS", "TOKEN", "UPDATE", "VOLUME"]
@@ -25,7 +25,7 @@ _LONG_CONTENT = 65_536
 _VOLUME_NAME = matching(
     r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", "lower-case letters, digits and hyphens, none at an end"
 )
-_FILE = Shape(
+_FILE = ObjectSchema(
     {
         "Path": text(1024, 1),
         "Content": text(_LONG_CONTENT),
@@ -33,7 +33,7 @@ _FILE = Shape(
     },
     ("Path",),
 )
-VOLUME = Shape(
+VOLUME = ObjectSchema(
     {
         "Name": _VOLUME_NAME,
         "Type": choice(
@@ -44,22 +44,22 @@ VOLUME = Shape(
             "DiskVolume",
             "HostPathVolume",
         ),
-        "EmptyDirVolume": Shape(
+        "EmptyDirVolume": ObjectSchema(
             {
                 "Medium": choice("", "Memory", "memory", "LocalRaid0"),
                 "SizeLimit": matching(r"[0-9]+(\.[0-9]+)?[KMGT]i?", "a size with unit"),
             }
         ),
-        "NFSVolume": Shape(
+        "NFSVolume": ObjectSchema(
             {"Server": text(256, 1), "Path": text(1024, 1), "ReadOnly": flag}, ("Server", "Path")
         ),
-        "ConfigFileVolume": Shape(
+        "ConfigFileVolume": ObjectSchema(
             {
-                "ConfigFileToPath": Many(_FILE, 90),
+                "ConfigFileToPath": ListSchema(_FILE, 90),
                 "DefaultMode": matching("0[0-7]{3}", "four octal digits"),
             }
         ),
-        "FlexVolume": Shape(
+        "FlexVolume": ObjectSchema(
             {
                 "Driver": choice("alicloud/disk", "alicloud/nas", "alicloud/oss"),
                 "FsType": text(16),
@@ -67,10 +67,12 @@ VOLUME = Shape(
             },
             ("Driver",),
         ),
-        "DiskVolume": Shape(
-            {"DiskId": text(64), "FsType": text(16), "DiskSize": whole(20, 32_768)}
+        "DiskVolume": ObjectSchema(
+            {"DiskId": text(64), "FsType": text(16), "DiskSize": integer(20, 32_768)}
         ),
-        "HostPathVolume": Shape({"Path": text(1024, 1), "Type": choice("Directory", "File")}),
+        "HostPathVolume": ObjectSchema(
+            {"Path": text(1024, 1), "Type": choice("Directory", "File")}
+        ),
     },
     ("Name", "Type"),
 )
@@ -84,8 +86,8 @@ _CAPABILITIES = (
 _NAME = matching(
     r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", "lower-case letters, digits and hyphens, none at an end"
 )
-_PORT = whole(1, 65_535)
-_SECONDS = whole(0, 2**31 - 1)
+_PORT = integer(1, 65_535)
+_SECONDS = integer(0, 2**31 - 1)
 
 
 def _group_name(value: str) -> str:
@@ -95,7 +97,7 @@ def _group_name(value: str) -> str:
     return name
 
 
-def _tag_text(longest: int, shortest: int, starts: tuple[str, ...]) -> Node:
+def _tag_text(longest: int, shortest: int, starts: tuple[str, ...]) -> ParameterSchema:
     read = text(longest, shortest)
 
     def check(value: str) -> str:
@@ -110,34 +112,36 @@ def _tag_text(longest: int, shortest: int, starts: tuple[str, ...]) -> Node:
 _RESERVED = ("aliyun", "acs:")
 GROUP_ID = matching(r"eci-[a-z0-9]+", "the id of a container group")
 TOKEN = matching(r"[\x21-\x7e]{1,64}", "1 to 64 ASCII characters")
-TAGS = Many(
-    Shape({"Key": _tag_text(64, 1, _RESERVED), "Value": _tag_text(128, 0, _RESERVED)}, ("Key",)),
+TAGS = ListSchema(
+    ObjectSchema(
+        {"Key": _tag_text(64, 1, _RESERVED), "Value": _tag_text(128, 0, _RESERVED)}, ("Key",)
+    ),
     20,
 )
-_OPTION = Shape({"Name": text(256, 1), "Value": text(256)}, ("Name",))
-_PROBE = Shape(
+_OPTION = ObjectSchema({"Name": text(256, 1), "Value": text(256)}, ("Name",))
+_PROBE = ObjectSchema(
     {
-        "HttpGet": Shape(
+        "HttpGet": ObjectSchema(
             {"Path": text(1024), "Port": _PORT, "Scheme": choice("HTTP", "HTTPS")}, ("Port",)
         ),
-        "Exec": Shape({"Command": Many(text(256), 20)}, ("Command",)),
-        "TcpSocket": Shape({"Port": _PORT}, ("Port",)),
+        "Exec": ObjectSchema({"Command": ListSchema(text(256), 20)}, ("Command",)),
+        "TcpSocket": ObjectSchema({"Port": _PORT}, ("Port",)),
         "InitialDelaySeconds": _SECONDS,
-        "PeriodSeconds": whole(1, 2**31 - 1),
-        "TimeoutSeconds": whole(1, 2**31 - 1),
-        "SuccessThreshold": whole(1, 2**31 - 1),
-        "FailureThreshold": whole(1, 2**31 - 1),
+        "PeriodSeconds": integer(1, 2**31 - 1),
+        "TimeoutSeconds": integer(1, 2**31 - 1),
+        "SuccessThreshold": integer(1, 2**31 - 1),
+        "FailureThreshold": integer(1, 2**31 - 1),
     }
 )
-_ENVIRONMENT = Shape(
+_ENVIRONMENT = ObjectSchema(
     {
         "Key": matching(r"[A-Za-z_][A-Za-z0-9_]{0,127}", "up to 128 letters, digits, underscores"),
         "Value": text(256),
-        "FieldRef": Shape({"FieldPath": choice("status.podIP")}, ("FieldPath",)),
+        "FieldRef": ObjectSchema({"FieldPath": choice("status.podIP")}, ("FieldPath",)),
     },
     ("Key",),
 )
-_MOUNT = Shape(
+_MOUNT = ObjectSchema(
     {
         "Name": text(128, 1),
         "MountPath": text(1024, 1),
@@ -147,26 +151,28 @@ _MOUNT = Shape(
     },
     ("Name", "MountPath"),
 )
-_SECURITY = Shape(
+_SECURITY = ObjectSchema(
     {
         "RunAsUser": _SECONDS,
         "ReadOnlyRootFilesystem": choice("true"),
-        "Capability": Shape({"Add": Many(choice(*_CAPABILITIES.split()), 20)}),
+        "Capability": ObjectSchema({"Add": ListSchema(choice(*_CAPABILITIES.split()), 20)}),
     }
 )
-_EVERY_CONTAINER: Mapping[str, Node] = {
+_EVERY_CONTAINER: Mapping[str, ParameterSchema] = {
     "Name": _NAME,
     "Image": text(255, 1),
     "ImagePullPolicy": choice("Always", "IfNotPresent", "Never"),
     "WorkingDir": text(1024),
     "Cpu": number(0, 64),
     "Memory": number(0, 512),
-    "Gpu": whole(0, 16),
-    "Command": Many(text(256), 20),
-    "Arg": Many(text(_LONG), 101),
-    "EnvironmentVar": Many(_ENVIRONMENT, 240),
-    "Port": Many(Shape({"Port": _PORT, "Protocol": choice("TCP", "UDP")}, ("Port",)), 100),
-    "VolumeMount": Many(_MOUNT, 40),
+    "Gpu": integer(0, 16),
+    "Command": ListSchema(text(256), 20),
+    "Arg": ListSchema(text(_LONG), 101),
+    "EnvironmentVar": ListSchema(_ENVIRONMENT, 240),
+    "Port": ListSchema(
+        ObjectSchema({"Port": _PORT, "Protocol": choice("TCP", "UDP")}, ("Port",)), 100
+    ),
+    "VolumeMount": ListSchema(_MOUNT, 40),
     "SecurityContext": _SECURITY,
     "SecurityContextPrivileged": flag,
     "TerminationMessagePath": text(1024),
@@ -174,15 +180,15 @@ _EVERY_CONTAINER: Mapping[str, Node] = {
 }
 
 
-def _lifecycle(moment: str) -> dict[str, Node]:
+def _lifecycle(moment: str) -> dict[str, ParameterSchema]:
     start = f"Lifecycle{moment}Handler"
     return {
-        f"{start}Exec": Many(text(256), 20),
+        f"{start}Exec": ListSchema(text(256), 20),
         f"{start}HttpGetHost": text(256),
         f"{start}HttpGetPort": _PORT,
         f"{start}HttpGetPath": text(1024),
         f"{start}HttpGetScheme": choice("HTTP", "HTTPS"),
-        f"{start}HttpGetHttpHeader": Many(_OPTION, 20),
+        f"{start}HttpGetHttpHeader": ListSchema(_OPTION, 20),
         f"{start}TcpSocketHost": text(256),
         f"{start}TcpSocketPort": _PORT,
     }
@@ -201,40 +207,40 @@ _CONTAINER = {
     **_lifecycle("PostStart"),
     **_lifecycle("PreStop"),
 }
-_CREDENTIAL = Shape(
+_CREDENTIAL = ObjectSchema(
     {"Server": text(256, 1), "UserName": text(_LONG, 1), "Password": text(_LONG, 1)},
     ("Server", "UserName", "Password"),
 )
-_ACR = Shape(
+_ACR = ObjectSchema(
     {
         "InstanceId": text(64),
         "InstanceName": text(128),
         "RegionId": text(64),
-        "Domain": Many(text(256), 20),
+        "Domain": ListSchema(text(256), 20),
         "ArnService": text(256),
         "ArnUser": text(256),
     }
 )
-_SYSCTLS = Shape({"Sysctl": Many(_OPTION, 20)})
-_SHARED: Mapping[str, Node] = {
+_SYSCTLS = ObjectSchema({"Sysctl": ListSchema(_OPTION, 20)})
+_SHARED: Mapping[str, ParameterSchema] = {
     "RestartPolicy": choice("Always", "Never", "OnFailure"),
     "ClientToken": TOKEN,
     "ResourceGroupId": text(64),
     "Cpu": number(0, 64),
     "Memory": number(0, 512),
     "Tag": TAGS,
-    "DnsConfig": Shape(
+    "DnsConfig": ObjectSchema(
         {
-            "NameServer": Many(text(64), 20),
-            "Search": Many(text(256), 20),
-            "Option": Many(_OPTION, 20),
+            "NameServer": ListSchema(text(64), 20),
+            "Search": ListSchema(text(256), 20),
+            "Option": ListSchema(_OPTION, 20),
         }
     ),
-    "ImageRegistryCredential": Many(_CREDENTIAL, 10),
-    "AcrRegistryInfo": Many(_ACR, 10),
-    "Volume": Many(VOLUME, 20),
+    "ImageRegistryCredential": ListSchema(_CREDENTIAL, 10),
+    "AcrRegistryInfo": ListSchema(_ACR, 10),
+    "Volume": ListSchema(VOLUME, 20),
 }
-CREATE = Shape(
+CREATE = ObjectSchema(
     {
         **_SHARED,
         "ZoneId": text(64),
@@ -245,7 +251,7 @@ CREATE = Shape(
         "RamRoleName": text(64),
         "InstanceType": text(256),
         "TerminationGracePeriodSeconds": _SECONDS,
-        "ActiveDeadlineSeconds": whole(1, 2**31 - 1),
+        "ActiveDeadlineSeconds": integer(1, 2**31 - 1),
         "HostName": text(64),
         "DnsPolicy": choice("None", "Default"),
         "AutoMatchImageCache": flag,
@@ -253,61 +259,66 @@ CREATE = Shape(
         "ImageAccelerateMode": choice("nydus", "dadi", "p2p", "imc"),
         "EipInstanceId": matching(r"eip-[a-z0-9]+", "eip-..."),
         "AutoCreateEip": flag,
-        "EipBandwidth": whole(1, 1000),
+        "EipBandwidth": integer(1, 1000),
         "EipISP": choice("BGP", "BGP_PRO"),
         "EipCommonBandwidthPackage": text(64),
-        "Ipv6AddressCount": whole(0, 1),
+        "Ipv6AddressCount": integer(0, 1),
         "Ipv6GatewayBandwidthEnable": flag,
-        "Ipv6GatewayBandwidth": whole(1, 5000),
+        "Ipv6GatewayBandwidth": integer(1, 5000),
         "SpotStrategy": choice("NoSpot", "SpotWithPriceLimit", "SpotAsPriceGo"),
         "SpotPriceLimit": number(0, 100_000),
-        "SpotDuration": whole(0, 6),
+        "SpotDuration": integer(0, 6),
         "StrictSpot": flag,
         "CorePattern": matching(r"[^|].*", "a path that does not begin with |"),
-        "EphemeralStorage": whole(0, 5000),
+        "EphemeralStorage": integer(0, 5000),
         "FixedIp": flag,
-        "FixedIpRetainHour": whole(1, 720),
+        "FixedIpRetainHour": integer(1, 720),
         "PrivateIpAddress": text(64),
         "DryRun": flag,
         "ContainerResourceView": flag,
         "PlainHttpRegistry": text(1024),
         "InsecureRegistry": text(1024),
-        "CpuOptionsCore": whole(1, 128),
-        "CpuOptionsThreadsPerCore": whole(1, 2),
+        "CpuOptionsCore": integer(1, 128),
+        "CpuOptionsThreadsPerCore": integer(1, 2),
         "CpuArchitecture": choice("AMD64", "ARM64"),
         "DataCacheBucket": text(256),
         "DataCachePL": text(16),
-        "DataCacheProvisionedIops": whole(0, 50_000),
+        "DataCacheProvisionedIops": integer(0, 50_000),
         "DataCacheBurstingEnabled": flag,
         "ShareProcessNamespace": flag,
-        "IngressBandwidth": whole(0, 2**53),
-        "EgressBandwidth": whole(0, 2**53),
+        "IngressBandwidth": integer(0, 2**53),
+        "EgressBandwidth": integer(0, 2**53),
         "OsType": choice("Linux", "Windows"),
-        "ComputeCategory": Many(choice("economy", "general"), 2),
+        "ComputeCategory": ListSchema(choice("economy", "general"), 2),
         "GpuDriverVersion": text(64),
-        "OverheadReservationOption": Shape({"EnableOverheadReservation": flag}),
-        "MaxPendingMinute": whole(10, 1440),
+        "OverheadReservationOption": ObjectSchema({"EnableOverheadReservation": flag}),
+        "MaxPendingMinute": integer(10, 1440),
         "EciFailStrategy": choice("fail-back", "fail-over", "fail-fast"),
         "SlsEnable": flag,
-        "NtpServer": Many(text(64), 20),
-        "HostAliase": Many(
-            Shape({"Ip": text(64, 1), "Hostname": Many(text(256), 20)}, ("Ip", "Hostname")), 100
+        "NtpServer": ListSchema(text(64), 20),
+        "HostAliase": ListSchema(
+            ObjectSchema(
+                {"Ip": text(64, 1), "Hostname": ListSchema(text(256), 20)}, ("Ip", "Hostname")
+            ),
+            100,
         ),
         "SecurityContext": _SYSCTLS,
         "HostSecurityContext": _SYSCTLS,
-        "Container": Many(Shape(_CONTAINER, ("Name", "Image")), 20),
-        "InitContainer": Many(Shape(_EVERY_CONTAINER, ("Name", "Image")), 20),
+        "Container": ListSchema(ObjectSchema(_CONTAINER, ("Name", "Image")), 20),
+        "InitContainer": ListSchema(ObjectSchema(_EVERY_CONTAINER, ("Name", "Image")), 20),
     },
     ("ContainerGroupName", "Container"),
 )
-UPDATE = Shape(
+UPDATE = ObjectSchema(
     {
         **_SHARED,
         "ContainerGroupId": GROUP_ID,
         "UpdateType": choice("RenewUpdate", "IncrementalUpdate"),
-        "Container": Many(Shape(_CONTAINER, ("Name",)), 20),
-        "InitContainer": Many(
-            Shape({**_EVERY_CONTAINER, "Tty": flag, "Stdin": flag, "StdinOnce": flag}, ("Name",)),
+        "Container": ListSchema(ObjectSchema(_CONTAINER, ("Name",)), 20),
+        "InitContainer": ListSchema(
+            ObjectSchema(
+                {**_EVERY_CONTAINER, "Tty": flag, "Stdin": flag, "StdinOnce": flag}, ("Name",)
+            ),
             20,
         ),
     },

@@ -9,11 +9,11 @@ from typing import Any
 
 import attrs
 
-from vk_providers.alibabacloud.emulator.errors import Refusal, invalid
-from vk_providers.alibabacloud.emulator.settings import Settings, VSwitch
-from vk_providers.alibabacloud.emulator.sizes import Size
+from vk_providers.alibabacloud.emulator.errors import EciApiError, invalid
+from vk_providers.alibabacloud.emulator.settings import EmulatorSettings, VSwitch
+from vk_providers.alibabacloud.emulator.sizes import BilledSize
 
-__all__ = ["Place", "Region", "Subnet"]
+__all__ = ["Placement", "Region", "VSwitchAddresses"]
 
 _MOST_VSWITCHES = 10
 _RESERVED = 4
@@ -21,7 +21,7 @@ _RESERVED = 4
 
 
 @attrs.frozen
-class Place:
+class Placement:
     """Where a group is, with its address."""
 
     zone: str
@@ -30,7 +30,7 @@ class Place:
 
 
 @attrs.define(eq=False)
-class Subnet:
+class VSwitchAddresses:
     """A vSwitch and which of its addresses are taken."""
 
     vswitch: VSwitch
@@ -41,7 +41,7 @@ class Subnet:
     _next: int = 1
 
     @classmethod
-    def of(cls, vswitch: VSwitch) -> Subnet:
+    def of(cls, vswitch: VSwitch) -> VSwitchAddresses:
         """Return the subnet of a vSwitch, with nothing in it."""
         network = IPv4Network(vswitch.cidr)
         size = network.num_addresses - _RESERVED
@@ -68,7 +68,7 @@ class Subnet:
         return str(self.network[offset])
 
     def take_this(self, address: str) -> str:
-        """Take this address. Raises `Refusal`."""
+        """Take this address. Raises `EciApiError`."""
         try:
             wanted = IPv4Address(address)
         except ValueError:
@@ -78,7 +78,7 @@ class Subnet:
         offset = int(wanted) - int(self.network.network_address)
         if offset in self.taken:
             text = "The specified PrivateIpAddress is already in use."
-            raise Refusal(400, "PrivateIpAddress.Already.InUse", text)
+            raise EciApiError(400, "PrivateIpAddress.Already.InUse", text)
         self.taken.add(offset)
         return address
 
@@ -91,41 +91,41 @@ class Subnet:
 class Region:
     """What the region has left for the account."""
 
-    settings: Settings
+    settings: EmulatorSettings
     random: random.Random
     stock: dict[str, float | None] = attrs.field(factory=dict)
     """vCPU left by zone; no entry or None: as much as anybody wants."""
     quota_cpu: float = attrs.field(init=False)
     used_cpu: float = 0.0
-    subnets: dict[str, Subnet] = attrs.field(init=False)
+    subnets: dict[str, VSwitchAddresses] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.quota_cpu = self.settings.quota_cpu
-        self.subnets = {each.id: Subnet.of(each) for each in self.settings.vswitches}
+        self.subnets = {each.id: VSwitchAddresses.of(each) for each in self.settings.vswitches}
 
-    def choose(self, parameters: Mapping[str, Any], size: Size) -> tuple[Place, bool]:
-        """Take a place; return it and whether its zone has stock. Raises `Refusal`."""
+    def choose(self, parameters: Mapping[str, Any], size: BilledSize) -> tuple[Placement, bool]:
+        """Take a place; return it and whether its zone has stock. Raises `EciApiError`."""
         if self.used_cpu + size.cpu > self.quota_cpu:
-            raise Refusal(403, "QuotaExceeded", "ECI vCPU quota exceeded.")
+            raise EciApiError(403, "QuotaExceeded", "ECI vCPU quota exceeded.")
         subnets = [each for each in self._asked(parameters) if each.free]
         if not subnets:
             text = "The available IP addresses of the specified vSwitch are not enough."
-            raise Refusal(403, "InvalidVSwitchId.IpNotEnough", text)
+            raise EciApiError(403, "InvalidVSwitchId.IpNotEnough", text)
         stocked = [each for each in subnets if self._has(each.vswitch.zone, size)]
         subnet = (stocked or subnets)[0]
         asked = parameters.get("PrivateIpAddress")
         address = subnet.take_this(asked) if asked else subnet.take()
         self.used_cpu += size.cpu
         self._move_stock(subnet.vswitch.zone, -size.cpu if stocked else 0)
-        return Place(subnet.vswitch.zone, subnet.vswitch.id, address), bool(stocked)
+        return Placement(subnet.vswitch.zone, subnet.vswitch.id, address), bool(stocked)
 
-    def give_back(self, place: Place, size: Size, *, stocked: bool) -> None:
+    def give_back(self, place: Placement, size: BilledSize, *, stocked: bool) -> None:
         """Free what a group had."""
         self.used_cpu -= size.cpu
         self.subnets[place.vswitch].give_back(place.address)
         self._move_stock(place.zone, size.cpu if stocked else 0)
 
-    def _asked(self, parameters: Mapping[str, Any]) -> list[Subnet]:
+    def _asked(self, parameters: Mapping[str, Any]) -> list[VSwitchAddresses]:
         names = [each for each in parameters.get("VSwitchId", "").split(",") if each]
         names = names or [self.settings.vswitches[0].id]
         if len(names) > _MOST_VSWITCHES:
@@ -134,17 +134,17 @@ class Region:
         for name in names:
             if name not in self.subnets:
                 text = f"The specified VSwitchId {name} does not exist."
-                raise Refusal(404, "InvalidVSwitchId.NotFound", text)
+                raise EciApiError(404, "InvalidVSwitchId.NotFound", text)
         if parameters.get("ScheduleStrategy") == "VSwitchRandom":
             self.random.shuffle(names)
         found = [self.subnets[name] for name in names]
         zone = parameters.get("ZoneId")
         if zone and all(each.vswitch.zone != zone for each in found):
             text = "The specified vSwitch is not in the specified zone."
-            raise Refusal(400, "OperationDenied.VswZoneMisMatch", text)
+            raise EciApiError(400, "OperationDenied.VswZoneMisMatch", text)
         return found
 
-    def _has(self, zone: str, size: Size) -> bool:
+    def _has(self, zone: str, size: BilledSize) -> bool:
         left = self.stock.get(zone)
         return left is None or left >= size.cpu
 

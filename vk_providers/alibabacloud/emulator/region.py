@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from vk_providers.alibabacloud.emulator.cloud import Call
-from vk_providers.alibabacloud.emulator.placement import Subnet
-from vk_providers.alibabacloud.emulator.schema import Many, Shape, choice, number, text, whole
+from vk_providers.alibabacloud.emulator.cloud import ApiCall
+from vk_providers.alibabacloud.emulator.placement import VSwitchAddresses
+from vk_providers.alibabacloud.emulator.schema import (
+    ListSchema,
+    ObjectSchema,
+    choice,
+    integer,
+    number,
+    text,
+)
 from vk_providers.alibabacloud.emulator.settings import zones
 from vk_providers.alibabacloud.emulator.sizes import size_of
 from vk_providers.alibabacloud.emulator.states import moment
@@ -27,24 +34,24 @@ _CPU_HOUR = 0.1764
 _GIB_HOUR = 0.02205
 """CNY an hour, near the list price of the mainland's regions: to compare, not to bill with."""
 _SPOT = 0.3
-NOTHING = Shape({})
-PRICE = Shape(
+NOTHING = ObjectSchema({})
+PRICE = ObjectSchema(
     {
         "Cpu": number(0, 64),
         "Memory": number(0, 512),
         "InstanceType": text(256),
-        "EphemeralStorage": whole(0, 5000),
+        "EphemeralStorage": integer(0, 5000),
         "SpotStrategy": choice("NoSpot", "SpotWithPriceLimit", "SpotAsPriceGo"),
         "SpotPriceLimit": number(0, 100_000),
-        "SpotDuration": whole(0, 6),
+        "SpotDuration": integer(0, 6),
         "ComputeCategory": text(64),
         "ZoneId": text(64),
     }
 )
-AVAILABLE = Shape(
+AVAILABLE = ObjectSchema(
     {
         "ZoneId": text(64),
-        "DestinationResource": Shape(
+        "DestinationResource": ObjectSchema(
             {
                 "Category": choice("InstanceTypeFamily", "InstanceType"),
                 "Value": text(64),
@@ -53,24 +60,24 @@ AVAILABLE = Shape(
             },
             ("Category",),
         ),
-        "SpotResource": Shape(
+        "SpotResource": ObjectSchema(
             {
                 "SpotStrategy": choice("NoSpot", "SpotWithPriceLimit", "SpotAsPriceGo"),
-                "SpotDuration": whole(0, 6),
+                "SpotDuration": integer(0, 6),
                 "SpotPriceLimit": number(0, 100_000),
             }
         ),
     },
     ("DestinationResource",),
 )
-VSWITCHES = Shape(
+VSWITCHES = ObjectSchema(
     {
         "VSwitchId": text(64),
         "VpcId": text(64),
         "ZoneId": text(64),
-        "PageNumber": whole(1, 10_000),
-        "PageSize": whole(1, 50),
-        "Tag": Many(Shape({"Key": text(64, 1), "Value": text(128)}), 20),
+        "PageNumber": integer(1, 10_000),
+        "PageSize": integer(1, 50),
+        "Tag": ListSchema(ObjectSchema({"Key": text(64, 1), "Value": text(128)}), 20),
         "ResourceGroupId": text(64),
         "IsDefault": choice("true", "false"),
         "DryRun": choice("false"),
@@ -78,7 +85,7 @@ VSWITCHES = Shape(
 )
 
 
-def regions(call: Call) -> dict[str, Any]:
+def regions(call: ApiCall) -> dict[str, Any]:
     """Answer with the one region that there is."""
     settings = call.cloud.settings
     region = {
@@ -90,13 +97,13 @@ def regions(call: Call) -> dict[str, Any]:
     return {"Regions": [region]}
 
 
-def usage(call: Call) -> dict[str, Any]:
+def usage(call: ApiCall) -> dict[str, Any]:
     """Answer with what the account may use and what it uses."""
     region = call.cloud.region
     return {"Attributes": {"MaxCpu": f"{region.quota_cpu:g}", "UsedCpu": f"{region.used_cpu:g}"}}
 
 
-def price(call: Call) -> dict[str, Any]:
+def price(call: ApiCall) -> dict[str, Any]:
     """Answer with the price of an hour."""
     size = size_of({**call.parameters, "Container": []}, call.cloud.settings.region)
     full = round(size.cpu * _CPU_HOUR + size.memory * _GIB_HOUR, 6)
@@ -123,7 +130,7 @@ def price(call: Call) -> dict[str, Any]:
     return {"PriceInfo": info}
 
 
-def available(call: Call) -> dict[str, Any]:
+def available(call: ApiCall) -> dict[str, Any]:
     """Answer with what each zone has in stock."""
     cloud, asked = call.cloud, call.parameters["DestinationResource"]
     rows = list[dict[str, Any]]()
@@ -149,7 +156,7 @@ def available(call: Call) -> dict[str, Any]:
     return {"AvailableZones": {"AvailableZone": rows}}
 
 
-def vswitches(call: Call) -> dict[str, Any]:
+def vswitches(call: ApiCall) -> dict[str, Any]:
     """Answer as the VPC does: with a page of vSwitches and their free addresses."""
     asked = {name: call.text(name) for name in ("VSwitchId", "ZoneId") if call.text(name)}
     settings = call.cloud.settings
@@ -172,7 +179,7 @@ def vswitches(call: Call) -> dict[str, Any]:
     }
 
 
-def _vswitch(call: Call, subnet: Subnet) -> dict[str, Any]:
+def _vswitch(call: ApiCall, subnet: VSwitchAddresses) -> dict[str, Any]:
     return {
         "VSwitchId": subnet.vswitch.id,
         "VSwitchName": subnet.vswitch.id,

@@ -10,10 +10,15 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from vk_providers.alibabacloud.emulator.container import Container
+from vk_providers.alibabacloud.emulator.container import EmulatedContainer
 from vk_providers.alibabacloud.emulator.events import Event
-from vk_providers.alibabacloud.emulator.group import Group
-from vk_providers.alibabacloud.emulator.states import Running, State, Terminated, moment
+from vk_providers.alibabacloud.emulator.group import EmulatedGroup
+from vk_providers.alibabacloud.emulator.states import (
+    EmulatedState,
+    RunningState,
+    TerminatedState,
+    moment,
+)
 
 __all__ = ["event_row", "events_row", "group_row", "pascal", "status_row"]
 
@@ -30,7 +35,7 @@ _FLAGS = ("Tty", "Stdin", "StdinOnce")
 _MOUNT = ("Name", "MountPath", "SubPath", "ReadOnly", "MountPropagation")
 
 
-def group_row(group: Group, *, events: bool) -> dict[str, Any]:
+def group_row(group: EmulatedGroup, *, events: bool) -> dict[str, Any]:
     """Return the group's row."""
     settings, parameters = group.settings, group.parameters
     row: dict[str, Any] = {
@@ -63,7 +68,7 @@ def group_row(group: Group, *, events: bool) -> dict[str, Any]:
     return row | _so_far(group)
 
 
-def _so_far(group: Group) -> dict[str, Any]:
+def _so_far(group: EmulatedGroup) -> dict[str, Any]:
     """Return what a group has only from some moment on."""
     row = dict[str, Any]()
     if group.address:
@@ -90,7 +95,7 @@ def event_row(event: Event) -> dict[str, Any]:
     }
 
 
-def _container_row(container: Container) -> dict[str, Any]:
+def _container_row(container: EmulatedContainer) -> dict[str, Any]:
     spec = container.spec
     row: dict[str, Any] = {
         **{name: spec.get(name, "") for name in _CONTAINER},
@@ -123,11 +128,11 @@ def _container_row(container: Container) -> dict[str, Any]:
     return row
 
 
-def _state(state: State) -> dict[str, Any]:
+def _state(state: EmulatedState) -> dict[str, Any]:
     match state:
-        case Running():
+        case RunningState():
             return {"State": "Running", "StartTime": moment(state.started)}
-        case Terminated():
+        case TerminatedState():
             return {
                 "State": "Terminated",
                 "Reason": state.reason,
@@ -211,7 +216,7 @@ _PHASES = {
 }
 
 
-def status_row(group: Group) -> dict[str, Any]:
+def status_row(group: EmulatedGroup) -> dict[str, Any]:
     """Return the group's row; it has no tags and no init containers, as with the service."""
     status: dict[str, Any] = {
         "phase": _PHASES[group.status],
@@ -231,7 +236,7 @@ def status_row(group: Group) -> dict[str, Any]:
     return {**_names(group), "status": group.status, "annotations": "{}", "podStatus": status}
 
 
-def events_row(group: Group, since: float, source: str) -> dict[str, Any]:
+def events_row(group: EmulatedGroup, since: float, source: str) -> dict[str, Any]:
     """Return the group's events that happened after ``since``, of one source or of all."""
     events = [
         _pod_event(group, each)
@@ -248,7 +253,7 @@ def pascal(value: Any) -> Any:
     return [pascal(each) for each in value] if isinstance(value, list) else value
 
 
-def _names(group: Group) -> dict[str, Any]:
+def _names(group: EmulatedGroup) -> dict[str, Any]:
     return {
         "containerGroupId": group.id,
         "name": group.name,
@@ -257,14 +262,14 @@ def _names(group: Group) -> dict[str, Any]:
     }
 
 
-def _container_status(group: Group, container: Container) -> dict[str, Any]:
+def _container_status(group: EmulatedGroup, container: EmulatedContainer) -> dict[str, Any]:
     digest = hashlib.sha256(container.spec["Image"].encode()).hexdigest()
     row: dict[str, Any] = {
         "name": container.name,
         "image": container.spec["Image"],
         "imageID": f"{container.spec['Image']}@sha256:{digest}" if container.created else "",
         "ready": container.ready,
-        "started": isinstance(container.state, Running),
+        "started": isinstance(container.state, RunningState),
         "restartCount": container.restarts,
         "state": _container_state(group, container, container.state),
         "lastState": {},
@@ -276,11 +281,13 @@ def _container_status(group: Group, container: Container) -> dict[str, Any]:
     return row
 
 
-def _container_state(group: Group, container: Container, state: State) -> dict[str, Any]:
+def _container_state(
+    group: EmulatedGroup, container: EmulatedContainer, state: EmulatedState
+) -> dict[str, Any]:
     match state:
-        case Running():
+        case RunningState():
             return {"running": {"startedAt": moment(state.started)}}
-        case Terminated():
+        case TerminatedState():
             earlier = container.restarts - (state is not container.state)
             return {
                 "terminated": {
@@ -296,12 +303,12 @@ def _container_state(group: Group, container: Container, state: State) -> dict[s
     return {"waiting": {"reason": state.reason, "message": state.message}}
 
 
-def _container_id(group: Group, container: Container, run: int) -> str:
+def _container_id(group: EmulatedGroup, container: EmulatedContainer, run: int) -> str:
     text = f"{group.id}/{container.name}/{run}"
     return "containerd://" + hashlib.sha256(text.encode()).hexdigest()
 
 
-def _conditions(group: Group) -> list[dict[str, Any]]:
+def _conditions(group: EmulatedGroup) -> list[dict[str, Any]]:
     placed = group.entry.billed_from is not None
     ready = group.status == "Running" and all(each.ready for each in group.containers)
     held = {
@@ -327,7 +334,7 @@ def _conditions(group: Group) -> list[dict[str, Any]]:
     return rows
 
 
-def _pod_event(group: Group, event: Event) -> dict[str, Any]:
+def _pod_event(group: EmulatedGroup, event: Event) -> dict[str, Any]:
     return {
         "type": event.type,
         "reason": event.reason,

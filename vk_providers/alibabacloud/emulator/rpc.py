@@ -1,6 +1,6 @@
 """Calls in RPC style: who calls, is it too much, what is meant, then the action, then the answer.
 
-In: the method and the parameters of query and form together. Out: an `Answer`. The ledger gets a
+In: the method and the parameters of query and form together. Out: an `ApiResponse`. The ledger gets a
 line for every call that names an action that exists. Nothing here waits, so that a call is done
 whole or not at all; a delay is left to the caller.
 """
@@ -14,14 +14,14 @@ from typing import Any
 import attrs
 import orjson
 
-from vk_providers.alibabacloud.emulator.authentication import Credential
-from vk_providers.alibabacloud.emulator.cloud import Call, Cloud
-from vk_providers.alibabacloud.emulator.errors import Refusal, invalid, missing
-from vk_providers.alibabacloud.emulator.faults import Fault, spoiled
-from vk_providers.alibabacloud.emulator.schema import Shape, parse
+from vk_providers.alibabacloud.emulator.authentication import AccessKey
+from vk_providers.alibabacloud.emulator.cloud import ApiCall, Cloud
+from vk_providers.alibabacloud.emulator.errors import EciApiError, invalid, missing
+from vk_providers.alibabacloud.emulator.faults import InjectedFault, altered_answer
+from vk_providers.alibabacloud.emulator.schema import ObjectSchema, parse
 from vk_providers.alibabacloud.emulator.states import read_moment
 
-__all__ = ["JSON", "Action", "Answer", "Rpc"]
+__all__ = ["JSON", "ApiAction", "ApiResponse", "Rpc"]
 
 JSON = "application/json; charset=utf-8"
 _COMMON = frozenset(
@@ -53,17 +53,17 @@ _EMPTY_WHEN_DENIED = frozenset({*_LISTS, "DescribeVSwitches"})
 
 
 @attrs.frozen
-class Action:
+class ApiAction:
     """What an action takes, and what does it."""
 
-    shape: Shape
-    perform: Callable[[Call], dict[str, Any]]
+    shape: ObjectSchema
+    perform: Callable[[ApiCall], dict[str, Any]]
     signed: bool = True
     regional: bool = True
 
 
 @attrs.frozen
-class Answer:
+class ApiResponse:
     """What goes back, and how late; ``dropped``: nothing does."""
 
     status: int
@@ -74,11 +74,11 @@ class Answer:
 
 
 @attrs.frozen
-class Meant:
+class AdmittedCall:
     """A call that may be performed, and the fault that it meets."""
 
-    action: Action
-    call: Call
+    action: ApiAction
+    call: ApiCall
     parameters: Mapping[str, str] = attrs.field(repr=False)
     """What the action takes, without the token, as it came."""
     token: str = ""
@@ -89,13 +89,15 @@ class Rpc:
     """The RPC face of the cloud."""
 
     cloud: Cloud
-    actions: Mapping[tuple[str, str], Action]
+    actions: Mapping[tuple[str, str], ApiAction]
     """By version and name."""
     _replies: dict[tuple[str, str], tuple[bytes, dict[str, Any]]] = attrs.field(
         factory=dict, init=False, repr=False
     )
 
-    def begin(self, method: str, parameters: Mapping[str, str], base: str) -> Meant | Answer:
+    def begin(
+        self, method: str, parameters: Mapping[str, str], base: str
+    ) -> AdmittedCall | ApiResponse:
         """Let a call in, or answer why not."""
         now = self.cloud.timeline.now()
         name, version = parameters.get("Action", ""), parameters.get("Version", "")
@@ -106,7 +108,7 @@ class Rpc:
                 raise missing("Action" if not name else "Version")
             if action is None:
                 text = "The specified action or version is not found or not emulated."
-                raise Refusal(404, "InvalidAction.NotFound", text)
+                raise EciApiError(404, "InvalidAction.NotFound", text)
             record = self.cloud.ledger.call(name, now, parameters.get("ClientToken"))
             identity = self._identify(action, method, parameters, now)
             if identity is not None:
@@ -118,7 +120,7 @@ class Rpc:
             business = {key: text for key, text in parameters.items() if key not in _COMMON}
             tree = parse(action.shape, business)
             token = str(tree.pop("ClientToken", ""))
-            call = Call(
+            call = ApiCall(
                 cloud=self.cloud,
                 action=name,
                 parameters=tree,
@@ -128,15 +130,15 @@ class Rpc:
                 record=record,
                 base=base,
             )
-            return Meant(action, call, business, token)
-        except Refusal as refusal:
+            return AdmittedCall(action, call, business, token)
+        except EciApiError as refusal:
             record["code"] = refusal.code
             return self.refused(refusal)
 
     def _identify(
-        self, action: Action, method: str, parameters: Mapping[str, str], now: float
-    ) -> Credential | None:
-        """Return whose call it is, None where the action wants no signature. Raises `Refusal`."""
+        self, action: ApiAction, method: str, parameters: Mapping[str, str], now: float
+    ) -> AccessKey | None:
+        """Return whose call it is, None where the action wants no signature. Raises `EciApiError`."""
         identity = None
         if action.signed:
             identity = self.cloud.account.authenticate(method, parameters, now)
@@ -150,50 +152,50 @@ class Rpc:
             raise invalid("Format", "expected JSON, the only format here")
         return identity
 
-    def perform(self, meant: Meant) -> Answer:
+    def perform(self, meant: AdmittedCall) -> ApiResponse:
         """Do what is meant, in the way that its fault allows, and answer."""
         fault = meant.call.fault
         try:
             early = None if fault is None else self._before(fault, meant)
             answer = early or self._done(meant)
-        except Refusal as refusal:
+        except EciApiError as refusal:
             meant.call.record["code"] = refusal.code
             answer = self.refused(refusal)
         return answer if fault is None else self._after(fault, answer)
 
-    def _done(self, meant: Meant) -> Answer:
-        """Do it and answer what came of it. Raises `Refusal`."""
+    def _done(self, meant: AdmittedCall) -> ApiResponse:
+        """Do it and answer what came of it. Raises `EciApiError`."""
         document = {"RequestId": self.cloud.request_id(), **self._once(meant)}
         if meant.call.fault is not None:
-            document = spoiled(meant.call.fault.kind, document)
-        return Answer(200, orjson.dumps(document))
+            document = altered_answer(meant.call.fault.kind, document)
+        return ApiResponse(200, orjson.dumps(document))
 
-    def _before(self, fault: Fault, meant: Meant) -> Answer | None:
+    def _before(self, fault: InjectedFault, meant: AdmittedCall) -> ApiResponse | None:
         """Return the answer of a call that is not done at all, or raise its refusal."""
         match fault.kind:
             case "throttle":
                 text = "Request was denied due to request throttling."
-                raise Refusal(400, fault.code or "Throttling", text)
+                raise EciApiError(400, fault.code or "Throttling", text)
             case "error":
-                raise Refusal(fault.status, fault.code, "The emulator was told to refuse.")
+                raise EciApiError(fault.status, fault.code, "The emulator was told to refuse.")
             case "denied" if meant.call.action not in _EMPTY_WHEN_DENIED:
-                raise Refusal(403, "Forbidden.RAM", "User not authorized to operate.")
+                raise EciApiError(403, "Forbidden.RAM", "User not authorized to operate.")
             case "ignored" if meant.call.action in _IGNORED:
-                return Answer(200, orjson.dumps({"RequestId": self.cloud.request_id()}))
+                return ApiResponse(200, orjson.dumps({"RequestId": self.cloud.request_id()}))
             case "reset":
-                return Answer(0, b"", dropped=True)
+                return ApiResponse(0, b"", dropped=True)
             case "server_error" | "html" if not fault.done:
                 return self._broken(fault)
         return None
 
-    def _broken(self, fault: Fault) -> Answer:
+    def _broken(self, fault: InjectedFault) -> ApiResponse:
         if fault.kind == "html":
-            return Answer(fault.status or 502, _HTML, "text/html")
+            return ApiResponse(fault.status or 502, _HTML, "text/html")
         status = fault.status or 500
         code = "InternalError" if status == 500 else "ServiceUnavailable"
-        return self.refused(Refusal(status, code, "The request processing has failed."))
+        return self.refused(EciApiError(status, code, "The request processing has failed."))
 
-    def _after(self, fault: Fault, answer: Answer) -> Answer:
+    def _after(self, fault: InjectedFault, answer: ApiResponse) -> ApiResponse:
         """Return what a fault makes of the answer to a call that was done or refused."""
         match fault.kind:
             case "lost_reply":
@@ -206,8 +208,8 @@ class Rpc:
                 return attrs.evolve(answer, late=fault.seconds)
         return answer
 
-    def _once(self, meant: Meant) -> dict[str, Any]:
-        """Perform a call once for each token. Raises `Refusal`."""
+    def _once(self, meant: AdmittedCall) -> dict[str, Any]:
+        """Perform a call once for each token. Raises `EciApiError`."""
         if not meant.token:
             return meant.action.perform(meant.call)
         digest = _digest(meant.parameters)
@@ -215,7 +217,7 @@ class Rpc:
         if known is not None:
             if known[0] != digest:
                 text = "The request uses the same client token as an earlier, different one."
-                raise Refusal(400, "IdempotentParameterMismatch", text)
+                raise EciApiError(400, "IdempotentParameterMismatch", text)
             meant.call.record["group"] = known[1].get("ContainerGroupId")
             return known[1]
         result = meant.action.perform(meant.call)
@@ -226,7 +228,7 @@ class Rpc:
         )
         return result
 
-    def refused(self, refusal: Refusal) -> Answer:
+    def refused(self, refusal: EciApiError) -> ApiResponse:
         """Return the answer that carries a refusal."""
         document = {
             "RequestId": self.cloud.request_id(),
@@ -235,7 +237,7 @@ class Rpc:
             "Message": refusal.message,
             "Recommend": "",
         }
-        return Answer(refusal.status, orjson.dumps(document))
+        return ApiResponse(refusal.status, orjson.dumps(document))
 
 
 def _digest(parameters: Mapping[str, str]) -> bytes:

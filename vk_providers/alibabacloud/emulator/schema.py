@@ -1,6 +1,6 @@
 """Parameters such as ``Container.1.EnvironmentVar.2.Key``: flat names in, a checked tree out.
 
-A `Shape` names what a call may carry. Strict, as a check of clients: an unknown name, a repeated
+A `ObjectSchema` names what a call may carry. Strict, as a check of clients: an unknown name, a repeated
 or missing index, a value of the wrong kind is refused with the name, never with the value. Lists
 count from 1. Pure.
 """
@@ -18,16 +18,16 @@ from vk_providers.alibabacloud.emulator.errors import invalid, missing
 
 __all__ = [
     "Leaf",
-    "Many",
-    "Node",
-    "Shape",
+    "ListSchema",
+    "ObjectSchema",
+    "ParameterSchema",
     "choice",
     "flag",
+    "integer",
     "matching",
     "number",
     "parse",
     "text",
-    "whole",
     "words",
 ]
 
@@ -36,22 +36,22 @@ Leaf = Callable[[str], Any]
 
 
 @attrs.frozen
-class Shape:
+class ObjectSchema:
     """Named members."""
 
-    members: Mapping[str, Node]
+    members: Mapping[str, ParameterSchema]
     required: Collection[str] = ()
 
 
 @attrs.frozen
-class Many:
+class ListSchema:
     """A list, with the most items that the service takes."""
 
-    item: Node
+    item: ParameterSchema
     most: int
 
 
-Node = Shape | Many | Leaf
+ParameterSchema = ObjectSchema | ListSchema | Leaf
 
 
 class _TooLongError(ValueError):
@@ -105,7 +105,7 @@ def flag(value: str) -> bool:
     return value == "true"
 
 
-def whole(low: int, high: int) -> Leaf:
+def integer(low: int, high: int) -> Leaf:
     """Return a reader of whole numbers in this range."""
 
     def read(value: str) -> int:
@@ -144,7 +144,7 @@ def words(what: str, most: int) -> Leaf:
     return read
 
 
-def parse(shape: Shape, parameters: Mapping[str, str]) -> dict[str, Any]:
+def parse(shape: ObjectSchema, parameters: Mapping[str, str]) -> dict[str, Any]:
     """Return the tree of these parameters. Raises `Refusal` for the first that is wrong."""
     tree: dict[Any, Any] = {}
     for name, value in parameters.items():
@@ -153,14 +153,14 @@ def parse(shape: Shape, parameters: Mapping[str, str]) -> dict[str, Any]:
     return found
 
 
-def _place(shape: Shape, tree: dict[Any, Any], name: str, value: str) -> None:
-    node: Node = shape
+def _place(shape: ObjectSchema, tree: dict[Any, Any], name: str, value: str) -> None:
+    node: ParameterSchema = shape
     branch, step = tree, None
     for segment in name.split("."):
         if step is not None:
             branch = branch.setdefault(step, {})
         node, step = _below(node, segment, name)
-    if isinstance(node, Shape | Many) or step is None:
+    if isinstance(node, ObjectSchema | ListSchema) or step is None:
         raise invalid(name, "a value was given where members belong")
     try:
         branch[step] = node(value)
@@ -172,11 +172,11 @@ def _place(shape: Shape, tree: dict[Any, Any], name: str, value: str) -> None:
         raise invalid(name, str(error)) from None
 
 
-def _below(node: Node, segment: str, name: str) -> tuple[Node, str | int]:
+def _below(node: ParameterSchema, segment: str, name: str) -> tuple[ParameterSchema, str | int]:
     """Return the node below ``node`` and the key that leads to it."""
-    if isinstance(node, Shape) and segment in node.members:
+    if isinstance(node, ObjectSchema) and segment in node.members:
         return node.members[segment], segment
-    if isinstance(node, Many):
+    if isinstance(node, ListSchema):
         if not re.fullmatch(r"[1-9][0-9]{0,5}", segment):
             raise invalid(name, "expected a number from 1 on as index")
         if int(segment) > node.most:
@@ -185,9 +185,9 @@ def _below(node: Node, segment: str, name: str) -> tuple[Node, str | int]:
     raise invalid(name, "it is not a parameter of this action")
 
 
-def _finished(node: Node, branch: Any, name: str) -> Any:
+def _finished(node: ParameterSchema, branch: Any, name: str) -> Any:
     """Return ``branch`` with its lists as lists, once it is complete."""
-    if isinstance(node, Shape):
+    if isinstance(node, ObjectSchema):
         for member in node.required:
             if member not in branch:
                 raise missing(f"{name}{member}")
@@ -195,7 +195,7 @@ def _finished(node: Node, branch: Any, name: str) -> Any:
             key: _finished(node.members[key], value, f"{name}{key}.")
             for key, value in branch.items()
         }
-    if isinstance(node, Many):
+    if isinstance(node, ListSchema):
         for index in range(1, len(branch) + 1):
             if index not in branch:
                 raise missing(f"{name}{index}")

@@ -21,14 +21,14 @@ from aiohttp.web_protocol import RequestHandler
 
 from vk_providers.alibabacloud.emulator.actions import ACTIONS
 from vk_providers.alibabacloud.emulator.cloud import Cloud
-from vk_providers.alibabacloud.emulator.control_api import Control
-from vk_providers.alibabacloud.emulator.errors import Refusal, invalid
-from vk_providers.alibabacloud.emulator.exec import ExecSession
-from vk_providers.alibabacloud.emulator.instance_metadata import Machine
-from vk_providers.alibabacloud.emulator.rpc import Answer, Meant, Rpc
-from vk_providers.alibabacloud.emulator.settings import Settings
+from vk_providers.alibabacloud.emulator.control_api import ControlApi
+from vk_providers.alibabacloud.emulator.errors import EciApiError, invalid
+from vk_providers.alibabacloud.emulator.exec import EmulatedExecSession
+from vk_providers.alibabacloud.emulator.instance_metadata import MetadataService
+from vk_providers.alibabacloud.emulator.rpc import AdmittedCall, ApiResponse, Rpc
+from vk_providers.alibabacloud.emulator.settings import EmulatorSettings
 
-__all__ = ["Server", "listening"]
+__all__ = ["EmulatorServer", "listening"]
 
 log = logging.getLogger(__name__)
 
@@ -39,19 +39,19 @@ _GOODBYE = 0.2
 
 
 @attrs.define(eq=False)
-class Server:
+class EmulatorServer:
     """Answers every request."""
 
     cloud: Cloud
     rpc: Rpc
-    control: Control
-    machine: Machine
+    control: ControlApi
+    machine: MetadataService
     url: str = ""
 
     @classmethod
-    def of(cls, cloud: Cloud) -> Server:
+    def of(cls, cloud: Cloud) -> EmulatorServer:
         """Return the server of a cloud."""
-        return cls(cloud, Rpc(cloud, ACTIONS), Control(cloud), Machine(cloud))
+        return cls(cloud, Rpc(cloud, ACTIONS), ControlApi(cloud), MetadataService(cloud))
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
@@ -71,10 +71,10 @@ class Server:
     async def _call(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
             parameters = await _parameters(request)
-        except Refusal as refusal:
+        except EciApiError as refusal:
             return _response(self.rpc.refused(refusal))
         begun = self.rpc.begin(request.method, parameters, self.url)
-        answer = await self._answer(begun) if isinstance(begun, Meant) else begun
+        answer = await self._answer(begun) if isinstance(begun, AdmittedCall) else begun
         if answer.dropped:
             if request.transport is not None:
                 request.transport.abort()
@@ -90,10 +90,10 @@ class Server:
         if not socket.can_prepare(request):
             return web.Response(status=400, text="expected a WebSocket\n")
         await socket.prepare(request)
-        await ExecSession(ticket, socket, timeline, self.cloud.settings.exec_status).run()
+        await EmulatedExecSession(ticket, socket, timeline, self.cloud.settings.exec_status).run()
         return socket
 
-    async def _answer(self, meant: Meant) -> Answer:
+    async def _answer(self, meant: AdmittedCall) -> ApiResponse:
         fault = meant.call.fault
         if fault is not None and fault.kind == "delay" and fault.done is False:
             await asyncio.sleep(fault.seconds)
@@ -105,7 +105,7 @@ class Server:
 
 
 async def _parameters(request: web.BaseRequest) -> Mapping[str, str]:
-    """Return the parameters of query and form. Raises `Refusal` where a name comes twice."""
+    """Return the parameters of query and form. Raises `EciApiError` where a name comes twice."""
     pairs = parse_qsl(request.rel_url.raw_query_string, keep_blank_values=True)
     if request.method == "POST":
         body = await request.read()
@@ -118,22 +118,22 @@ async def _parameters(request: web.BaseRequest) -> Mapping[str, str]:
     return parameters
 
 
-def _response(answer: Answer) -> web.Response:
+def _response(answer: ApiResponse) -> web.Response:
     return web.Response(
         status=answer.status, body=answer.body, headers={"Content-Type": answer.content_type}
     )
 
 
 @asynccontextmanager
-async def listening(settings: Settings, port: int = 0) -> AsyncIterator[Server]:
-    """Serve on this port of the loopback interface, or on any; `Server.url` says which.
+async def listening(settings: EmulatorSettings, port: int = 0) -> AsyncIterator[EmulatorServer]:
+    """Serve on this port of the loopback interface, or on any; `EmulatorServer.url` says which.
 
     Time begins with the wall clock and goes on with the event loop's, so that simulated time
     simulates the emulator's too.
     """
     loop = asyncio.get_running_loop()
     epoch = time.time() - loop.time() + settings.skew
-    server = Server.of(Cloud(settings, lambda: epoch + loop.time()))
+    server = EmulatorServer.of(Cloud(settings, lambda: epoch + loop.time()))
     runner = web.ServerRunner(
         web.Server(server.handle, request_factory=_request, access_log=None),
         shutdown_timeout=_GOODBYE,

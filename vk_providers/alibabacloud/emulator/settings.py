@@ -10,7 +10,7 @@ from typing import Any
 
 import attrs
 
-__all__ = ["Settings", "VSwitch", "zones"]
+__all__ = ["EmulatorSettings", "VSwitch", "zones"]
 
 
 @attrs.frozen(kw_only=True)
@@ -28,7 +28,7 @@ def _setting(default: Any, text: str, *, shown: bool = True) -> Any:
     return attrs.field(default=default, repr=shown, metadata={"help": text})
 
 
-def _default_vswitches(settings: Settings) -> tuple[VSwitch, ...]:
+def _default_vswitches(settings: EmulatorSettings) -> tuple[VSwitch, ...]:
     return tuple(
         VSwitch(
             id=f"vsw-emulator-{letter}",
@@ -40,7 +40,7 @@ def _default_vswitches(settings: Settings) -> tuple[VSwitch, ...]:
 
 
 @attrs.frozen(kw_only=True)
-class Settings:
+class EmulatorSettings:
     """The settings, each with its default. Raises ValueError where one cannot be meant."""
 
     speed: float = _setting(1.0, "How many times faster than the service all durations pass.")
@@ -81,6 +81,6 @@ class Settings:
             raise ValueError("vswitches: expected one or more")
 
 
-def zones(settings: Settings) -> list[str]:
+def zones(settings: EmulatorSettings) -> list[str]:
     """Return the zones that have a vSwitch, in order."""
     return list(dict.fromkeys(each.zone for each in settings.vswitches))

@@ -12,9 +12,9 @@ from typing import Any
 
 import attrs
 
-from vk_providers.alibabacloud.emulator.errors import Refusal, invalid
+from vk_providers.alibabacloud.emulator.errors import EciApiError, invalid
 
-__all__ = ["Size", "size_of"]
+__all__ = ["BilledSize", "size_of"]
 
 _EVERYWHERE: Mapping[float, Sequence[float]] = {
     0.25: (0.5, 1),
@@ -59,7 +59,7 @@ _MOST = 5
 
 
 @attrs.frozen
-class Size:
+class BilledSize:
     """What a group is billed for."""
 
     cpu: float
@@ -67,8 +67,8 @@ class Size:
     instance_type: str = ""
 
 
-def size_of(parameters: Mapping[str, Any], region: str) -> Size:
-    """Return the size of a group. Raises `Refusal`."""
+def size_of(parameters: Mapping[str, Any], region: str) -> BilledSize:
+    """Return the size of a group. Raises `EciApiError`."""
     types = [each for each in parameters.get("InstanceType", "").split(",") if each]
     if len(types) > _MOST:
         raise invalid("InstanceType", f"expected at most {_MOST} types", "ValueExceeded")
@@ -95,7 +95,7 @@ def _sum(parameters: Mapping[str, Any]) -> tuple[float, float]:
     return total("Cpu"), total("Memory")
 
 
-def _typed(text: str, region: str) -> Size:
+def _typed(text: str, region: str) -> BilledSize:
     pair = _PAIR.fullmatch(text)
     if pair:
         return _rounded(float(pair[1]), float(pair[2]), region)
@@ -103,14 +103,14 @@ def _typed(text: str, region: str) -> Size:
     if not found:
         raise invalid("InstanceType", "expected types such as 2-4Gi or ecs.c6.xlarge")
     cpu = 4 * int(found[2] or 1) if text.endswith("xlarge") else 2
-    return Size(cpu, cpu * _GIB_A_CORE.get(found[1][0], 4), text)
+    return BilledSize(cpu, cpu * _GIB_A_CORE.get(found[1][0], 4), text)
 
 
-def _rounded(cpu: float, memory: float, region: str) -> Size:
+def _rounded(cpu: float, memory: float, region: str) -> BilledSize:
     extra = _EXTRA if region in _EXTRA_REGIONS else {}
     for cores in sorted({*_EVERYWHERE, *extra}):
         for gib in sorted({*_EVERYWHERE.get(cores, ()), *extra.get(cores, ())}):
             if cores >= cpu and gib >= memory:
-                return Size(cores, gib)
+                return BilledSize(cores, gib)
     text = "The CPU or memory of the container group is larger than any that is sold."
-    raise Refusal(400, "InvalidParameter.CPU.Memory", text)
+    raise EciApiError(400, "InvalidParameter.CPU.Memory", text)

@@ -6,13 +6,20 @@ from datetime import UTC, datetime
 
 import attrs
 
-__all__ = ["Running", "State", "Terminated", "Waiting", "moment", "read_moment"]
+__all__ = [
+    "EmulatedState",
+    "RunningState",
+    "TerminatedState",
+    "WaitingState",
+    "moment",
+    "read_moment",
+]
 
 _FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
 
 @attrs.frozen
-class Waiting:
+class WaitingState:
     """It does not run now."""
 
     reason: str
@@ -20,14 +27,14 @@ class Waiting:
 
 
 @attrs.frozen
-class Running:
+class RunningState:
     """It runs since a moment."""
 
     started: float
 
 
 @attrs.frozen
-class Terminated:
+class TerminatedState:
     """It has run."""
 
     code: int
@@ -37,7 +44,7 @@ class Terminated:
     signal: int = 0
 
 
-State = Waiting | Running | Terminated
+EmulatedState = WaitingState | RunningState | TerminatedState
 
 
 def moment(seconds: float | None) -> str:

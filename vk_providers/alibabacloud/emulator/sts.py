@@ -8,15 +8,15 @@ from typing import Any
 
 import orjson
 
-from vk_providers.alibabacloud.emulator.authentication import Credential
-from vk_providers.alibabacloud.emulator.cloud import Call
-from vk_providers.alibabacloud.emulator.errors import Refusal
-from vk_providers.alibabacloud.emulator.schema import Shape, matching, text, whole
+from vk_providers.alibabacloud.emulator.authentication import AccessKey
+from vk_providers.alibabacloud.emulator.cloud import ApiCall
+from vk_providers.alibabacloud.emulator.errors import EciApiError
+from vk_providers.alibabacloud.emulator.schema import ObjectSchema, integer, matching, text
 from vk_providers.alibabacloud.emulator.states import moment
 
 __all__ = ["ASSUME", "WHO", "assume", "document", "who"]
 
-ASSUME = Shape(
+ASSUME = ObjectSchema(
     {
         "RoleArn": matching(r"acs:ram::[0-9]+:role/[A-Za-z0-9._/-]+", "acs:ram::ACCOUNT:role/NAME"),
         "OIDCProviderArn": matching(
@@ -24,20 +24,22 @@ ASSUME = Shape(
         ),
         "OIDCToken": text(20_000, 4),
         "RoleSessionName": matching(r"[A-Za-z0-9.@_-]{2,64}", "2 to 64 letters, digits and .@-_"),
-        "DurationSeconds": whole(900, 43_200),
+        "DurationSeconds": integer(900, 43_200),
         "Policy": text(2048),
     },
     ("RoleArn", "OIDCProviderArn", "OIDCToken", "RoleSessionName"),
 )
-WHO = Shape({})
+WHO = ObjectSchema({})
 _HOUR = 3600
 
 
-def assume(call: Call) -> dict[str, Any]:
+def assume(call: ApiCall) -> dict[str, Any]:
     """Answer with credentials; the token's form and expiry are checked, not its signature."""
     claims = _claims(call.text("OIDCToken"))
     if float(claims.get("exp", 0)) <= call.now:
-        raise Refusal(400, "AuthenticationFail.OIDCToken.Expired", "This OIDC token has expired.")
+        raise EciApiError(
+            400, "AuthenticationFail.OIDCToken.Expired", "This OIDC token has expired."
+        )
     role = call.text("RoleArn").rpartition("/")[2]
     name = f"{role}/{call.text('RoleSessionName')}"
     expires = call.now + call.parameters.get("DurationSeconds", _HOUR)
@@ -53,7 +55,7 @@ def assume(call: Call) -> dict[str, Any]:
     }
 
 
-def who(call: Call) -> dict[str, Any]:
+def who(call: ApiCall) -> dict[str, Any]:
     """Answer with the caller."""
     identity = call.identity.identity if call.identity else ""
     account = call.cloud.settings.account
@@ -66,7 +68,7 @@ def who(call: Call) -> dict[str, Any]:
     }
 
 
-def document(credential: Credential) -> dict[str, str]:
+def document(credential: AccessKey) -> dict[str, str]:
     """Return temporary credentials as the service writes them."""
     return {
         "AccessKeyId": credential.id,
@@ -85,4 +87,4 @@ def _claims(token: str) -> dict[str, Any]:
         return dict(claims)
     except (ValueError, TypeError):
         text = "This OIDC token cannot be read."
-        raise Refusal(400, "AuthenticationFail.OIDCToken.Invalid", text) from None
+        raise EciApiError(400, "AuthenticationFail.OIDCToken.Invalid", text) from None

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 
 import attrs
 
-from vk_providers.alibabacloud.emulator.errors import Refusal
+from vk_providers.alibabacloud.emulator.errors import EciApiError
 
-__all__ = ["RATES", "Buckets"]
+__all__ = ["RATES", "CallBuckets"]
 
 RATES: Mapping[str, tuple[float, float]] = {
     "CreateContainerGroup": (100, 20),
@@ -38,7 +38,7 @@ RATES: Mapping[str, tuple[float, float]] = {
 
 
 @attrs.define(eq=False)
-class Buckets:
+class CallBuckets:
     """What is left of each action."""
 
     factor: float = 1.0
@@ -46,7 +46,7 @@ class Buckets:
     _left: dict[str, tuple[float, float]] = attrs.field(factory=dict, init=False)
 
     def take(self, action: str, now: float) -> None:
-        """Count a call. Raises `Refusal` where there were too many."""
+        """Count a call. Raises `EciApiError` where there were too many."""
         if action not in RATES or not self.factor:
             return
         most, rate = (figure * self.factor for figure in RATES[action])
@@ -54,5 +54,5 @@ class Buckets:
         left = min(most, left + (now - since) * rate)
         if left < 1:
             self._left[action] = (left, now)
-            raise Refusal(400, "Throttling", "Request was denied due to request throttling.")
+            raise EciApiError(400, "Throttling", "Request was denied due to request throttling.")
         self._left[action] = (left - 1, now)

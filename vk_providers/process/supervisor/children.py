@@ -17,14 +17,14 @@ import os
 import signal
 
 from . import linux
-from .loop import Future
+from .loop import LoopFuture
 from .spawn import spawn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .loop import Loop
+    from .loop import EventLoop
     from .spawn import Command
 
 __all__ = ["Child", "Children", "exit_code_of"]
@@ -40,17 +40,17 @@ class Child:
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
-        self.exited = Future()
+        self.exited = LoopFuture()
 
 
 class Children:
     """All processes of the pod."""
 
-    def __init__(self, loop: Loop) -> None:
+    def __init__(self, loop: EventLoop) -> None:
         self._running: dict[int, Child] = {}
         self._owners: dict[int, str] = {}
         """The owner of each session, by the id of the command that began it."""
-        self._next_end = Future()
+        self._next_end = LoopFuture()
         self._watch(loop)
 
     def start(
@@ -97,11 +97,11 @@ class Children:
         """Kill every process below the supervisor."""
         _kill_all(lambda: _alive_below(os.getpid()))
 
-    def next_end(self) -> Future:
+    def next_end(self) -> LoopFuture:
         """Return a future that comes when another child has ended, adopted ones too."""
         return self._next_end
 
-    def _watch(self, loop: Loop) -> None:
+    def _watch(self, loop: EventLoop) -> None:
         read_end, write_end = os.pipe()
         os.set_blocking(read_end, False)
         os.set_blocking(write_end, False)
@@ -126,7 +126,7 @@ class Children:
             if child is not None:
                 child.exited.set(status)
         if ended:
-            waited_for, self._next_end = self._next_end, Future()
+            waited_for, self._next_end = self._next_end, LoopFuture()
             waited_for.set()
 
 

@@ -1,7 +1,7 @@
 """The supervisor's socket: every connected vk, and what it is told unasked.
 
-`start` opens the `Server`; the protocol is described in ``wire.py`` of vk's half. What a client
-asks for, its `Desk` does. A client that breaks the protocol or goes away loses its sessions, and
+`start` opens the `SupervisorServer`; the protocol is described in ``wire.py`` of vk's half. What a client
+asks for, its `RequestHandler` does. A client that breaks the protocol or goes away loses its sessions, and
 nothing else changes. The surprising part: status notes are never queued: a client that reads
 slowly gets the newest one when it is ready.
 """
@@ -14,32 +14,34 @@ import socket
 from collections import deque
 
 from . import frames
-from .desk import Desk
-from .frames import WireError
-from .loop import Future
+from .frames import ProtocolError
+from .loop import LoopFuture
+from .requests import RequestHandler
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .children import Children
-    from .loop import Loop
-    from .pod import Pod
-    from .status import Journal, Json
+    from .loop import EventLoop
+    from .pod import SupervisedPod
+    from .status import Json, StatusJournal
 
-__all__ = ["Server"]
+__all__ = ["SupervisorServer"]
 
 _FULL = 4 * 1024 * 1024
 """Unsent bytes above which nothing more is read from a client."""
 
 
-class Server:
+class SupervisorServer:
     """Accepts clients on ``supervisor.sock`` in the current folder."""
 
-    def __init__(self, loop: Loop, *, pod: Pod, children: Children, journal: Journal) -> None:
+    def __init__(
+        self, loop: EventLoop, *, pod: SupervisedPod, children: Children, journal: StatusJournal
+    ) -> None:
         self.loop = loop
         self.pod = pod
         self.children = children
         self.journal = journal
-        self._clients: list[Client] = []
+        self._clients: list[ClientConnection] = []
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.setblocking(False)
         if os.path.exists("supervisor.sock"):  # of a start that failed
@@ -56,7 +58,7 @@ class Server:
         for client in list(self._clients):
             await self.loop.within(client.idle(), seconds)
 
-    def forget(self, client: Client) -> None:
+    def forget(self, client: ClientConnection) -> None:
         """The client is gone."""
         if client in self._clients:
             self._clients.remove(client)
@@ -66,34 +68,36 @@ class Server:
             connection, _ = self._socket.accept()
         except OSError:  # it went away before it was accepted
             return
-        self._clients.append(Client(self, connection))
+        self._clients.append(ClientConnection(self, connection))
 
     def _tell(self) -> None:
         for client in list(self._clients):
             client.status_changed()
 
 
-class Client:
+class ClientConnection:
     """One connection."""
 
-    def __init__(self, server: Server, connection: socket.socket) -> None:
+    def __init__(self, server: SupervisorServer, connection: socket.socket) -> None:
         self._server = server
         self._loop = server.loop
         self._socket = connection
         self._frames = frames.Frames()
         self._out: deque[memoryview] = deque()
         self._unsent = 0
-        self._sent_all = Future()
+        self._sent_all = LoopFuture()
         self._sent_all.set()
         self._watches = False
         self._stale = False
         self._last_event = 0
-        self._desk = Desk(server.loop, server.pod, server.children, server.journal, self.send)
+        self._desk = RequestHandler(
+            server.loop, server.pod, server.children, server.journal, self.send
+        )
         self._closed = False
         connection.setblocking(False)
         self._loop.on_readable(connection.fileno(), self._read)
 
-    def idle(self) -> Future:
+    def idle(self) -> LoopFuture:
         """Return a future that comes when everything is sent."""
         return self._sent_all
 
@@ -109,7 +113,7 @@ class Client:
         self._out.append(memoryview(content))
         self._unsent += len(content)
         if self._sent_all.done:
-            self._sent_all = Future()
+            self._sent_all = LoopFuture()
             self._write()
 
     def _tell(self) -> None:
@@ -163,7 +167,7 @@ class Client:
         try:
             for kind, channel, body in self._frames.feed(content):
                 self._take(kind, channel, body)
-        except WireError as error:
+        except ProtocolError as error:
             os.write(2, f"client cut off: {error}\n".encode())
             self._close()
 
@@ -189,7 +193,7 @@ class Client:
             request = json.loads(body)
             self.send(frames.json_frame(self._answer(request)))
         except (ValueError, LookupError, TypeError) as error:
-            raise WireError(f"a request that is none: {error!r}") from error
+            raise ProtocolError(f"a request that is none: {error!r}") from error
 
     def _answer(self, request: Json) -> Json:
         if request["do"] != "watch":

@@ -1,27 +1,27 @@
 """One container through all its runs: start, hooks, probes, end, and start again by the rules.
 
-`pod` calls `Container.keep` when the container's turn has come and `Container.halt` to end it for
-good; the container's state is in `Container.report`. The surprising part: a container that waits
+`pod` calls `SupervisedContainer.keep` when the container's turn has come and `SupervisedContainer.halt` to end it for
+good; the container's state is in `SupervisedContainer.report`. The surprising part: a container that waits
 for its backoff when it is halted shows its last end, not the waiting, as with the kubelet.
 """
 
 from __future__ import annotations
 
-from .cell import open_cell
-from .checks import Checks
+from .container_process import ContainerProcess
 from .deadline import Deadline
+from .handlers import HandlerRunner
 from .log_file import LogFile
-from .loop import Future
+from .loop import LoopFuture
 from .probes import Probes
 from .rules import (
     MINIMUM_GRACE,
-    Backoff,
+    RestartBackoff,
     next_backoff,
     reason_of,
     restart_wait,
     should_restart,
 )
-from .run import Run
+from .sandbox import open_sandbox
 from .spawn import StartError
 from .states import empty_message, go_duration, read_message, terminated, waiting
 from .status import timestamp
@@ -29,45 +29,51 @@ from .status import timestamp
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .children import Children
-    from .loop import Loop
-    from .plan import ContainerPlan, Plan, Probe
-    from .status import Journal, Json
+    from .loop import EventLoop
+    from .plan import ContainerPlanJson, PodPlanJson, ProbeJson
+    from .status import Json, StatusJournal
 
-__all__ = ["Container"]
+__all__ = ["SupervisedContainer"]
 
 _HOOK_TIMEOUT = 365 * 86_400.0
 """Hooks have no limit of their own."""
 
 
-class Container:
+class SupervisedContainer:
     """One container of the pod."""
 
     def __init__(
-        self, loop: Loop, plan: ContainerPlan, *, pod: Plan, children: Children, journal: Journal
+        self,
+        loop: EventLoop,
+        plan: ContainerPlanJson,
+        *,
+        pod: PodPlanJson,
+        children: Children,
+        journal: StatusJournal,
     ) -> None:
         self._loop = loop
         self._pod = pod
         self._children = children
         self._journal = journal
-        self._checks = Checks(loop, children, plan)
+        self._checks = HandlerRunner(loop, children, plan)
         self._probes: Probes | None = None
         self._hooked = False
-        self._backoff: Backoff | None = None
+        self._backoff: RestartBackoff | None = None
         self._restarts = 0
         initial = any(each["kind"] != "container" for each in pod["containers"])
         self._state: Json = waiting("PodInitializing" if initial else "ContainerCreating")
         self._last: Json = {}
         self.plan = plan
-        self.run: Run | None = None
+        self.run: ContainerProcess | None = None
         """The run that is under way."""
         self.exit_code: int | None = None
         """How the last run ended."""
-        self.halted = Future()
-        self.settled = Future()
+        self.halted = LoopFuture()
+        self.settled = LoopFuture()
         """Comes when the first run is over or its postStart hook is done: the next may start."""
-        self.started = Future()
+        self.started = LoopFuture()
         """Comes when the container has started for the first time, startup probe included."""
-        self.over = Future()
+        self.over = LoopFuture()
         """Comes when nothing runs and nothing will."""
 
     async def keep(self) -> None:
@@ -84,7 +90,7 @@ class Container:
         self._children.kill(name)
         self.over.set()
 
-    def halt(self, grace_period: float, turn: Future | None = None) -> None:
+    def halt(self, grace_period: float, turn: LoopFuture | None = None) -> None:
         """End the container for good within ``grace_period``; called again it may only shrink it.
 
         The stop signal waits for ``turn`` where it comes inside the grace period.
@@ -128,8 +134,8 @@ class Container:
         if problem:
             self._event("Warning", "FailedTerminationMessage", problem)
         try:
-            cell = await open_cell(self._loop, self._children, self.plan, self.halted)
-            self.run = run = Run(self._loop, self._children, self.plan, log, cell)
+            cell = await open_sandbox(self._loop, self._children, self.plan, self.halted)
+            self.run = run = ContainerProcess(self._loop, self._children, self.plan, log, cell)
         except StartError as error:
             if self.halted.done:
                 return self._called_off(log)
@@ -173,7 +179,7 @@ class Container:
             self._set_state(self._last)
         return 137 if self.exit_code is None else self.exit_code
 
-    async def _after_start(self, run: Run, probes: Probes) -> None:
+    async def _after_start(self, run: ContainerProcess, probes: Probes) -> None:
         """Run the postStart hook, and say when the container counts as started."""
         action = self.plan["post_start"]
         if action is not None:
@@ -188,7 +194,7 @@ class Container:
         self.started.set()
         self._journal.changed()
 
-    def _fail_probe(self, kind: str, probe: Probe) -> None:
+    def _fail_probe(self, kind: str, probe: ProbeJson) -> None:
         if self.run is None or self.run.deadline is not None:
             return  # it ends already, and its grace period is not the probe's to shrink
         own = probe["grace_period"]
@@ -196,7 +202,7 @@ class Container:
         self._event("Normal", "Killing", text)
         self._end(self._pod["grace_period"] if own is None else own)
 
-    def _end(self, grace_period: float, turn: Future | None = None) -> None:
+    def _end(self, grace_period: float, turn: LoopFuture | None = None) -> None:
         run = self.run
         if run is None:
             return
@@ -206,7 +212,9 @@ class Container:
         run.deadline = Deadline(self._loop, grace_period)
         self._loop.task(self._end_run(run, run.deadline, turn))
 
-    async def _end_run(self, run: Run, deadline: Deadline, turn: Future | None) -> None:
+    async def _end_run(
+        self, run: ContainerProcess, deadline: Deadline, turn: LoopFuture | None
+    ) -> None:
         """Run the preStop hook, wait for ``turn``, send the stop signal, and kill in the end."""
         if run.child.exited.done:
             return
@@ -223,11 +231,11 @@ class Container:
         if not await deadline.wait(run.child.exited):
             self._children.kill(self.plan["name"])
 
-    async def _before_stop(self, run: Run, deadline: Deadline) -> None:
+    async def _before_stop(self, run: ContainerProcess, deadline: Deadline) -> None:
         action = self.plan["pre_stop"]
         assert action is not None
         hook = self._loop.task(self._checks.perform(action, run.cell, _HOOK_TIMEOUT))
-        ended = Future()
+        ended = LoopFuture()
         hook.then(ended.set)
         run.child.exited.then(ended.set)
         await deadline.wait(ended)

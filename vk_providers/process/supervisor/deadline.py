@@ -5,11 +5,11 @@ Used by `container` and `run` while a container ends.
 
 from __future__ import annotations
 
-from .loop import Future
+from .loop import LoopFuture
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .loop import Loop
+    from .loop import EventLoop
 
 __all__ = ["Deadline"]
 
@@ -17,10 +17,10 @@ __all__ = ["Deadline"]
 class Deadline:
     """A moment; ``forced`` once somebody asked for no grace at all."""
 
-    def __init__(self, loop: Loop, seconds: float) -> None:
+    def __init__(self, loop: EventLoop, seconds: float) -> None:
         self._loop = loop
         self._when = loop.time() + seconds
-        self._nearer = Future()
+        self._nearer = LoopFuture()
         self.forced = seconds <= 0
 
     def remaining(self) -> float:
@@ -31,7 +31,7 @@ class Deadline:
         """Let it come in ``seconds`` at the latest; it never moves away."""
         self.forced = self.forced or seconds <= 0
         self._when = min(self._when, self._loop.time() + seconds)
-        waited_for, self._nearer = self._nearer, Future()
+        waited_for, self._nearer = self._nearer, LoopFuture()
         waited_for.set()
 
     def at_least(self, seconds: float) -> None:
@@ -39,10 +39,10 @@ class Deadline:
         if not self.forced:
             self._when = max(self._when, self._loop.time() + seconds)
 
-    async def wait(self, future: Future) -> bool:
+    async def wait(self, future: LoopFuture) -> bool:
         """Wait for ``future`` until the moment comes; return whether ``future`` came."""
         while not future.done and self.remaining() > 0:
-            first, nearer = Future(), self._nearer
+            first, nearer = LoopFuture(), self._nearer
             future.then(first.set)
             nearer.then(first.set)
             try:

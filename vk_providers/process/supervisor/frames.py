@@ -28,7 +28,7 @@ __all__ = [
     "STDOUT",
     "WINDOW",
     "Frames",
-    "WireError",
+    "ProtocolError",
     "credit_frame",
     "frame",
     "json_frame",
@@ -47,7 +47,7 @@ _HEADER = struct.Struct("!IBI")
 _CREDIT = struct.Struct("!BI")
 
 
-class WireError(Exception):
+class ProtocolError(Exception):
     """The other side sent what is no frame."""
 
 
@@ -69,7 +69,7 @@ def credit_frame(channel: int, stream: int, count: int) -> bytes:
 def read_credit(content: bytes) -> tuple[int, int]:
     """Return stream and bytes of a credit; raises WireError."""
     if len(content) != _CREDIT.size:
-        raise WireError(f"a credit of {len(content)} bytes, expected {_CREDIT.size}")
+        raise ProtocolError(f"a credit of {len(content)} bytes, expected {_CREDIT.size}")
     stream, count = _CREDIT.unpack(content)
     return int(stream), int(count)
 
@@ -86,7 +86,7 @@ class Frames:
         while len(self._rest) >= _HEADER.size:
             length, kind, channel = _HEADER.unpack_from(self._rest)
             if length > _LARGEST or kind > CREDIT:
-                raise WireError(f"a frame of kind {kind} and {length} bytes")
+                raise ProtocolError(f"a frame of kind {kind} and {length} bytes")
             end = _HEADER.size + length
             if len(self._rest) < end:
                 return

@@ -1,8 +1,8 @@
 """One thread, one selector: timers, file descriptors and the coroutines that wait for them.
 
-What comes in: coroutines (`Loop.task`) and callbacks for file descriptors. Used by every other
+What comes in: coroutines (`EventLoop.task`) and callbacks for file descriptors. Used by every other
 module of the supervisor. It is not asyncio because that costs 9 MB in each pod. The surprising
-part: an exception that a task does not catch ends `Loop.run`, and with it the supervisor and the
+part: an exception that a task does not catch ends `EventLoop.run`, and with it the supervisor and the
 pod, since a pod without one of its tasks would be wrong in silence.
 """
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 _LONGEST = 3_600.0
 """Seconds of one wait: what the selector takes has a limit of some weeks."""
 
-__all__ = ["Cancelled", "Future", "Loop", "Task", "Timer", "any_of"]
+__all__ = ["EventLoop", "LoopFuture", "LoopTask", "TaskCancelled", "Timer", "any_of"]
 
 
-class Cancelled(BaseException):
+class TaskCancelled(BaseException):
     """Raised inside a task at the place where it waits, when it is cancelled."""
 
 
-class Future:
+class LoopFuture:
     """A value that comes once; awaiting it gives the value. Any number of tasks may wait."""
 
     __slots__ = ("_callbacks", "done", "value")
@@ -59,23 +59,23 @@ class Future:
         if callback in self._callbacks:
             self._callbacks.remove(callback)
 
-    def __await__(self) -> Generator[Future, None, Any]:
+    def __await__(self) -> Generator[LoopFuture, None, Any]:
         if not self.done:
             yield self
         return self.value
 
 
-class Task(Future):
+class LoopTask(LoopFuture):
     """A running coroutine; its value is what the coroutine returns, None when cancelled."""
 
     __slots__ = ("_cancelled", "_coroutine", "_loop", "_waits_for")
 
-    def __init__(self, loop: Loop, coroutine: Coroutine[Future, None, Any]) -> None:
+    def __init__(self, loop: EventLoop, coroutine: Coroutine[LoopFuture, None, Any]) -> None:
         super().__init__()
         self._loop = loop
         self._coroutine = coroutine
         self._cancelled = False
-        self._waits_for: Future | None = None
+        self._waits_for: LoopFuture | None = None
         loop.soon(self._step)
 
     def cancel(self) -> None:
@@ -97,16 +97,16 @@ class Task(Future):
         if self._waits_for is not None:
             self._waits_for.forget(self._wake)
             self._waits_for = None
-        self._go(lambda: self._coroutine.throw(Cancelled()))
+        self._go(lambda: self._coroutine.throw(TaskCancelled()))
 
-    def _go(self, resume: Callable[[], Future]) -> None:
+    def _go(self, resume: Callable[[], LoopFuture]) -> None:
         if self.done:
             return
         try:
             waits_for = resume()
         except StopIteration as stop:
             self.set(stop.value)
-        except Cancelled:
+        except TaskCancelled:
             self.set(None)
         else:
             self._waits_for = waits_for
@@ -130,7 +130,7 @@ class Timer:
         return self.when < other.when
 
 
-class Loop:
+class EventLoop:
     """Runs callbacks one after the other; none may block."""
 
     def __init__(self) -> None:
@@ -149,19 +149,19 @@ class Loop:
         heapq.heappush(self._timers, timer)
         return timer
 
-    def task(self, coroutine: Coroutine[Future, None, Any]) -> Task:
+    def task(self, coroutine: Coroutine[LoopFuture, None, Any]) -> LoopTask:
         """Run ``coroutine`` beside the others."""
-        return Task(self, coroutine)
+        return LoopTask(self, coroutine)
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""
-        await self.within(Future(), seconds)
+        await self.within(LoopFuture(), seconds)
 
-    async def within(self, future: Future, seconds: float) -> bool:
+    async def within(self, future: LoopFuture, seconds: float) -> bool:
         """Wait for ``future``, at most ``seconds``; return whether it came."""
         if future.done:
             return True
-        first = Future()
+        first = LoopFuture()
         timer = self.after(seconds, first.set)
         future.then(first.set)
         try:
@@ -181,7 +181,7 @@ class Loop:
 
     async def readable(self, fd: int) -> None:
         """Wait until ``fd`` can be read."""
-        ready = Future()
+        ready = LoopFuture()
         self.on_readable(fd, ready.set)
         try:
             await ready
@@ -190,7 +190,7 @@ class Loop:
 
     async def writable(self, fd: int) -> None:
         """Wait until ``fd`` can be written."""
-        ready = Future()
+        ready = LoopFuture()
         self.on_writable(fd, ready.set)
         try:
             await ready
@@ -214,7 +214,7 @@ class Loop:
         else:
             self._selector.register(fd, events, callbacks)
 
-    def run(self, until: Future) -> None:
+    def run(self, until: LoopFuture) -> None:
         """Run until ``until`` is done."""
         while not until.done:
             for key, events in self._selector.select(self._patience()):
@@ -249,15 +249,15 @@ class Loop:
         return min(max(0.0, self._timers[0].when - self.time()), _LONGEST)
 
 
-def any_of(*futures: Future) -> Future:
+def any_of(*futures: LoopFuture) -> LoopFuture:
     """Return a future that is done when one of ``futures`` is."""
-    first = Future()
+    first = LoopFuture()
     for future in futures:
         future.then(first.set)
     first.then(lambda: _forget(futures, first.set))
     return first
 
 
-def _forget(futures: tuple[Future, ...], callback: Callable[[], None]) -> None:
+def _forget(futures: tuple[LoopFuture, ...], callback: Callable[[], None]) -> None:
     for future in futures:
         future.forget(callback)

@@ -14,8 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ssl
 
-    from .loop import Loop
-    from .plan import HTTP
+    from .loop import EventLoop
+    from .plan import HTTPGetAction
 
 __all__ = ["connect", "get"]
 
@@ -23,7 +23,7 @@ _MOST = 10 * 1024
 """The most bytes of an answer that are read."""
 
 
-async def connect(loop: Loop, address: str, port: int) -> socket.socket:
+async def connect(loop: EventLoop, address: str, port: int) -> socket.socket:
     """Return a connection to a numeric address; raises OSError. Cancelling it closes it."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     connection = socket.socket(family, socket.SOCK_STREAM)
@@ -41,7 +41,7 @@ async def connect(loop: Loop, address: str, port: int) -> socket.socket:
     return connection
 
 
-async def get(loop: Loop, address: str, http: HTTP) -> tuple[int, str]:
+async def get(loop: EventLoop, address: str, http: HTTPGetAction) -> tuple[int, str]:
     """Return the status code of a GET and the answer's text; raises OSError or ValueError."""
     connection = await connect(loop, address, http["port"])
     try:
@@ -53,7 +53,7 @@ async def get(loop: Loop, address: str, http: HTTP) -> tuple[int, str]:
         connection.close()
 
 
-def _request(http: HTTP) -> bytes:
+def _request(http: HTTPGetAction) -> bytes:
     host = f"[{http['host']}]" if ":" in http["host"] else http["host"]
     headers = {"host": ("Host", f"{host}:{http['port']}")}
     headers["user-agent"] = ("User-Agent", "kube-probe/vk")
@@ -72,7 +72,7 @@ def _parsed(answer: bytes) -> tuple[int, str]:
     return int(words[1]), body.decode(errors="replace")
 
 
-async def _encrypted(loop: Loop, connection: socket.socket, host: str) -> ssl.SSLSocket:
+async def _encrypted(loop: EventLoop, connection: socket.socket, host: str) -> ssl.SSLSocket:
     import ssl
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -94,7 +94,7 @@ async def _encrypted(loop: Loop, connection: socket.socket, host: str) -> ssl.SS
         raise
 
 
-async def _send(loop: Loop, connection: socket.socket, content: bytes) -> None:
+async def _send(loop: EventLoop, connection: socket.socket, content: bytes) -> None:
     while content:
         try:
             content = content[connection.send(content) :]
@@ -103,7 +103,7 @@ async def _send(loop: Loop, connection: socket.socket, content: bytes) -> None:
                 raise
 
 
-async def _answer(loop: Loop, connection: socket.socket) -> bytes:
+async def _answer(loop: EventLoop, connection: socket.socket) -> bytes:
     content = b""
     while len(content) < _MOST and not _is_complete(content):
         try:
@@ -132,7 +132,9 @@ def _is_complete(content: bytes) -> bool:
     return False
 
 
-async def _wait(loop: Loop, connection: socket.socket, error: OSError, *, writing: bool) -> bool:
+async def _wait(
+    loop: EventLoop, connection: socket.socket, error: OSError, *, writing: bool
+) -> bool:
     """Wait for what ``error`` says is missing; False: it is a real error."""
     # The two errors of TLS are told by name: loading ssl only to name them would cost 3 MB.
     name = type(error).__name__

@@ -1,6 +1,6 @@
 """The streams of a command: made, read as fast as their reader allows, and written.
 
-`open_streams` makes pipes or a terminal. An `Outlet` reads one and hands the bytes on; an `Inlet`
+`open_streams` makes pipes or a terminal. An `OutputReader` reads one and hands the bytes on; an `StdinWriter`
 writes one. Used by `run` (containers), `sessions` (exec) and `checks`. The surprising part: after
 the end of a command an Outlet takes what is there and closes, although a daemon may still hold the
 other end; waiting for that could take for ever.
@@ -15,21 +15,21 @@ import termios
 from collections import deque
 
 from .frames import CHUNK
-from .loop import Future
+from .loop import LoopFuture
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .loop import Loop
+    from .loop import EventLoop
 
-__all__ = ["Inlet", "Outlet", "Streams", "open_streams", "resize"]
+__all__ = ["CommandStreams", "OutputReader", "StdinWriter", "open_streams", "resize"]
 
 _LAST = 1024 * 1024
 """The most bytes read after the end of a command: as much as a pipe can hold."""
 
 
-class Streams:
+class CommandStreams:
     """Both ends of a command's streams; ``stderr`` is -1 on a terminal, ``stdin`` without input."""
 
     __slots__ = ("childs", "stderr", "stdin", "stdout", "terminal")
@@ -58,7 +58,7 @@ class Streams:
                 os.close(fd)
 
 
-def open_streams(*, stdin: bool, terminal: bool, size: tuple[int, int] = (0, 0)) -> Streams:
+def open_streams(*, stdin: bool, terminal: bool, size: tuple[int, int] = (0, 0)) -> CommandStreams:
     """Make the streams of a command; without ``stdin`` it reads nothing.
 
     ``size`` is the width and height that a terminal has from the start.
@@ -68,12 +68,12 @@ def open_streams(*, stdin: bool, terminal: bool, size: tuple[int, int] = (0, 0))
         resize(master, *size)
         writer = os.dup(master) if stdin else -1
         childs = (slave, slave, slave)
-        return Streams(childs, stdin=writer, stdout=master, stderr=-1, terminal=True)
+        return CommandStreams(childs, stdin=writer, stdout=master, stderr=-1, terminal=True)
     read, writer = os.pipe() if stdin else (os.open(os.devnull, os.O_RDONLY), -1)
     stdout, childs_stdout = os.pipe()
     stderr, childs_stderr = os.pipe()
     childs = (read, childs_stdout, childs_stderr)
-    return Streams(childs, stdin=writer, stdout=stdout, stderr=stderr, terminal=False)
+    return CommandStreams(childs, stdin=writer, stdout=stdout, stderr=stderr, terminal=False)
 
 
 def resize(fd: int, width: int, height: int) -> None:
@@ -83,11 +83,11 @@ def resize(fd: int, width: int, height: int) -> None:
     fcntl.ioctl(fd, termios.TIOCSWINSZ, size)
 
 
-class Outlet:
+class OutputReader:
     """Reads a command's stream; ``ended`` comes when it is closed."""
 
     def __init__(
-        self, loop: Loop, fd: int, *, room: Callable[[], int], take: Callable[[bytes], None]
+        self, loop: EventLoop, fd: int, *, room: Callable[[], int], take: Callable[[bytes], None]
     ) -> None:
         """``room`` says how many bytes may be read now; after a 0, `resume` goes on."""
         self._loop = loop
@@ -96,7 +96,7 @@ class Outlet:
         self._take = take
         self._left = _LAST
         self._finishing = False
-        self.ended = Future()
+        self.ended = LoopFuture()
         self.resume()
 
     def resume(self) -> None:
@@ -154,10 +154,10 @@ class Outlet:
                 self._read()
 
 
-class Inlet:
+class StdinWriter:
     """Writes a command's stdin, each piece when the one before it is through."""
 
-    def __init__(self, loop: Loop, fd: int, *, terminal: bool) -> None:
+    def __init__(self, loop: EventLoop, fd: int, *, terminal: bool) -> None:
         self._loop = loop
         self._fd = fd
         self._terminal = terminal

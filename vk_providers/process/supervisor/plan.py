@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from .rules import Kind
 
-    class HTTP(TypedDict):
+    class HTTPGetAction(TypedDict):
         """An HTTP GET; the answers 200 to 399 are good ones."""
 
         scheme: Literal["http", "https"]
@@ -24,24 +24,24 @@ if TYPE_CHECKING:
         path: str
         headers: list[tuple[str, str]]
 
-    class TCP(TypedDict):
+    class TCPSocketAction(TypedDict):
         """A connection that is made and closed."""
 
         host: str
         port: int
 
-    class Action(TypedDict, total=False):
+    class Handler(TypedDict, total=False):
         """What a probe or hook does; one of the four is set."""
 
         exec: list[str]
-        http: HTTP
-        tcp: TCP
+        http: HTTPGetAction
+        tcp: TCPSocketAction
         sleep: float
 
-    class Probe(TypedDict):
+    class ProbeJson(TypedDict):
         """When a probe runs and what its answers mean."""
 
-        action: Action
+        action: Handler
         initial_delay: float
         period: float
         timeout: float
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
         failure_threshold: int
         grace_period: float | None
 
-    class ContainerPlan(TypedDict):
+    class ContainerPlanJson(TypedDict):
         """One container."""
 
         name: str
@@ -66,15 +66,15 @@ if TYPE_CHECKING:
         stdin_once: bool
         tty: bool
         stop_signal: int
-        post_start: Action | None
-        pre_stop: Action | None
-        startup: Probe | None
-        readiness: Probe | None
-        liveness: Probe | None
+        post_start: Handler | None
+        pre_stop: Handler | None
+        startup: ProbeJson | None
+        readiness: ProbeJson | None
+        liveness: ProbeJson | None
         message_file: str | None
         message_policy: str
 
-    class Plan(TypedDict):
+    class PodPlanJson(TypedDict):
         """One pod: ``containers`` has the init containers first, each kind in its order."""
 
         uid: str
@@ -84,15 +84,15 @@ if TYPE_CHECKING:
         grace_period: float
         log_limit: int
         log_files: int
-        containers: list[ContainerPlan]
+        containers: list[ContainerPlanJson]
 
 
 __all__ = ["take_plan"]
 
 
-def take_plan(path: str) -> Plan:
+def take_plan(path: str) -> PodPlanJson:
     """Read the plan and remove its file."""
     with open(path, encoding="utf-8") as file:
-        plan: Plan = json.load(file)
+        plan: PodPlanJson = json.load(file)
     os.unlink(path)
     return plan

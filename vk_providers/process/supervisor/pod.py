@@ -1,38 +1,42 @@
 """The order of a pod's containers: init containers one by one, then all others, and the end.
 
-`start` runs `Pod.run`; clients call `Pod.stop`. A native sidecar starts in its place among the
+`start` runs `SupervisedPod.run`; clients call `SupervisedPod.stop`. A native sidecar starts in its place among the
 init containers and runs on; the next one starts once it has started. When the other containers are
 done the sidecars end in reverse order, as they do when the pod is stopped.
 """
 
 from __future__ import annotations
 
-from .container import Container
-from .loop import Future, any_of
+from .container import SupervisedContainer
+from .loop import LoopFuture, any_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .children import Children
-    from .loop import Loop, Task
-    from .plan import Plan
-    from .status import Journal, Json
+    from .loop import EventLoop, LoopTask
+    from .plan import PodPlanJson
+    from .status import Json, StatusJournal
 
-__all__ = ["Pod"]
+__all__ = ["SupervisedPod"]
 
 
-class Pod:
+class SupervisedPod:
     """The containers of the pod."""
 
-    def __init__(self, loop: Loop, plan: Plan, *, children: Children, journal: Journal) -> None:
+    def __init__(
+        self, loop: EventLoop, plan: PodPlanJson, *, children: Children, journal: StatusJournal
+    ) -> None:
         self._loop = loop
         self._plan = plan
         self._journal = journal
         self._children = children
-        self._stopped = Future()
-        self._begun: list[Container] = []
+        self._stopped = LoopFuture()
+        self._begun: list[SupervisedContainer] = []
         """The containers whose turn has come, in their order."""
         self.containers = {
-            each["name"]: Container(loop, each, pod=plan, children=children, journal=journal)
+            each["name"]: SupervisedContainer(
+                loop, each, pod=plan, children=children, journal=journal
+            )
             for each in plan["containers"]
         }
         journal.containers = self._report
@@ -81,11 +85,11 @@ class Pod:
         for container in self._of("container"):
             await container.over
 
-    def _begin(self, container: Container) -> Task:
+    def _begin(self, container: SupervisedContainer) -> LoopTask:
         self._begun.append(container)
         return self._loop.task(container.keep())
 
-    def _halt_sidecars(self, containers: list[Container], grace_period: float) -> None:
+    def _halt_sidecars(self, containers: list[SupervisedContainer], grace_period: float) -> None:
         """End the sidecars of ``containers``, each when all that stands after it has ended."""
         after = [each.over for each in self._begun if each.plan["kind"] != "sidecar"]
         for container in reversed(containers):
@@ -93,14 +97,14 @@ class Pod:
                 container.halt(grace_period, self._all_of(after))
                 after = [*after, container.over]
 
-    def _all_of(self, futures: list[Future]) -> Future:
+    def _all_of(self, futures: list[LoopFuture]) -> LoopFuture:
         async def wait() -> None:
             for future in futures:
                 await future
 
         return self._loop.task(wait())
 
-    def _of(self, *kinds: str) -> list[Container]:
+    def _of(self, *kinds: str) -> list[SupervisedContainer]:
         return [each for each in self.containers.values() if each.plan["kind"] in kinds]
 
     def _report(self) -> Json:

@@ -7,18 +7,18 @@ the first time after its initial delay. What goes out: `Probes.started` and `Pro
 
 from __future__ import annotations
 
-from .loop import Future
+from .loop import LoopFuture
 from .rules import ProbeRun, next_probe_run
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .cell import Cell
-    from .checks import Checks
-    from .loop import Loop, Task
-    from .plan import ContainerPlan, Probe
-    from .status import Journal
+    from .handlers import HandlerRunner
+    from .loop import EventLoop, LoopTask
+    from .plan import ContainerPlanJson, ProbeJson
+    from .sandbox import Sandbox
+    from .status import StatusJournal
 
 __all__ = ["Probes"]
 
@@ -28,13 +28,13 @@ class Probes:
 
     def __init__(
         self,
-        loop: Loop,
-        plan: ContainerPlan,
+        loop: EventLoop,
+        plan: ContainerPlanJson,
         *,
-        checks: Checks,
-        journal: Journal,
-        cell: Cell | None,
-        fail: Callable[[str, Probe], None],
+        checks: HandlerRunner,
+        journal: StatusJournal,
+        cell: Sandbox | None,
+        fail: Callable[[str, ProbeJson], None],
     ) -> None:
         """Commands run in ``cell``; ``fail`` gets the kind of a failed probe."""
         self._loop = loop
@@ -44,10 +44,10 @@ class Probes:
         self._cell = cell
         self._fail = fail
         self._began = loop.time()
-        self.started = Future()
+        self.started = LoopFuture()
         """Comes when the startup probe has succeeded, or at once where there is none."""
         self.ready = plan["readiness"] is None
-        self._tasks: list[Task] = []
+        self._tasks: list[LoopTask] = []
         if plan["startup"] is None:
             self.started.set()
         else:
@@ -64,7 +64,7 @@ class Probes:
         for task in self._tasks:
             await task
 
-    async def _watch(self, kind: str, probe: Probe) -> None:
+    async def _watch(self, kind: str, probe: ProbeJson) -> None:
         if kind != "startup":
             await self.started
         await self._loop.sleep(self._began + probe["initial_delay"] - self._loop.time())
@@ -82,14 +82,14 @@ class Probes:
                 return
             await self._loop.sleep(due - self._loop.time())
 
-    async def _ask(self, kind: str, probe: Probe) -> bool:
+    async def _ask(self, kind: str, probe: ProbeJson) -> bool:
         worked, text = await self._checks.perform(probe["action"], self._cell, probe["timeout"])
         if not worked:
             message = f"{kind.capitalize()} probe failed: {text}"
             self._journal.event(self._plan["name"], "Warning", "Unhealthy", message)
         return worked
 
-    def _is_over(self, kind: str, probe: Probe, succeeded: bool) -> bool:
+    def _is_over(self, kind: str, probe: ProbeJson, succeeded: bool) -> bool:
         """Take a result that reached its threshold; return whether the probe has no more to do."""
         if kind == "readiness":
             if self.ready is not succeeded:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MINIMUM_GRACE",
-    "Backoff",
     "ProbeRun",
+    "RestartBackoff",
     "next_backoff",
     "next_probe_run",
     "reason_of",
@@ -35,7 +35,7 @@ _MESSAGE_SIZE = 4096
 _LOG_SIZE = 2048
 
 
-class Backoff:
+class RestartBackoff:
     """How long a container waits after its next end; ``since`` is its last restart."""
 
     __slots__ = ("delay", "since")
@@ -45,7 +45,7 @@ class Backoff:
         self.since = since
 
 
-def restart_wait(backoff: Backoff | None, *, finished: float, now: float) -> float:
+def restart_wait(backoff: RestartBackoff | None, *, finished: float, now: float) -> float:
     """Return the seconds until a container that ended at ``finished`` may start again.
 
     None before the first restart, and none for one that ran over ten minutes.
@@ -55,11 +55,11 @@ def restart_wait(backoff: Backoff | None, *, finished: float, now: float) -> flo
     return max(0.0, finished + backoff.delay - now)
 
 
-def next_backoff(backoff: Backoff | None, *, finished: float, now: float) -> Backoff:
+def next_backoff(backoff: RestartBackoff | None, *, finished: float, now: float) -> RestartBackoff:
     """Return the backoff after a restart at ``now``: 10 s, doubled each time, up to 5 minutes."""
     if backoff is None or finished - backoff.since > _FORGET:
-        return Backoff(_FIRST, now)
-    return Backoff(min(backoff.delay * 2, _CAP), now)
+        return RestartBackoff(_FIRST, now)
+    return RestartBackoff(min(backoff.delay * 2, _CAP), now)
 
 
 def should_restart(kind: Kind, policy: str, exit_code: int) -> bool:

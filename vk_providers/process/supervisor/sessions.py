@@ -2,7 +2,7 @@
 
 `clients` makes a session for a request and hands it what comes in on its channel. What goes out:
 frames of stdout and stderr, as many bytes as the client allows, and one ``exit`` message at the
-end. The surprising part: a command that nobody listens to is ended (`Exec.close`), a container
+end. The surprising part: a command that nobody listens to is ended (`ExecCommand.close`), a container
 never waits long for an attached client: one that takes nothing for 5 s is cut off.
 """
 
@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from . import frames
 from .children import exit_code_of
-from .frames import CHUNK, STDERR, STDIN, STDOUT, WINDOW, WireError
-from .pipes import Inlet, Outlet, open_streams, resize
+from .frames import CHUNK, STDERR, STDIN, STDOUT, WINDOW, ProtocolError
+from .pipes import OutputReader, StdinWriter, open_streams, resize
 from .spawn import StartError
 
 TYPE_CHECKING = False
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .children import Child, Children
-    from .loop import Loop, Timer
-    from .run import Run
+    from .container_process import ContainerProcess
+    from .loop import EventLoop, Timer
     from .spawn import Command
 
     Send = Callable[[bytes], None]
 
-__all__ = ["Attach", "Channel", "Exec"]
+__all__ = ["AttachedClient", "ExecCommand", "SessionChannel"]
 
 _STALL = 5.0
 """Seconds for which an attached client may stop a container's output."""
 
 
-class Channel:
+class SessionChannel:
     """The client's side of a session: what it has allowed, and what it has sent."""
 
     def __init__(self, number: int, send: Send) -> None:
@@ -53,14 +53,14 @@ class Channel:
         """Take a credit of the client; raises WireError."""
         stream, count = frames.read_credit(content)
         if stream not in self._credits:
-            raise WireError(f"credit for stream {stream}")
+            raise ProtocolError(f"credit for stream {stream}")
         self._credits[stream] += count
 
     def received(self, content: bytes) -> None:
         """Count stdin that came in; raises WireError where it is more than was allowed."""
         self._unwritten += len(content)
         if self._unwritten > WINDOW:
-            raise WireError("more stdin than was allowed")
+            raise ProtocolError("more stdin than was allowed")
 
     def written(self, count: int) -> None:
         """Allow as much stdin again as has gone through."""
@@ -73,17 +73,17 @@ class Channel:
         self._send(frames.json_frame({**note, "exit_code": exit_code, "signal": signal}))
 
 
-class Exec:
+class ExecCommand:
     """A command in a container, for as long as its client is there."""
 
     def __init__(
         self,
-        loop: Loop,
+        loop: EventLoop,
         children: Children,
         *,
         owner: str,
         command: Command,
-        channel: Channel,
+        channel: SessionChannel,
         stdin: bool,
         tty: bool,
         size: tuple[int, int],
@@ -93,8 +93,8 @@ class Exec:
         self._children = children
         self._over = over
         self._child: Child | None = None
-        self._inlet: Inlet | None = None
-        self._outlets: list[Outlet] = []
+        self._inlet: StdinWriter | None = None
+        self._outlets: list[OutputReader] = []
         self._terminal = -1
         self._tty = tty
         self.channel = channel
@@ -109,7 +109,7 @@ class Exec:
         finally:
             streams.close_childs()
         self._terminal = streams.stdout if tty else -1
-        self._inlet = Inlet(loop, streams.stdin, terminal=tty) if stdin else None
+        self._inlet = StdinWriter(loop, streams.stdin, terminal=tty) if stdin else None
         self._outlets = [self._outlet(loop, STDOUT, streams.stdout)]
         if streams.stderr >= 0:
             self._outlets.append(self._outlet(loop, STDERR, streams.stderr))
@@ -145,9 +145,9 @@ class Exec:
         if self._child is not None:
             self._children.kill_command(self._child)
 
-    def _outlet(self, loop: Loop, stream: int, fd: int) -> Outlet:
+    def _outlet(self, loop: EventLoop, stream: int, fd: int) -> OutputReader:
         channel = self.channel
-        return Outlet(
+        return OutputReader(
             loop,
             fd,
             room=lambda: channel.room(stream),
@@ -172,15 +172,15 @@ class Exec:
         self._children.release(child, terminal=self._tty)
 
 
-class Attach:
+class AttachedClient:
     """A client that reads and writes the streams of a container's own process."""
 
     def __init__(
         self,
-        loop: Loop,
-        run: Run,
+        loop: EventLoop,
+        run: ContainerProcess,
         *,
-        channel: Channel,
+        channel: SessionChannel,
         stdin: bool,
         over: Callable[[], None],
     ) -> None:
@@ -253,4 +253,4 @@ class Attach:
 
 
 if TYPE_CHECKING:
-    Session = Exec | Attach
+    Session = ExecCommand | AttachedClient

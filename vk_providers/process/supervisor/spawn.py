@@ -23,7 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from .cell import Cell
+    from .sandbox import Sandbox
 
 __all__ = ["Command", "StartError", "spawn"]
 
@@ -59,7 +59,7 @@ class Command:
         gid: int | None = None,
         groups: Sequence[int] = (),
         ignored: Sequence[int] = (),
-        cell: Cell | None = None,
+        cell: Sandbox | None = None,
     ) -> None:
         self.argv = list(argv)
         self.env = dict(env)
@@ -144,7 +144,7 @@ def _become(
     os._exit(127)
 
 
-def _enter(command: Command, cell: Cell, report: int) -> None:
+def _enter(command: Command, cell: Sandbox, report: int) -> None:
     """Go on as a fork inside the cell, as the container's user; what is outside ends."""
     linux.hide()  # what the supervisor knows is nobody's business in there
     linux.keep_rights()  # as bubblewrap has it for what it executes

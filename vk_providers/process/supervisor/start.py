@@ -63,9 +63,9 @@ def _detached(ready: int) -> int:
         finally:
             os._exit(exit_code)
     os.close(ready)
-    from .guardian import guard
+    from .reaper import reap
 
-    return guard(supervisor)
+    return reap(supervisor)
 
 
 def _say_why() -> None:
@@ -77,22 +77,22 @@ def _say_why() -> None:
 def _supervise(ready: int, guardian: int) -> None:
     """Run the pod to its end."""
     from .children import Children
-    from .clients import Server
-    from .loop import Loop
+    from .clients import SupervisorServer
+    from .loop import EventLoop
     from .plan import take_plan
-    from .pod import Pod
-    from .status import Journal
+    from .pod import SupervisedPod
+    from .status import StatusJournal
 
     linux.become_subreaper()
-    loop = Loop()
+    loop = EventLoop()
     children = Children(loop)
     _end_with_guardian(children, guardian)
     plan = take_plan("plan.json")
-    journal = Journal(loop, plan)
-    pod = Pod(loop, plan, children=children, journal=journal)
+    journal = StatusJournal(loop, plan)
+    pod = SupervisedPod(loop, plan, children=children, journal=journal)
     grace_period = plan["grace_period"]
     signal.signal(signal.SIGTERM, lambda _number, _frame: loop.soon(lambda: pod.stop(grace_period)))
-    server = Server(loop, pod=pod, children=children, journal=journal)
+    server = SupervisorServer(loop, pod=pod, children=children, journal=journal)
     journal.publish()
     os.write(ready, b"1")
     os.close(ready)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from .log_file import LogFile
-    from .plan import ContainerPlan
+    from .plan import ContainerPlanJson
     from .status import Json
 
 __all__ = ["empty_message", "go_duration", "read_message", "terminated", "waiting"]
@@ -68,7 +68,7 @@ def empty_message(path: str | None) -> str:
     return ""
 
 
-def read_message(plan: ContainerPlan, log: LogFile, exit_code: int) -> str:
+def read_message(plan: ContainerPlanJson, log: LogFile, exit_code: int) -> str:
     """Return the termination message of a container that ended."""
     content, path = b"", plan["message_file"]
     if path is not None:

@@ -1,9 +1,9 @@
 """What the supervisor says of its pod: the status, the events, and the file that outlives both.
 
-The status has the shape of a Kubernetes pod status with a few keys beside it (`Journal.report`).
+The status has the shape of a Kubernetes pod status with a few keys beside it (`StatusJournal.report`).
 ``status.json`` is replaced as a whole at every change, so that vk reads the last state also where
 the supervisor is dead; it is not forced to the disk, since a machine that restarts has lost the
-pod anyway. Containers write (`Journal.changed`, `Journal.event`), clients listen.
+pod anyway. Containers write (`StatusJournal.changed`, `StatusJournal.event`), clients listen.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-    from .loop import Loop
-    from .plan import Plan
+    from .loop import EventLoop
+    from .plan import PodPlanJson
 
     Json = dict[str, Any]
 
-__all__ = ["Journal", "timestamp"]
+__all__ = ["StatusJournal", "timestamp"]
 
 _EVENTS = 100
 
 
-class Journal:
+class StatusJournal:
     """Collects the changes of one turn of the loop, writes them and tells the listeners."""
 
-    def __init__(self, loop: Loop, plan: Plan) -> None:
+    def __init__(self, loop: EventLoop, plan: PodPlanJson) -> None:
         self._loop = loop
         self._plan = plan
         self._pending = False

@@ -11,14 +11,14 @@ from vk_providers.alibabacloud import emulator
 
 
 @pytest.fixture
-async def running() -> AsyncIterator[emulator.Running]:
+async def running() -> AsyncIterator[emulator.RunningEmulator]:
     """An emulator in this process, fast enough that nobody waits for it."""
-    async with emulator.serve(emulator.Settings(speed=1000, rates=0, seed=1)) as running:
+    async with emulator.serve(emulator.EmulatorSettings(speed=1000, rates=0, seed=1)) as running:
         yield running
 
 
 @pytest.fixture
-async def client(running: emulator.Running) -> AsyncIterator[Client]:
+async def client(running: emulator.RunningEmulator) -> AsyncIterator[Client]:
     """A client of it."""
     async with aiohttp.ClientSession() as session:
         yield client_of(running, session)

@@ -117,7 +117,7 @@ class Client:
         return dict(row)
 
 
-def client_of(running: emulator.Running, session: aiohttp.ClientSession) -> Client:
+def client_of(running: emulator.RunningEmulator, session: aiohttp.ClientSession) -> Client:
     """Return a client with the emulator's own access key."""
     settings = running.settings
     return Client(running.url, session, settings.access_key_id, settings.access_key_secret)

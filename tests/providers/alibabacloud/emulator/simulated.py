@@ -11,8 +11,8 @@ from vk_providers.alibabacloud.emulator.actions import ACTIONS
 from vk_providers.alibabacloud.emulator.cloud import Cloud
 from vk_providers.alibabacloud.emulator.faults import read_faults
 from vk_providers.alibabacloud.emulator.ledger import billed_twice, living
-from vk_providers.alibabacloud.emulator.rpc import Answer, Rpc
-from vk_providers.alibabacloud.emulator.settings import Settings
+from vk_providers.alibabacloud.emulator.rpc import ApiResponse, Rpc
+from vk_providers.alibabacloud.emulator.settings import EmulatorSettings
 
 START = 1_800_000_000.0
 
@@ -25,7 +25,7 @@ class Dropped(Exception):
 class Simulation:
     """A cloud, and the moment that it is there."""
 
-    settings: Settings = attrs.field(factory=lambda: Settings(rates=0, seed=1))
+    settings: EmulatorSettings = attrs.field(factory=lambda: EmulatorSettings(rates=0, seed=1))
     now: float = START
     cloud: Cloud = attrs.field(init=False)
     rpc: Rpc = attrs.field(init=False)
@@ -43,7 +43,7 @@ class Simulation:
         """Set faults as the PUT does."""
         self.cloud.faults.all = read_faults({"faults": list(faults)})
 
-    def answer(self, action: str, parameters: dict[str, str], version: str) -> Answer:
+    def answer(self, action: str, parameters: dict[str, str], version: str) -> ApiResponse:
         """Sign, send, return the answer."""
         self._nonce += 1
         full = {
@@ -60,7 +60,7 @@ class Simulation:
         }
         full["Signature"] = signature("POST", full, self.settings.access_key_secret)
         begun = self.rpc.begin("POST", full, "http://127.0.0.1:1")
-        return begun if isinstance(begun, Answer) else self.rpc.perform(begun)
+        return begun if isinstance(begun, ApiResponse) else self.rpc.perform(begun)
 
     def call(self, action: str, version: str = "2018-08-08", **parameters: Any) -> dict[str, Any]:
         """Call; ``__`` in a name stands for a dot. Raises `Refused` and `Dropped`."""

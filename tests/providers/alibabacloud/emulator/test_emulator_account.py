@@ -4,7 +4,7 @@ import pytest
 from eci_client import Refused
 from simulated import Simulation
 
-from vk_providers.alibabacloud.emulator.settings import Settings, VSwitch
+from vk_providers.alibabacloud.emulator.settings import EmulatorSettings, VSwitch
 from vk_providers.alibabacloud.emulator.throttling import RATES
 
 
@@ -49,7 +49,7 @@ def test_a_delete_can_be_repeated_with_its_token(simulation: Simulation):
 
 
 def test_creates_are_a_hundred_at_once_and_then_twenty_a_second():
-    simulation = Simulation(Settings(speed=10))
+    simulation = Simulation(EmulatorSettings(speed=10))
     for number in range(100):
         simulation.create(uid=f"u{number}")
     with pytest.raises(Refused, match="400 Throttling"):
@@ -71,7 +71,7 @@ def test_creates_are_a_hundred_at_once_and_then_twenty_a_second():
     ],
 )
 def test_the_other_rates_are_a_minutes_calls(action: str, parameters: dict[str, str]):
-    simulation = Simulation(Settings(rates=0.01))
+    simulation = Simulation(EmulatorSettings(rates=0.01))
     allowed = int(RATES[action][0] * 0.01)
 
     def code() -> str:
@@ -88,7 +88,7 @@ def test_the_other_rates_are_a_minutes_calls(action: str, parameters: dict[str, 
 
 
 def test_actions_do_not_share_their_rate():
-    simulation = Simulation(Settings(rates=0.01))
+    simulation = Simulation(EmulatorSettings(rates=0.01))
     id = simulation.create()
     simulation.call("DeleteContainerGroup", ContainerGroupId=id)
     with pytest.raises(Refused, match="Throttling"):
@@ -96,7 +96,7 @@ def test_actions_do_not_share_their_rate():
 
 
 def test_the_quota_is_counted_while_groups_live():
-    simulation = Simulation(Settings(rates=0, quota_cpu=4))
+    simulation = Simulation(EmulatorSettings(rates=0, quota_cpu=4))
     simulation.create("sleep", "10", RestartPolicy="Never", Cpu=2, Memory=4)
     usage = simulation.call("ListUsage")["Attributes"]
     assert usage == {"MaxCpu": "4", "UsedCpu": "2"}
@@ -109,7 +109,7 @@ def test_the_quota_is_counted_while_groups_live():
 def test_the_next_vswitch_is_taken_where_one_is_full():
     full = VSwitch(id="vsw-1", zone="cn-hangzhou-h", addresses=1)
     other = VSwitch(id="vsw-2", zone="cn-hangzhou-i", cidr="172.17.0.0/24")
-    simulation = Simulation(Settings(rates=0, vswitches=(full, other)))
+    simulation = Simulation(EmulatorSettings(rates=0, vswitches=(full, other)))
     both = {"VSwitchId": "vsw-1,vsw-2"}
     zones = [simulation.row(simulation.create(**both))["ZoneId"] for _ in range(2)]
     assert zones == ["cn-hangzhou-h", "cn-hangzhou-i"]
@@ -119,7 +119,7 @@ def test_the_next_vswitch_is_taken_where_one_is_full():
 
 def test_a_deleted_group_gives_its_address_back():
     one = VSwitch(id="vsw-1", zone="cn-hangzhou-h", addresses=1)
-    simulation = Simulation(Settings(rates=0, vswitches=(one,)))
+    simulation = Simulation(EmulatorSettings(rates=0, vswitches=(one,)))
     id = simulation.create()
     simulation.call("DeleteContainerGroup", ContainerGroupId=id)
     simulation.create()
@@ -171,7 +171,7 @@ def test_a_price_is_higher_for_more_and_lower_for_spot(simulation: Simulation):
 
 
 def test_random_vswitches_are_random():
-    simulation = Simulation(Settings(rates=0, seed=3))
+    simulation = Simulation(EmulatorSettings(rates=0, seed=3))
     asked = {
         "VSwitchId": "vsw-emulator-h,vsw-emulator-i,vsw-emulator-j",
         "ScheduleStrategy": "VSwitchRandom",

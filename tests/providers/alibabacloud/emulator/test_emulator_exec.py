@@ -135,7 +135,9 @@ async def test_a_session_ends_with_its_container(client: Client, group: str):
     assert await output(socket) == b""
 
 
-async def test_a_client_that_leaves_ends_its_session(running: emulator.Running, client: Client):
+async def test_a_client_that_leaves_ends_its_session(
+    running: emulator.RunningEmulator, client: Client
+):
     """Nothing is left to hold the emulator up when it stops; the fixture would hang."""
     group = await running_group(client)
     socket = await opened(client, group, "sleep", "1000000")
@@ -185,7 +187,7 @@ async def test_only_a_running_container_is_entered(client: Client):
 @pytest.fixture
 async def telling() -> AsyncIterator[Client]:
     """A client of an emulator that tells exit codes."""
-    settings = emulator.Settings(speed=1000, rates=0, exec_status=True)
+    settings = emulator.EmulatorSettings(speed=1000, rates=0, exec_status=True)
     async with emulator.serve(settings) as running, aiohttp.ClientSession() as session:
         yield client_of(running, session)
 

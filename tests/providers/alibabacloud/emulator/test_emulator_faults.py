@@ -28,7 +28,7 @@ def test_no_answer_comes_and_the_group_exists_or_not(
 
 @pytest.mark.parametrize("kind", ["lost_reply", "reset"])
 async def test_a_client_sees_a_closed_connection(
-    running: emulator.Running, client: Client, kind: str
+    running: emulator.RunningEmulator, client: Client, kind: str
 ):
     await running.set_faults({"kind": kind})
     with pytest.raises(aiohttp.ServerDisconnectedError):
@@ -41,7 +41,12 @@ async def test_a_client_sees_a_closed_connection(
     [("server_error", 500, b'{"RequestId"'), ("server_error", 503, b"{"), ("html", 502, b"<html>")],
 )
 async def test_a_server_error_says_nothing_about_the_group(
-    running: emulator.Running, client: Client, kind: str, status: int, start: bytes, done: bool
+    running: emulator.RunningEmulator,
+    client: Client,
+    kind: str,
+    status: int,
+    start: bytes,
+    done: bool,
 ):
     await running.set_faults({"kind": kind, "status": status, "done": done, "count": 1})
     call = client.signed(
@@ -54,7 +59,7 @@ async def test_a_server_error_says_nothing_about_the_group(
     assert (await client.call("DescribeContainerGroups"))["TotalCount"] == int(done)
 
 
-async def test_a_truncated_answer_is_no_json(running: emulator.Running, client: Client):
+async def test_a_truncated_answer_is_no_json(running: emulator.RunningEmulator, client: Client):
     await running.set_faults({"kind": "truncated", "count": 1})
     with pytest.raises(ValueError, match=r"(?i)unterminated|expecting|delimiter"):
         await client.create()
@@ -63,7 +68,7 @@ async def test_a_truncated_answer_is_no_json(running: emulator.Running, client: 
 
 @pytest.mark.parametrize(("done", "seen"), [(True, 1), (False, 0)])
 async def test_a_delayed_call_is_done_before_or_after_the_wait(
-    running: emulator.Running, client: Client, done: bool, seen: int
+    running: emulator.RunningEmulator, client: Client, done: bool, seen: int
 ):
     await running.set_faults(
         {"kind": "delay", "seconds": 0.2, "done": done, "actions": [CREATE], "count": 1}
@@ -234,7 +239,7 @@ def test_wrong_faults_are_refused_in_one_line_that_names_them(document: Any, err
     assert "\n" not in str(refusal.value)
 
 
-async def test_a_wrong_put_changes_nothing(running: emulator.Running, client: Client):
+async def test_a_wrong_put_changes_nothing(running: emulator.RunningEmulator, client: Client):
     await running.set_faults({"kind": "throttle"})
     with pytest.raises(ValueError, match=r"faults\[0\].kind"):
         await running.set_faults({"kind": "fire"})

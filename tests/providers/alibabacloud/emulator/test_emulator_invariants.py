@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulated import Dropped, Simulation
 
-from vk_providers.alibabacloud.emulator.settings import Settings
+from vk_providers.alibabacloud.emulator.settings import EmulatorSettings
 
 COMMANDS = [(), ("true",), ("false",), ("sleep", "7"), ("sh", "-c", "sleep 3; exit 2")]
 CREATES = st.fixed_dictionaries(
@@ -85,7 +85,7 @@ def check(simulation: Simulation) -> None:
 @settings(max_examples=150, deadline=None)
 @given(STEPS)
 def test_all_accounts_agree_after_every_step(steps: list[tuple[object, ...]]):
-    simulation = Simulation(Settings(rates=0, seed=1))
+    simulation = Simulation(EmulatorSettings(rates=0, seed=1))
     for step in steps:
         with suppress(Refused, Dropped):
             play(simulation, step)

@@ -4,7 +4,7 @@ import pytest
 from eci_client import Refused
 from simulated import Simulation
 
-from vk_providers.alibabacloud.emulator.settings import Settings
+from vk_providers.alibabacloud.emulator.settings import EmulatorSettings
 
 
 def test_a_service_is_scheduled_then_pending_then_runs(simulation: Simulation):
@@ -30,7 +30,7 @@ def test_an_image_cache_shortens_the_pull(simulation: Simulation):
 
 
 def test_speed_divides_durations_and_leaves_moments_alone():
-    simulation = Simulation(Settings(speed=10, rates=0))
+    simulation = Simulation(EmulatorSettings(speed=10, rates=0))
     id = simulation.create("sleep", "20", RestartPolicy="Never")
     simulation.pass_time(0.7)
     assert simulation.status(id) == "Running"

@@ -5,7 +5,7 @@ import pytest
 from eci_client import Refused
 from simulated import Simulation
 
-from vk_providers.alibabacloud.emulator.settings import Settings
+from vk_providers.alibabacloud.emulator.settings import EmulatorSettings
 
 ALL = "DescribeContainerGroups"
 STATUS = "DescribeContainerGroupStatus"
@@ -83,7 +83,7 @@ def test_ids_find_what_exists_and_miss_what_does_not(simulation: Simulation):
 
 
 def test_lists_miss_a_new_group_for_a_while_but_its_id_finds_it():
-    simulation = Simulation(Settings(rates=0, list_lag=10, speed=2))
+    simulation = Simulation(EmulatorSettings(rates=0, list_lag=10, speed=2))
     id = simulation.create()
     assert simulation.ids() == simulation.ids(Tag__1__Key="pod-uid") == []
     assert simulation.status(id) == "Scheduling"
@@ -118,7 +118,7 @@ def test_a_status_is_nearly_a_pod_status(simulation: Simulation):
 
 
 def test_the_other_casing_can_be_asked_for():
-    simulation = Simulation(Settings(rates=0, pascal_status=True))
+    simulation = Simulation(EmulatorSettings(rates=0, pascal_status=True))
     simulation.create()
     (row,) = simulation.call(STATUS)["Data"]
     assert row["PodStatus"]["ContainerStatuses"][0]["State"]["Waiting"]["Reason"]

@@ -6,7 +6,7 @@ import pytest
 from eci_client import Refused
 from simulated import Simulation
 
-from vk_providers.alibabacloud.emulator.settings import Settings
+from vk_providers.alibabacloud.emulator.settings import EmulatorSettings
 
 COUNTER = 'i=0; while true; do echo "n$i"; i=$((i+1)); sleep 1; done'
 
@@ -88,7 +88,7 @@ def test_what_has_not_started_has_no_log(simulation: Simulation):
 
 
 def test_speed_is_that_of_the_container():
-    simulation = Simulation(Settings(speed=10, rates=0))
+    simulation = Simulation(EmulatorSettings(speed=10, rates=0))
     id = simulation.create("sh", "-c", COUNTER)
     simulation.pass_time(0.6 + 0.95)
     assert log(simulation, id)[-1] == "n9"

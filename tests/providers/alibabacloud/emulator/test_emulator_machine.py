@@ -64,13 +64,13 @@ async def test_a_token_has_a_life_of_at_most_six_hours(client: Client, ttl: str)
 
 
 async def test_the_old_mode_wants_no_token():
-    settings = emulator.Settings(hardened_metadata=False)
+    settings = emulator.EmulatorSettings(hardened_metadata=False)
     async with emulator.serve(settings) as running, aiohttp.ClientSession() as session:
         assert await get(Client(running.url, session), "region-id", {}) == "cn-hangzhou"
 
 
 async def test_the_roles_credentials_sign_calls_until_they_end(
-    running: emulator.Running, client: Client
+    running: emulator.RunningEmulator, client: Client
 ):
     async def credentials() -> dict[str, str]:
         path = f"{client.url}/latest/meta-data/ram/security-credentials/emulator-role"

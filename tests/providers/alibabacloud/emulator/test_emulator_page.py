@@ -14,7 +14,7 @@ from eci_client import Client
 
 from vk.testing.programs import free_port
 from vk_providers.alibabacloud.emulator.actions import ACTIONS
-from vk_providers.alibabacloud.emulator.faults import KINDS, Fault
+from vk_providers.alibabacloud.emulator.faults import KINDS, InjectedFault
 from vk_providers.alibabacloud.emulator.shell.programs import PROGRAMS
 
 PAGE = (Path(__file__).parents[4] / "docs/eci-emulator.md").read_text()
@@ -30,7 +30,7 @@ def test_every_kind_of_fault_is_on_the_page(kind: str):
     assert f"| `{kind}` |" in PAGE
 
 
-@pytest.mark.parametrize("name", Fault.__slots__)
+@pytest.mark.parametrize("name", InjectedFault.__slots__)
 def test_every_member_of_a_fault_is_on_the_page(name: str):
     assert name.startswith("_") or f"`{name}`" in PAGE
 

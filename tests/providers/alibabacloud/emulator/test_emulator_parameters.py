@@ -8,15 +8,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from simulated import Simulation
 
-from vk_providers.alibabacloud.emulator.errors import Refusal
+from vk_providers.alibabacloud.emulator.errors import EciApiError
 from vk_providers.alibabacloud.emulator.parameters import CREATE
-from vk_providers.alibabacloud.emulator.schema import Many, Shape, flag, parse, text, whole
+from vk_providers.alibabacloud.emulator.schema import (
+    ListSchema,
+    ObjectSchema,
+    flag,
+    integer,
+    parse,
+    text,
+)
 from vk_providers.alibabacloud.emulator.sizes import size_of
 
-NESTED = Shape(
+NESTED = ObjectSchema(
     {
         "Name": text(20),
-        "Item": Many(Shape({"Key": text(20), "Flag": flag, "Word": Many(text(20), 4)}), 5),
+        "Item": ListSchema(
+            ObjectSchema({"Key": text(20), "Flag": flag, "Word": ListSchema(text(20), 4)}), 5
+        ),
     }
 )
 WORDS = st.lists(st.text(max_size=20), min_size=1, max_size=4)
@@ -51,7 +60,7 @@ def test_a_tree_comes_back_in_whatever_order_it_was_sent(tree: dict[str, Any], r
 def test_whatever_comes_is_read_or_refused(parameters: dict[str, str]):
     try:
         parse(CREATE, parameters)
-    except Refusal as refusal:
+    except EciApiError as refusal:
         assert refusal.status == 400
 
 
@@ -62,8 +71,8 @@ SEGMENTS = st.sampled_from(["Container", "1", "2", "0", "01", "-1", "21", "Name"
 def test_no_name_is_read_in_two_ways(name: str):
     """What is accepted is written back as the same name."""
     try:
-        tree = parse(Shape(CREATE.members), {name: "1"})
-    except Refusal:
+        tree = parse(ObjectSchema(CREATE.members), {name: "1"})
+    except EciApiError:
         return
     assert list(flat(tree, "")) == [name]
 
@@ -86,7 +95,7 @@ def test_no_name_is_read_in_two_ways(name: str):
     ],
 )
 def test_the_first_wrong_parameter_is_named(parameters: dict[str, str], code: str, name: str):
-    with pytest.raises(Refusal) as refusal:
+    with pytest.raises(EciApiError) as refusal:
         parse(NESTED, parameters)
     assert refusal.value.code == code
     assert f" {name} " in refusal.value.message
@@ -95,7 +104,7 @@ def test_the_first_wrong_parameter_is_named(parameters: dict[str, str], code: st
 @pytest.mark.parametrize("value", ["", "x", "1.0", "-1", "11", "9" * 30])
 def test_a_whole_number_is_one_in_its_range(value: str):
     with pytest.raises(ValueError, match="whole number from 0 to 10"):
-        whole(0, 10)(value)
+        integer(0, 10)(value)
 
 
 def test_no_refusal_repeats_a_value(simulation: Simulation):

@@ -55,7 +55,7 @@ async def test_its_calls_are_in_the_ledger_and_not_in_the_log(caplog: pytest.Log
 
 @pytest.mark.slow
 async def test_it_runs_in_a_process_of_its_own_with_its_settings_and_keeps_the_ledger():
-    settings = emulator.Settings(
+    settings = emulator.EmulatorSettings(
         speed=50,
         rates=0,
         region="cn-shanghai",
@@ -90,7 +90,7 @@ async def test_it_ends_with_whoever_started_it():
 
 
 def test_every_setting_is_an_option():
-    changed = emulator.Settings(
+    changed = emulator.EmulatorSettings(
         speed=2,
         rates=3,
         access_key_id="a",
@@ -115,16 +115,16 @@ def test_every_setting_is_an_option():
             emulator.VSwitch(id="vsw-2", zone="x-b", cidr="10.1.0.0/24", addresses=3),
         ),
     )
-    usual = emulator.Settings()
+    usual = emulator.EmulatorSettings()
     same = [
         f.name
-        for f in attrs.fields(emulator.Settings)
+        for f in attrs.fields(emulator.EmulatorSettings)
         if getattr(changed, f.name) == getattr(usual, f.name)
     ]
     assert same == []
     values = command.make_context("emulator", list(arguments(changed))).params
     del values["port"], values["stop_at_eof"]
-    assert emulator.Settings(**values) == changed
+    assert emulator.EmulatorSettings(**values) == changed
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_a_wrong_option_is_one_clear_line(
 
 @pytest.mark.looptime
 async def test_simulated_time_of_the_loop_is_the_emulators():
-    async with listening(emulator.Settings()) as server:
+    async with listening(emulator.EmulatorSettings()) as server:
         before = server.cloud.timeline.now()
         await asyncio.sleep(86_400)
         assert server.cloud.timeline.now() - before == pytest.approx(86_400)
@@ -173,7 +173,7 @@ def test_it_knows_nothing_of_the_provider(path: Path):
 
 
 async def test_stock_addresses_and_quota_are_set_while_it_runs(
-    running: emulator.Running, client: Client
+    running: emulator.RunningEmulator, client: Client
 ):
     await running.set_region(
         stock={"cn-hangzhou-h": 0}, addresses={"vsw-emulator-i": 0}, quota_cpu=2
@@ -199,7 +199,7 @@ async def test_stock_addresses_and_quota_are_set_while_it_runs(
     ],
 )
 async def test_a_wrong_region_is_refused_whole(
-    running: emulator.Running, changes: dict[str, object], error: str
+    running: emulator.RunningEmulator, changes: dict[str, object], error: str
 ):
     before = await running.region()
     with pytest.raises(ValueError, match=re.escape(error)):
@@ -210,7 +210,7 @@ async def test_a_wrong_region_is_refused_whole(
 
 
 async def test_somebody_else_can_delete_and_the_service_can_reclaim(
-    running: emulator.Running, client: Client
+    running: emulator.RunningEmulator, client: Client
 ):
     spot = await client.create(SpotStrategy="SpotAsPriceGo")
     await running.reclaim(spot)
@@ -228,7 +228,9 @@ async def test_somebody_else_can_delete_and_the_service_can_reclaim(
     assert "DeleteContainerGroup" not in {call["action"] for call in calls}
 
 
-async def test_an_unknown_path_says_what_there_is(running: emulator.Running, client: Client):
+async def test_an_unknown_path_says_what_there_is(
+    running: emulator.RunningEmulator, client: Client
+):
     async with client.session.get(f"{running.url}/emulator/log") as response:
         assert response.status == 404
         assert "GET /emulator/ledger" in (await response.json())["error"]

@@ -20,7 +20,7 @@ def request_of(**containers: Any) -> CreateContainerGroupRequest:
     return request
 
 
-async def send(running: emulator.Running, request: CreateContainerGroupRequest) -> Any:
+async def send(running: emulator.RunningEmulator, request: CreateContainerGroupRequest) -> Any:
     """Sign with the SDK's composer, send query and form, return the JSON."""
     business = {key: str(value) for key, value in request.get_query_params().items()}
     common = {
@@ -40,7 +40,7 @@ async def send(running: emulator.Running, request: CreateContainerGroupRequest) 
         return answer.json()
 
 
-async def test_the_sdks_signature_is_the_emulators(running: emulator.Running):
+async def test_the_sdks_signature_is_the_emulators(running: emulator.RunningEmulator):
     answer = await send(running, request_of())
     assert answer["ContainerGroupId"].startswith("eci-")
     assert (await running.ledger())["groups"][0]["pod_uid"] == "a+b *~é"
@@ -55,7 +55,7 @@ async def test_the_sdks_signature_is_the_emulators(running: emulator.Running):
     ],
 )
 async def test_none_and_python_bools_are_refused(
-    running: emulator.Running, containers: dict[str, Any], name: str
+    running: emulator.RunningEmulator, containers: dict[str, Any], name: str
 ):
     answer = await send(running, request_of(**containers))
     assert answer["Code"] == "InvalidParameter"
@@ -63,7 +63,7 @@ async def test_none_and_python_bools_are_refused(
     assert (await running.ledger())["groups"] == []
 
 
-async def test_the_sdks_misspelt_mode_of_files_is_refused(running: emulator.Running):
+async def test_the_sdks_misspelt_mode_of_files_is_refused(running: emulator.RunningEmulator):
     request = request_of()
     request.add_query_param("Volume.1.Name", "v")
     request.add_query_param("Volume.1.Type", "ConfigFileVolume")

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vk_providers.alibabacloud.emulator.shell.programs import Outcome, outcome, output
-from vk_providers.alibabacloud.emulator.shell.run import Place
+from vk_providers.alibabacloud.emulator.shell.run import ProgramContext
 from vk_providers.alibabacloud.emulator.shell.terminal import Typed, cooked, type_in
 
 
 def ran(*argv: str, **place: object) -> tuple[bytes, int]:
     """Return what a command writes and its exit code."""
-    pieces = output(argv, Place(**place))  # type: ignore[arg-type] # the tests' own keywords
+    pieces = output(argv, ProgramContext(**place))  # type: ignore[arg-type] # the tests' own keywords
     return b"".join(piece for _, piece in pieces), outcome(argv, endless=False).code
 
 

@@ -133,7 +133,7 @@ async def test_a_parameter_that_comes_twice_is_refused(client: Client):
         assert (await response.json())["Message"].startswith("The specified parameter Action")
 
 
-async def test_temporary_credentials_need_their_token_and_end(running: emulator.Running):
+async def test_temporary_credentials_need_their_token_and_end(running: emulator.RunningEmulator):
     token = _web_token(time.time() + 600)
     async with aiohttp.ClientSession() as session:
         client = client_of(running, session)
@@ -173,7 +173,7 @@ def _web_token(expires: float) -> str:
 
 async def test_the_ledger_tells_whose_call_it_is_and_when_it_was_signed():
     """Several callers, each with an access key of its own; who is not known leaves no name."""
-    settings = emulator.Settings(access_key_id="one,two")
+    settings = emulator.EmulatorSettings(access_key_id="one,two")
     async with emulator.serve(settings) as running, aiohttp.ClientSession() as session:
         for id, known in (("one", True), ("two", True), ("three", False)):
             client = Client(running.url, session, id)

@@ -15,11 +15,20 @@ from vk_providers.alibabacloud.emulator.shell.tokens import (
     tokens,
 )
 
-__all__ = ["Branch", "Command", "Loop", "Node", "Pipe", "Repeat", "Sequence", "parse"]
+__all__ = [
+    "CommandList",
+    "ForLoop",
+    "IfCommand",
+    "Pipeline",
+    "ShellNode",
+    "SimpleCommand",
+    "WhileLoop",
+    "parse",
+]
 
 
 @attrs.frozen
-class Command:
+class SimpleCommand:
     """A simple command: what it sets, its words, where its output goes."""
 
     settings: tuple[tuple[str, Word], ...]
@@ -28,50 +37,50 @@ class Command:
 
 
 @attrs.frozen
-class Sequence:
+class CommandList:
     """Commands in order; each with ``;``, ``&&`` or ``||`` before it."""
 
-    items: tuple[tuple[str, Node], ...]
+    items: tuple[tuple[str, ShellNode], ...]
     redirects: tuple[str, ...] = ()
     apart: bool = False
     """Whether it is a shell of its own, in round brackets."""
 
 
 @attrs.frozen
-class Pipe:
+class Pipeline:
     """The output of one is the input of the other."""
 
-    left: Node
-    right: Node
+    left: ShellNode
+    right: ShellNode
 
 
 @attrs.frozen
-class Branch:
+class IfCommand:
     """``if``: the first condition that succeeds, else ``otherwise``."""
 
-    choices: tuple[tuple[Node, Node], ...]
-    otherwise: Node
+    choices: tuple[tuple[ShellNode, ShellNode], ...]
+    otherwise: ShellNode
 
 
 @attrs.frozen
-class Loop:
+class WhileLoop:
     """``while``, or ``until``."""
 
-    condition: Node
-    body: Node
+    condition: ShellNode
+    body: ShellNode
     until: bool
 
 
 @attrs.frozen
-class Repeat:
+class ForLoop:
     """``for``: once for each word."""
 
     name: str
     words: tuple[Word, ...]
-    body: Node
+    body: ShellNode
 
 
-Node = Command | Sequence | Pipe | Branch | Loop | Repeat
+ShellNode = SimpleCommand | CommandList | Pipeline | IfCommand | WhileLoop | ForLoop
 
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?==)", re.ASCII)
 _REDIRECT = {">&2": ">&2", "1>&2": ">&2", "2>&1": "2>&1"}
@@ -79,7 +88,7 @@ _ENDS = ("then", "elif", "else", "fi", "do", "done", "}", ")")
 
 
 @lru_cache(maxsize=512)
-def parse(text: str) -> Node:
+def parse(text: str) -> ShellNode:
     """Return the tree of a text. Raises `ShellSyntaxError`."""
     reader = _Reader(list(tokens(text)))
     try:
@@ -119,14 +128,14 @@ class _Reader:
         self.left.pop(0)
         return found
 
-    def sequence(self) -> Node:
-        items = list[tuple[str, Node]]()
+    def sequence(self) -> ShellNode:
+        items = list[tuple[str, ShellNode]]()
         operator = ";"
         while True:
             while self._next() in (";", "\n"):
                 self.left.pop(0)
             if not self.left or self._next() in _ENDS:
-                return items[0][1] if len(items) == 1 else Sequence(tuple(items))
+                return items[0][1] if len(items) == 1 else CommandList(tuple(items))
             items.append((operator, self._pipeline()))
             operator = ";"
             if self._next() in ("&&", "||"):
@@ -134,45 +143,45 @@ class _Reader:
             elif self.left and self._next() not in (";", "\n", *_ENDS):
                 raise ShellSyntaxError("unexpected " + self.show())
 
-    def _pipeline(self) -> Node:
+    def _pipeline(self) -> ShellNode:
         tree = self._command()
         while self._next() == "|":
             self.left.pop(0)
-            tree = Pipe(tree, self._command())
+            tree = Pipeline(tree, self._command())
         return tree
 
-    def _command(self) -> Node:
+    def _command(self) -> ShellNode:
         match self._next():
             case "{" | "(" as opened:
                 self.left.pop(0)
                 tree = self.sequence()
                 self._expect("}" if opened == "{" else ")")
-                return Sequence(((";", tree),), self._redirects(), opened == "(")
+                return CommandList(((";", tree),), self._redirects(), opened == "(")
             case "if":
                 return self._branch()
             case "while" | "until" as kind:
                 self.left.pop(0)
                 condition = self.sequence()
-                return Loop(condition, self._body(), kind == "until")
+                return WhileLoop(condition, self._body(), kind == "until")
             case "for":
                 return self._repeat()
         return self._simple()
 
-    def _branch(self) -> Branch:
-        choices = list[tuple[Node, Node]]()
+    def _branch(self) -> IfCommand:
+        choices = list[tuple[ShellNode, ShellNode]]()
         word = self._expect("if")
         while word in ("if", "elif"):
             condition = self.sequence()
             self._expect("then")
             choices.append((condition, self.sequence()))
             word = self._expect("elif", "else", "fi")
-        otherwise: Node = Sequence(())
+        otherwise: ShellNode = CommandList(())
         if word == "else":
             otherwise = self.sequence()
             self._expect("fi")
-        return Branch(tuple(choices), otherwise)
+        return IfCommand(tuple(choices), otherwise)
 
-    def _repeat(self) -> Repeat:
+    def _repeat(self) -> ForLoop:
         self.left.pop(0)
         name = self._next()
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
@@ -184,9 +193,9 @@ class _Reader:
             words.append(self.left[0])
             self.left.pop(0)
         self._expect(";", "\n")
-        return Repeat(name, tuple(words), self._body())
+        return ForLoop(name, tuple(words), self._body())
 
-    def _body(self) -> Node:
+    def _body(self) -> ShellNode:
         while self._next() in (";", "\n"):
             self.left.pop(0)
         self._expect("do")
@@ -194,7 +203,7 @@ class _Reader:
         self._expect("done")
         return body
 
-    def _simple(self) -> Command:
+    def _simple(self) -> SimpleCommand:
         settings, words = list[tuple[str, Word]](), list[Word]()
         redirects = self._redirects()
         while self.left and not isinstance(token := self.left[0], Operator):
@@ -207,7 +216,7 @@ class _Reader:
             redirects += self._redirects()
         if not words and not settings and not redirects:
             raise ShellSyntaxError("unexpected " + self.show())
-        return Command(tuple(settings), tuple(words), redirects)
+        return SimpleCommand(tuple(settings), tuple(words), redirects)
 
     def _redirects(self) -> tuple[str, ...]:
         found = list[str]()

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import attrs
 
-from vk_providers.alibabacloud.emulator.shell.run import Place, Program, Shell, start
+from vk_providers.alibabacloud.emulator.shell.run import Program, ProgramContext, Shell, start
 from vk_providers.alibabacloud.emulator.shell.steps import (
     STDERR,
     Read,
@@ -40,7 +40,7 @@ class Outcome:
     code: int
 
 
-def launch(argv: tuple[str, ...], place: Place) -> Steps:
+def launch(argv: tuple[str, ...], place: ProgramContext) -> Steps:
     """Return the steps of a command."""
     return start(argv, place, PROGRAMS)
 
@@ -58,7 +58,7 @@ def outcome(
     With ``stdin`` its input is open and nobody ever types. ``endless``: a program that is not
     simulated runs for ever, as the command of a container; else it is not found, as in a probe.
     """
-    steps = launch(argv, Place(env=dict(env), endless=endless))
+    steps = launch(argv, ProgramContext(env=dict(env), endless=endless))
     seconds, answer = 0.0, None
     for _ in range(_LOOKED_AT):
         try:
@@ -76,7 +76,7 @@ def outcome(
     return Outcome(math.inf, 0)
 
 
-def output(argv: tuple[str, ...], place: Place) -> Iterator[tuple[float, bytes]]:
+def output(argv: tuple[str, ...], place: ProgramContext) -> Iterator[tuple[float, bytes]]:
     """Yield what a command writes that nobody types to, with the second of each piece.
 
     Ends with an empty piece at infinity where the command has no end.

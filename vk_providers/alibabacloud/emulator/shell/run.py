@@ -27,7 +27,7 @@ from vk_providers.alibabacloud.emulator.shell.steps import (
 )
 from vk_providers.alibabacloud.emulator.shell.tokens import Part, ShellSyntaxError, Word
 
-__all__ = ["NOT_FOUND", "Place", "Shell", "start"]
+__all__ = ["NOT_FOUND", "ProgramContext", "Shell", "start"]
 
 NOT_FOUND = 127
 _TOO_MANY = 1_000
@@ -37,7 +37,7 @@ _INTERRUPTED = 130
 
 
 @attrs.frozen
-class Place:
+class ProgramContext:
     """Where a program runs."""
 
     env: Mapping[str, str] = attrs.field(factory=dict)
@@ -60,7 +60,7 @@ class _LeaveError(Exception):
 
 
 @attrs.define(eq=False)
-class Work:
+class LoopCounter:
     """How many turns loops have made since something slept; shared by all of one command."""
 
     turns: int = 0
@@ -69,7 +69,7 @@ class Work:
 Program = Callable[[list[str], "Shell"], Steps]
 
 
-def start(argv: Iterable[str], place: Place, programs: Mapping[str, Program]) -> Steps:
+def start(argv: Iterable[str], place: ProgramContext, programs: Mapping[str, Program]) -> Steps:
     """Return the steps of a command and its arguments."""
     return Shell(place, programs, dict(place.env), Input()).call(list(argv))
 
@@ -78,14 +78,14 @@ def start(argv: Iterable[str], place: Place, programs: Mapping[str, Program]) ->
 class Shell:
     """One shell, or the surroundings of one program."""
 
-    place: Place
+    place: ProgramContext
     programs: Mapping[str, Program]
     variables: dict[str, str]
     input: Input
     arguments: list[str] = attrs.field(factory=list)
     name: str = "sh"
     status: int = 0
-    work: Work = attrs.field(factory=Work)
+    work: LoopCounter = attrs.field(factory=LoopCounter)
 
     def call(self, argv: list[str]) -> Steps:
         """Run one program."""
@@ -128,20 +128,20 @@ class Shell:
                 if leave.kind == "exit":
                     return leave.status
 
-    def _walk(self, node: grammar.Node) -> Steps:
+    def _walk(self, node: grammar.ShellNode) -> Steps:
         match node:
-            case grammar.Command():
+            case grammar.SimpleCommand():
                 self.status = yield from redirected(self._command(node), node.redirects)
-            case grammar.Sequence():
+            case grammar.CommandList():
                 steps = self._apart(node) if node.apart else self._sequence(node)
                 self.status = yield from redirected(steps, node.redirects)
-            case grammar.Pipe():
+            case grammar.Pipeline():
                 self.status = yield from self._pipe(node)
-            case grammar.Branch():
+            case grammar.IfCommand():
                 yield from self._branch(node)
-            case grammar.Loop():
+            case grammar.WhileLoop():
                 yield from self._loop(node)
-            case grammar.Repeat():
+            case grammar.ForLoop():
                 words = yield from self._expand(node.words)
                 for word in words:
                     self.variables[node.name] = word
@@ -149,13 +149,13 @@ class Shell:
                         break
         return self.status
 
-    def _sequence(self, node: grammar.Sequence) -> Steps:
+    def _sequence(self, node: grammar.CommandList) -> Steps:
         for operator, item in node.items:
             if operator == ";" or (operator == "&&") == (self.status == 0):
                 yield from self._walk(item)
         return self.status
 
-    def _apart(self, node: grammar.Sequence) -> Steps:
+    def _apart(self, node: grammar.CommandList) -> Steps:
         """Run it in a shell of its own: what it sets and where it leaves stays there."""
         inner = attrs.evolve(self, variables=dict(self.variables))
         try:
@@ -163,21 +163,21 @@ class Shell:
         except _LeaveError as leave:
             return leave.status if leave.kind == "exit" else inner.status
 
-    def _branch(self, node: grammar.Branch) -> Steps:
+    def _branch(self, node: grammar.IfCommand) -> Steps:
         for condition, body in node.choices:
             if (yield from self._walk(condition)) == 0:
                 return (yield from self._walk(body))
         self.status = 0
         return (yield from self._walk(node.otherwise))
 
-    def _loop(self, node: grammar.Loop) -> Steps:
+    def _loop(self, node: grammar.WhileLoop) -> Steps:
         while ((yield from self._walk(node.condition)) == 0) != node.until:
             if not (yield from self._turn(node.body)):
                 break
         self.status = 0
         return 0
 
-    def _turn(self, body: grammar.Node) -> Generator[Step, Any, bool]:
+    def _turn(self, body: grammar.ShellNode) -> Generator[Step, Any, bool]:
         """Run a loop's body once; return whether the loop goes on.
 
         A loop that never sleeps is made to, or it would hold up the emulator.
@@ -194,13 +194,13 @@ class Shell:
             return leave.kind == "continue"
         return True
 
-    def _pipe(self, node: grammar.Pipe) -> Steps:
-        left = grammar.Sequence(((";", node.left),))
+    def _pipe(self, node: grammar.Pipeline) -> Steps:
+        left = grammar.CommandList(((";", node.left),))
         content, _ = yield from captured(self._apart(left))
-        right = grammar.Sequence(((";", node.right),))
+        right = grammar.CommandList(((";", node.right),))
         return (yield from attrs.evolve(self, input=Input.of(content))._apart(right))
 
-    def _command(self, node: grammar.Command) -> Steps:
+    def _command(self, node: grammar.SimpleCommand) -> Steps:
         settings = dict[str, str]()
         for name, word in node.settings:
             settings[name] = " ".join((yield from self._word(word, split=False)))

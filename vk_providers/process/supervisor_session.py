@@ -15,18 +15,18 @@ from typing import Any, Self
 import attrs
 
 import vk
+from vk_providers.process.protocol import SessionExit
 from vk_providers.process.supervisor import frames
-from vk_providers.process.wire import Exit
 
-__all__ = ["Incoming", "LinkClosed", "Session"]
+__all__ = ["OutputStream", "SupervisorDisconnected", "SupervisorSession"]
 
 
-class LinkClosed(vk.TemporaryError):
+class SupervisorDisconnected(vk.TemporaryError):
     """The supervisor is not connected any more."""
 
 
 @attrs.define(eq=False)
-class Incoming:
+class OutputStream:
     """The bytes of stdout or stderr."""
 
     _allow: Callable[[int], None]
@@ -61,7 +61,7 @@ class Incoming:
 
 
 @attrs.define(eq=False)
-class Session:
+class SupervisorSession:
     """A running command, or an attached container. Leaving its context closes it."""
 
     channel: int
@@ -69,16 +69,16 @@ class Session:
     _request: Callable[[dict[str, Any]], None]
     tty: bool = attrs.field(default=False, init=False)
     """Whether there is a terminal; then stderr stays empty."""
-    stdout: Incoming = attrs.field(init=False)
-    stderr: Incoming = attrs.field(init=False)
+    stdout: OutputStream = attrs.field(init=False)
+    stderr: OutputStream = attrs.field(init=False)
     _credit: int = attrs.field(default=frames.WINDOW, init=False)
     _more_credit: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
-    _exit: Exit | None = attrs.field(default=None, init=False)
+    _exit: SessionExit | None = attrs.field(default=None, init=False)
     _over: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.stdout = Incoming(self._allow(frames.STDOUT))
-        self.stderr = Incoming(self._allow(frames.STDERR))
+        self.stdout = OutputStream(self._allow(frames.STDOUT))
+        self.stderr = OutputStream(self._allow(frames.STDERR))
 
     async def __aenter__(self) -> Self:
         return self
@@ -119,18 +119,18 @@ class Session:
                 {"do": "resize", "channel": self.channel, "width": width, "height": height}
             )
 
-    async def wait(self) -> Exit:
+    async def wait(self) -> SessionExit:
         """Wait for the end; the output may still have to be read. Raises LinkClosed."""
         await self._over.wait()
         if self._exit is None:
-            raise LinkClosed("the supervisor went away before the session ended")
+            raise SupervisorDisconnected("the supervisor went away before the session ended")
         return self._exit
 
     def close(self) -> None:
         """Leave: an exec'd command ends with all that it started, an attached container runs on."""
         if not self._over.is_set():
             self._request({"do": "close", "channel": self.channel})
-            self.finish(Exit(137, 9, "closed"))
+            self.finish(SessionExit(137, 9, "closed"))
 
     def take(self, kind: int, content: bytes) -> None:
         """Take a frame of the link."""
@@ -140,7 +140,7 @@ class Session:
         else:
             (self.stdout if kind == frames.STDOUT else self.stderr).feed(content)
 
-    def finish(self, exit: Exit | None) -> None:
+    def finish(self, exit: SessionExit | None) -> None:
         """Take the end; None: the link was lost."""
         if not self._over.is_set():
             self._exit = exit

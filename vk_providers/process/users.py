@@ -1,6 +1,6 @@
 """As whom a container runs: what the pod says, then what its image says, then vk's own user.
 
-In come the security contexts and the image's ``user``; out goes an `Account`. `launch` calls it.
+In come the security contexts and the image's ``user``; out goes an `ContainerUser`. `launch` calls it.
 Names are looked up in the files of the image's root folder, as in a container.
 """
 
@@ -15,14 +15,14 @@ import attrs
 
 import vk
 
-__all__ = ["Account", "account"]
+__all__ = ["ContainerUser", "container_user"]
 
 Json = Mapping[str, Any]
 _REASON = "CreateContainerConfigError"
 
 
 @attrs.frozen(kw_only=True)
-class Account:
+class ContainerUser:
     """A user. ``uid`` and ``gid`` None: those of vk itself."""
 
     uid: int | None = None
@@ -31,7 +31,7 @@ class Account:
     home: str = "/"
 
 
-def account(container: Json, pod: Json, *, image_user: str, root: Path) -> Account:
+def container_user(container: Json, pod: Json, *, image_user: str, root: Path) -> ContainerUser:
     """Return the account of a container; ``container`` and ``pod`` are the raw specs.
 
     Raises InvalidInputError where vk may not act as that user, or there is no such name.
@@ -52,10 +52,10 @@ def account(container: Json, pod: Json, *, image_user: str, root: Path) -> Accou
     if gid is None and uid is not None:
         gid = int(entry[3]) if entry else 0
     home = entry[5] if entry and entry[5] else "/"
-    return _permitted(Account(uid=uid, gid=gid, groups=_groups(pod), home=home))
+    return _permitted(ContainerUser(uid=uid, gid=gid, groups=_groups(pod), home=home))
 
 
-def _permitted(wanted: Account) -> Account:
+def _permitted(wanted: ContainerUser) -> ContainerUser:
     if os.geteuid() == 0:
         return wanted
     asked = {wanted.uid, os.geteuid()} - {None} != {os.geteuid()}
@@ -64,7 +64,7 @@ def _permitted(wanted: Account) -> Account:
     if asked:
         text = f"vk runs as user {os.geteuid()} and cannot run a process as another user or group"
         raise vk.InvalidInputError(text, reason=_REASON)
-    return Account(home=wanted.home)
+    return ContainerUser(home=wanted.home)
 
 
 def _groups(pod: Json) -> tuple[int, ...]:

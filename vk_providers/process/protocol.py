@@ -40,7 +40,7 @@ import attrs
 import vk
 from vk_providers.process.supervisor.linux import is_locked
 
-__all__ = ["Exit", "PodEvent", "Report", "is_running", "last_report"]
+__all__ = ["PodEvent", "Report", "SessionExit", "is_running", "last_report"]
 
 _LOST = {
     "exitCode": 137,
@@ -50,7 +50,7 @@ _LOST = {
 
 
 @attrs.frozen
-class Exit:
+class SessionExit:
     """The end of a session; ``code`` is 128 and the number where a signal ended the command."""
 
     code: int

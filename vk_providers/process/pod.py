@@ -1,6 +1,6 @@
 """One pod of this machine, as vk sees it: its link, its newest report, its status.
 
-The provider makes one for each pod folder and runs `Workload.follow` until the pod is over. What is
+The provider makes one for each pod folder and runs `ProcessPod.follow` until the pod is over. What is
 known without a link, after a supervisor was killed, is in the folder's files.
 
 The surprising part: a pod that is over keeps its status and its logs until it is removed; one whose
@@ -18,30 +18,30 @@ from pathlib import Path
 import attrs
 
 import vk
-from vk_providers.process.folders import Identity
-from vk_providers.process.link import Link, LinkClosed, connect
-from vk_providers.process.log_entries import Stream
+from vk_providers.process.folders import PodIdentity
+from vk_providers.process.log_entries import LogStream
 from vk_providers.process.logs import read_log
-from vk_providers.process.session import Session
-from vk_providers.process.wire import PodEvent, Report, is_running, last_report
+from vk_providers.process.protocol import PodEvent, Report, is_running, last_report
+from vk_providers.process.supervisor_client import SupervisorClient, SupervisorDisconnected, connect
+from vk_providers.process.supervisor_session import SupervisorSession
 
-__all__ = ["Workload"]
+__all__ = ["ProcessPod"]
 
 _SHORTEST, _LONGEST = 0.05, 2.0
 """Seconds between two looks at a supervisor that is just ending or does not answer."""
-_STREAMS: Mapping[str | None, Stream] = {None: "all", "stdout": "stdout", "stderr": "stderr"}
+_STREAMS: Mapping[str | None, LogStream] = {None: "all", "stdout": "stdout", "stderr": "stderr"}
 _LOST = "the pod's supervisor was killed, or the machine was restarted"
 
 
 @attrs.define(eq=False)
-class Workload:
+class ProcessPod:
     """A pod that was started here."""
 
-    identity: Identity
+    identity: PodIdentity
     folder: Path
     """The supervisor's."""
     host_ip: str
-    link: Link | None = None
+    link: SupervisorClient | None = None
     report: Report | None = None
     """The newest one; None: the supervisor is starting."""
     over: bool = False
@@ -88,7 +88,7 @@ class Workload:
         """Ask the pod to end; raises TemporaryError where its supervisor does not answer."""
         self.report = await (await self.connected()).stop(grace_period)
 
-    async def connected(self) -> Link:
+    async def connected(self) -> SupervisorClient:
         """Return the link, a new one where there is none; raises TemporaryError."""
         async with self._connecting:
             if self.link is None or self.link.closed:
@@ -98,7 +98,9 @@ class Workload:
                     raise vk.TemporaryError(f"pod {self.identity.key} does not run") from error
             return self.link
 
-    async def session(self, ask: Callable[[Link], Awaitable[Session]]) -> Session:
+    async def session(
+        self, ask: Callable[[SupervisorClient], Awaitable[SupervisorSession]]
+    ) -> SupervisorSession:
         """Open what ``ask`` asks for; raises InvalidInputError where the pod has ended."""
         self._refuse_the_ended()
         try:
@@ -168,7 +170,7 @@ class Workload:
             self.link = None
 
     async def _hear(
-        self, link: Link, changed: Callable[[], None], tell: Callable[[PodEvent], None]
+        self, link: SupervisorClient, changed: Callable[[], None], tell: Callable[[PodEvent], None]
     ) -> None:
         """Take what comes over one link; raises LinkClosed at its end, before that of the pod."""
         async with asyncio.TaskGroup() as group:
@@ -178,17 +180,17 @@ class Workload:
                     async for report in changes:
                         self.report = report
                         changed()
-            except LinkClosed:
+            except SupervisorDisconnected:
                 telling.cancel()
                 ended = False
             else:
                 ended = True
                 link.close()
         if not ended:
-            raise LinkClosed("the supervisor went away")
+            raise SupervisorDisconnected("the supervisor went away")
 
 
-async def _tell(link: Link, tell: Callable[[PodEvent], None]) -> None:
+async def _tell(link: SupervisorClient, tell: Callable[[PodEvent], None]) -> None:
     async with aclosing(link.events()) as events:
         async for event in events:
             tell(event)

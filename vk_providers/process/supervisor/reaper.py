@@ -16,10 +16,10 @@ import signal
 
 from . import linux
 
-__all__ = ["guard"]
+__all__ = ["reap"]
 
 
-def guard(supervisor: int) -> int:
+def reap(supervisor: int) -> int:
     """Wait for the supervisor, then kill and reap all that is left; return its exit code."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)

@@ -10,12 +10,12 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-__all__ = ["unbroken"]
+__all__ = ["finish_before_cancel"]
 
 T = TypeVar("T")
 
 
-async def unbroken(work: Coroutine[Any, Any, T]) -> T:
+async def finish_before_cancel(work: Coroutine[Any, Any, T]) -> T:
     """Return what ``work`` gives; a cancellation is raised once it has ended."""
     running = asyncio.ensure_future(work)
     try:

@@ -14,13 +14,13 @@ import attrs
 import vk
 from vk_providers.mock.scenario import KILLED, RELIST, Scenario
 
-__all__ = ["Run", "Workload", "ended"]
+__all__ = ["ContainerRun", "MockPod", "ended"]
 
 _SECOND = 1_000
 
 
 @attrs.frozen
-class Run:
+class ContainerRun:
     """One run of a container; ``ends`` None: it runs for ever."""
 
     began: int
@@ -41,7 +41,7 @@ class Run:
 
 
 @attrs.frozen(kw_only=True)
-class Workload:
+class MockPod:
     """One pod as the mock keeps it; every container of it does the same."""
 
     key: vk.PodKey
@@ -54,7 +54,7 @@ class Workload:
     scenario: Scenario
 
     @classmethod
-    def of(cls, pod: vk.Pod, *, ip: str, created: int, scenario: Scenario) -> Workload:
+    def of(cls, pod: vk.Pod, *, ip: str, created: int, scenario: Scenario) -> MockPod:
         """Make the record of ``pod``."""
         return cls(
             key=pod.key,
@@ -89,7 +89,7 @@ class Workload:
             created_at=_moment(self.created),
         )
 
-    def run(self, container: str, at: int, *, previous: bool = False) -> Run | None:
+    def run(self, container: str, at: int, *, previous: bool = False) -> ContainerRun | None:
         """Return a container's newest run, or that of its last state; None: there is none."""
         sidecars = dict(self.init_containers)
         if at < self._start or container not in (*self.containers, *sidecars):
@@ -140,14 +140,14 @@ class Workload:
     def _began(self, attempt: int) -> int:
         return self._start + self.scenario.began(self.scenario.run or 0, attempt)
 
-    def _run(self, attempt: int) -> Run:
+    def _run(self, attempt: int) -> ContainerRun:
         began, run = self._began(attempt), self.scenario.run
-        return Run(began, None if run is None else began + run)
+        return ContainerRun(began, None if run is None else began + run)
 
-    def _init_run(self, sidecar: bool) -> Run:
+    def _init_run(self, sidecar: bool) -> ContainerRun:
         if not sidecar:
-            return Run(self._start, self._start)
-        return Run(self._start, None) if self._restarts else self._run(0)
+            return ContainerRun(self._start, self._start)
+        return ContainerRun(self._start, None) if self._restarts else self._run(0)
 
     def _end(self, attempt: int) -> vk.Terminated:
         began = self._began(attempt)

@@ -1,11 +1,11 @@
 """A container's own namespaces: built and held by bubblewrap, entered by each of its commands.
 
-`container` opens a cell for each run (`open_cell`); `spawn` enters it for the container's process
+`container` opens a cell for each run (`open_sandbox`); `spawn` enters it for the container's process
 and for every later command, so each of them is a session of its own inside, with its terminal.
 
 The surprising part: the first process of a cell is bubblewrap itself, built up and then kept from
 executing anything, since it reads a pipe that nobody writes. So it needs no program of the image
-and sees nothing of the container's environment. When the pipe ends, by `Cell.close` or with the
+and sees nothing of the container's environment. When the pipe ends, by `Sandbox.close` or with the
 supervisor, that process ends and the kernel kills all others in the cell.
 """
 
@@ -16,17 +16,17 @@ import os
 import signal
 
 from . import linux
-from .below import open_below
+from .beneath import open_beneath
 from .loop import any_of
 from .spawn import Command, StartError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .children import Child, Children
-    from .loop import Future, Loop
-    from .plan import ContainerPlan
+    from .loop import EventLoop, LoopFuture
+    from .plan import ContainerPlanJson
 
-__all__ = ["Cell", "open_cell"]
+__all__ = ["Sandbox", "open_sandbox"]
 
 _HOLD = ("--as-pid-1", "--block-fd", "0", "--", "/")
 """Wait for the end of stdin; then a folder cannot be executed, which is the end."""
@@ -37,7 +37,7 @@ _LOOK_AGAIN = 0.005
 """Seconds; bubblewrap tells nobody that it is ready, and is so within a few of these."""
 
 
-class Cell:
+class Sandbox:
     """The namespaces of one run of a container."""
 
     def __init__(self, first: int, pipe: int) -> None:
@@ -76,9 +76,9 @@ class Cell:
         self._files = []
 
 
-async def open_cell(
-    loop: Loop, children: Children, plan: ContainerPlan, called_off: Future
-) -> Cell | None:
+async def open_sandbox(
+    loop: EventLoop, children: Children, plan: ContainerPlanJson, called_off: LoopFuture
+) -> Sandbox | None:
     """Build the cell of a container, None for one that has none.
 
     Raises StartError, and nothing is left, where that fails or is called off.
@@ -103,7 +103,7 @@ async def open_cell(
             if child is not None:
                 children.kill_command(child)
     try:
-        cell = Cell(first, pipe)
+        cell = Sandbox(first, pipe)
     except OSError as error:
         children.kill_command(child)
         raise StartError(f"{plan['cell'][0]} ended: {error.strerror}", 126) from error
@@ -115,7 +115,7 @@ async def open_cell(
     return cell
 
 
-def _check_insides(plan: ContainerPlan, first: int) -> None:
+def _check_insides(plan: ContainerPlanJson, first: int) -> None:
     """Raise StartError where a mount shows another place than it should.
 
     Bubblewrap follows links, and containers can make links in their volumes, at any moment: so what
@@ -123,7 +123,7 @@ def _check_insides(plan: ContainerPlan, first: int) -> None:
     """
     for folder, path, place in plan["insides"]:
         try:
-            wanted = open_below(folder, path)
+            wanted = open_beneath(folder, path)
             try:
                 same = os.path.samestat(os.fstat(wanted), os.stat(f"/proc/{first}/root{place}"))
             finally:
@@ -134,7 +134,7 @@ def _check_insides(plan: ContainerPlan, first: int) -> None:
             raise StartError(f"subPath {path!r} of {place}: a link leads out of the volume", 126)
 
 
-async def _built(loop: Loop, builder: Child, said: int, called_off: Future) -> int:
+async def _built(loop: EventLoop, builder: Child, said: int, called_off: LoopFuture) -> int:
     """Return the process that holds the cell once it is built; raises StartError."""
     over, patience = any_of(builder.exited, called_off), loop.time() + _PATIENCE
     while not (why := _read(said)) and not over.done and loop.time() < patience:
@@ -144,7 +144,7 @@ async def _built(loop: Loop, builder: Child, said: int, called_off: Future) -> i
     raise StartError(why or "bubblewrap did not build the container's namespaces", 126)
 
 
-def _builder(plan: ContainerPlan) -> Command:
+def _builder(plan: ContainerPlanJson) -> Command:
     """Return bubblewrap as the container's user, but without its environment."""
     return Command(
         [*plan["cell"], *_HOLD],

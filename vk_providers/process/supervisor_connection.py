@@ -15,10 +15,10 @@ from typing import Any
 import attrs
 
 import vk
-from vk_providers.process.session import LinkClosed
 from vk_providers.process.supervisor import frames
+from vk_providers.process.supervisor_session import SupervisorDisconnected
 
-__all__ = ["Connection"]
+__all__ = ["SupervisorConnection"]
 
 _ANSWER_TIMEOUT = 10.0
 
@@ -26,7 +26,7 @@ Message = dict[str, Any]
 
 
 @attrs.define(eq=False)
-class Connection(asyncio.Protocol):
+class SupervisorConnection(asyncio.Protocol):
     """Speaks the protocol of `wire`; ``on_frame`` gets kind, channel and content."""
 
     _on_note: Callable[[Message], None]
@@ -62,7 +62,7 @@ class Connection(asyncio.Protocol):
         takes more than 10 s.
         """
         if self.closed:
-            raise LinkClosed("the supervisor is not connected")
+            raise SupervisorDisconnected("the supervisor is not connected")
         number = self.number()
         answer = self._answers[number] = asyncio.get_running_loop().create_future()
         self.send(frames.json_frame({"id": number, **request}))
@@ -86,7 +86,7 @@ class Connection(asyncio.Protocol):
         transport.close()
         for answer in self._answers.values():
             if not answer.done():
-                answer.set_exception(LinkClosed("the supervisor went away"))
+                answer.set_exception(SupervisorDisconnected("the supervisor went away"))
         self._on_lost()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -1,6 +1,6 @@
 """The place where one node's pods live: folders, isolation, network, and how a pod starts there.
 
-The provider asks it to take up what is there (`Site.adopt`, `load`), to `start` a pod, to `release`
+The provider asks it to take up what is there (`PodRuntime.adopt`, `load`), to `start` a pod, to `release`
 what only processes need once it has ended, and to `remove` the rest. Everything may be repeated.
 """
 
@@ -17,16 +17,16 @@ import attrs
 import vk
 from vk_providers.process import machine
 from vk_providers.process.config import ProcessConfig
-from vk_providers.process.folders import Folders, Identity
-from vk_providers.process.isolation import Bubblewrap, find
-from vk_providers.process.launch import VOLUMES, Launch
-from vk_providers.process.link import start_supervisor
+from vk_providers.process.folders import PodFolders, PodIdentity
+from vk_providers.process.isolation import Bubblewrap, find_bubblewrap
 from vk_providers.process.network import Network, socket_in
-from vk_providers.process.unbroken import unbroken
-from vk_providers.process.wire import is_running, last_report
-from vk_providers.process.workload import Workload
+from vk_providers.process.planner import VOLUMES, PodPlanner
+from vk_providers.process.pod import ProcessPod
+from vk_providers.process.protocol import is_running, last_report
+from vk_providers.process.shielding import finish_before_cancel
+from vk_providers.process.supervisor_client import start_supervisor
 
-__all__ = ["Site"]
+__all__ = ["PodRuntime"]
 
 log = logging.getLogger(__name__)
 
@@ -36,19 +36,19 @@ _LOOPBACKS = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
 
 
 @attrs.frozen(kw_only=True, eq=False)
-class Site:
+class PodRuntime:
     """Where pods run. `open` makes it."""
 
     config: ProcessConfig
     host_ip: str
-    _folders: Folders
+    _folders: PodFolders
     _isolation: Bubblewrap | None
     _network: Network | None
 
     @classmethod
     async def open(cls, config: ProcessConfig, *, cluster_uid: str, node_name: str) -> Self:
         """Prepare the machine; raises ConfigError where it does not allow what is configured."""
-        folders = Folders.of(config.folder, cluster_uid=cluster_uid, node_name=node_name)
+        folders = PodFolders.of(config.folder, cluster_uid=cluster_uid, node_name=node_name)
         network = None
         if config.network == "namespace":
             owner = f"{cluster_uid}/{node_name}"
@@ -57,18 +57,18 @@ class Site:
             config=config,
             host_ip=config.address or machine.address(),
             folders=folders,
-            isolation=await find(config.isolation),
+            isolation=await find_bubblewrap(config.isolation),
             network=network,
         )
 
-    async def adopt(self) -> list[Workload]:
+    async def adopt(self) -> list[ProcessPod]:
         """Return every pod that was started here; remove what never became one."""
-        found: list[Workload] = []
+        found: list[ProcessPod] = []
         ips: dict[str, str] = {}
         for uid in self._folders.uids():
             workload = self.load(uid)
             if workload is None:
-                await unbroken(asyncio.to_thread(self._folders.remove, uid))
+                await finish_before_cancel(asyncio.to_thread(self._folders.remove, uid))
                 continue
             found.append(workload)
             if workload.identity.own_network and not workload.over:
@@ -78,32 +78,32 @@ class Site:
         log.info("pods taken up", extra={"pods": len(found)})
         return found
 
-    def load(self, uid: str) -> Workload | None:
+    def load(self, uid: str) -> ProcessPod | None:
         """Return the pod that was started for ``uid``, None where there was none."""
         identity, folder = self._folders.load(uid), self._folders.pod(uid)
         if identity is None or not (is_running(folder) or last_report(folder)):
             return None
-        workload = Workload(identity, folder, self.host_ip)
+        workload = ProcessPod(identity, folder, self.host_ip)
         workload.refresh()
         return workload
 
-    async def start(self, pod: vk.Pod) -> Workload:
+    async def start(self, pod: vk.Pod) -> ProcessPod:
         """Start the pod; safe to repeat. Nothing is left where it raises a ProviderError."""
         uid = pod.key.uid
         own_network = self._network is not None and not pod.spec.get("hostNetwork")
         try:
             ip = await self._network.add(uid) if self._network and own_network else self.host_ip
-            identity = Identity(key=pod.key, ip=ip, own_network=own_network)
+            identity = PodIdentity(key=pod.key, ip=ip, own_network=own_network)
             return await self._start(identity, pod)
         except (vk.ProviderError, OSError):
             if not is_running(self._folders.pod(uid)):
                 await self.remove(uid)
             raise
 
-    async def _start(self, identity: Identity, pod: vk.Pod) -> Workload:
+    async def _start(self, identity: PodIdentity, pod: vk.Pod) -> ProcessPod:
         uid = identity.key.uid
         self._folders.save(identity)
-        launch = Launch(
+        launch = PodPlanner(
             pod=pod.with_ips((identity.ip,), (self.host_ip,)),
             ip=identity.ip,
             files=self._folders.files(uid),
@@ -113,9 +113,9 @@ class Site:
         )
         wrap = self._network.wrap(uid) if self._network and identity.own_network else ()
         folder = self._folders.pod(uid)
-        plan = await unbroken(asyncio.to_thread(launch.plan))  # it writes files
+        plan = await finish_before_cancel(asyncio.to_thread(launch.plan))  # it writes files
         link = await start_supervisor(folder, plan, wrap=wrap)
-        return Workload(identity, folder, self.host_ip, link)
+        return ProcessPod(identity, folder, self.host_ip, link)
 
     async def update_files(self, uid: str, volume: str, files: vk.FileTree) -> None:
         """Write a volume's files anew; raises NotFoundError where the pod's folder is gone."""
@@ -123,7 +123,7 @@ class Site:
         if not folder.is_dir():
             raise vk.NotFoundError(f"volume {volume!r} of pod {uid} is not there")
         try:
-            await unbroken(asyncio.to_thread(vk.write_files, folder, files))
+            await finish_before_cancel(asyncio.to_thread(vk.write_files, folder, files))
         except OSError as error:
             raise vk.TemporaryError(f"volume {volume!r}: {error}") from error
 
@@ -131,14 +131,14 @@ class Site:
         """Give back network and volumes of a pod that has ended."""
         if self._network is not None:
             await self._network.remove(uid)
-        await unbroken(asyncio.to_thread(self._folders.remove_files, uid))
+        await finish_before_cancel(asyncio.to_thread(self._folders.remove_files, uid))
 
     async def remove(self, uid: str) -> None:
         """Remove all that is left of a pod that has ended."""
         await self.release(uid)
-        await unbroken(asyncio.to_thread(self._folders.remove, uid))
+        await finish_before_cancel(asyncio.to_thread(self._folders.remove, uid))
 
-    async def connect(self, identity: Identity, port: int) -> Streams:
+    async def connect(self, identity: PodIdentity, port: int) -> Streams:
         """Connect to a port of the pod's loopback; raises TemporaryError where nothing listens."""
         why = ""
         for family, address in _LOOPBACKS:
@@ -155,7 +155,7 @@ class Site:
                 raise
         raise vk.TemporaryError(f"cannot connect to port {port} of pod {identity.key}: {why}")
 
-    async def _socket(self, identity: Identity, family: socket.AddressFamily) -> socket.socket:
+    async def _socket(self, identity: PodIdentity, family: socket.AddressFamily) -> socket.socket:
         if identity.own_network and self._network is not None:
             return await socket_in(self._network.namespace(identity.key.uid), family)
         return socket.socket(family, socket.SOCK_STREAM)

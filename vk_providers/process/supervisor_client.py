@@ -1,10 +1,10 @@
 """The link from vk to the supervisor of one pod.
 
 The provider calls `start_supervisor` for a new pod and `connect` after a restart of vk; it follows
-`Link.changes` and `Link.events`, and uses the link for stop, exec and attach. Any number of links
+`SupervisorClient.changes` and `SupervisorClient.events`, and uses the link for stop, exec and attach. Any number of links
 to one supervisor may be open. The link runs no task: what comes in is handled as it comes.
 
-The surprising part: a supervisor ends by itself when its pod has ended. `Link.changes` then yields
+The surprising part: a supervisor ends by itself when its pod has ended. `SupervisorClient.changes` then yields
 the last report and ends; a supervisor that was killed raises LinkClosed instead.
 """
 
@@ -23,31 +23,31 @@ import attrs
 
 import vk
 from vk_providers.process import supervisor
-from vk_providers.process.connection import Connection
-from vk_providers.process.plan import Plan
-from vk_providers.process.session import LinkClosed, Session
+from vk_providers.process.plan import PodPlan
+from vk_providers.process.protocol import PodEvent, Report, SessionExit, is_running, last_report
 from vk_providers.process.supervisor.start import RAN_BEFORE, RUNS_ALREADY, STARTED
-from vk_providers.process.wire import Exit, PodEvent, Report, is_running, last_report
+from vk_providers.process.supervisor_connection import SupervisorConnection
+from vk_providers.process.supervisor_session import SupervisorDisconnected, SupervisorSession
 
-__all__ = ["Link", "LinkClosed", "connect", "start_supervisor"]
+__all__ = ["SupervisorClient", "SupervisorDisconnected", "connect", "start_supervisor"]
 
 _PROGRAM = Path(supervisor.__file__).parent
 _EVENTS = 100
 
 
 @attrs.define(eq=False)
-class Link:
+class SupervisorClient:
     """A connection to a supervisor. `connect` makes it; close it with `close`."""
 
     folder: Path
-    _connection: Connection = attrs.field(init=False)
-    _sessions: dict[int, Session] = attrs.field(factory=dict, init=False)
+    _connection: SupervisorConnection = attrs.field(init=False)
+    _sessions: dict[int, SupervisorSession] = attrs.field(factory=dict, init=False)
     _report: Report | None = attrs.field(default=None, init=False)
     _events: deque[PodEvent] = attrs.field(factory=lambda: deque(maxlen=_EVENTS), init=False)
     _news: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._connection = Connection(self._take_note, self._take_frame, self._lose)
+        self._connection = SupervisorConnection(self._take_note, self._take_frame, self._lose)
 
     async def status(self) -> Report:
         """Return how the pod is now. Raises LinkClosed."""
@@ -71,7 +71,7 @@ class Link:
                 if (final := self._final()) is not None:
                     yield final
                     return
-                raise LinkClosed("the supervisor ended before its pod")
+                raise SupervisorDisconnected("the supervisor ended before its pod")
             else:
                 await news.wait()
 
@@ -117,7 +117,7 @@ class Link:
         stdin: bool = False,
         env: Mapping[str, str] | None = None,
         size: tuple[int, int] = (0, 0),
-    ) -> Session:
+    ) -> SupervisorSession:
         """Run a command in a container, with ``env`` added to the container's environment.
 
         ``size`` is the width and height that a terminal has from the start.
@@ -130,7 +130,7 @@ class Link:
         request |= {"width": size[0], "height": size[1]}
         return await self._open({"do": "exec", "container": container, **request})
 
-    async def attach(self, container: str, *, stdin: bool = False) -> Session:
+    async def attach(self, container: str, *, stdin: bool = False) -> SupervisorSession:
         """Join the streams of a container's own process; what it said before is in its log.
 
         Raises TemporaryError where the container does not run, LinkClosed without a supervisor.
@@ -166,7 +166,7 @@ class Link:
             self._events.append(PodEvent.from_json(message["event"]))
             self._wake()
         elif (session := self._sessions.pop(message["channel"], None)) is not None:
-            session.finish(Exit(message["exit_code"], message["signal"], message["message"]))
+            session.finish(SessionExit(message["exit_code"], message["signal"], message["message"]))
 
     def _take_frame(self, kind: int, channel: int, content: bytes) -> None:
         if (session := self._sessions.get(channel)) is not None:
@@ -187,9 +187,9 @@ class Link:
         found = last_report(self.folder)
         return found[0] if found is not None and found[0].ended else None
 
-    async def _open(self, request: dict[str, Any]) -> Session:
+    async def _open(self, request: dict[str, Any]) -> SupervisorSession:
         channel = self._connection.number()
-        session = Session(channel, self._connection.send, self._connection.tell)
+        session = SupervisorSession(channel, self._connection.send, self._connection.tell)
         self._sessions[channel] = session
         try:
             answer = await self._connection.ask({**request, "channel": channel})
@@ -201,7 +201,9 @@ class Link:
         return session
 
 
-async def start_supervisor(folder: Path, plan: Plan, *, wrap: Sequence[str] = ()) -> Link:
+async def start_supervisor(
+    folder: Path, plan: PodPlan, *, wrap: Sequence[str] = ()
+) -> SupervisorClient:
     """Start the pod of ``plan`` in ``folder`` and connect; a pod that runs there is left alone.
 
     ``wrap`` stands before the supervisor's command, so that all of the pod runs in a namespace.
@@ -231,17 +233,17 @@ async def start_supervisor(folder: Path, plan: Plan, *, wrap: Sequence[str] = ()
         return await connect(folder)
     except (vk.NotFoundError, vk.TemporaryError):
         if (found := last_report(folder)) is not None and found[0].ended:
-            return Link(folder)
+            return SupervisorClient(folder)
         raise
 
 
-async def connect(folder: Path) -> Link:
+async def connect(folder: Path) -> SupervisorClient:
     """Return a link to the supervisor of the folder's pod.
 
     Raises NotFoundError where none runs (`wire.last_report` has what it said last), TemporaryError
     where it is just starting or ending.
     """
-    link = Link(folder)
+    link = SupervisorClient(folder)
     try:
         await link.open()
     except OSError as error:
@@ -251,7 +253,7 @@ async def connect(folder: Path) -> Link:
     return link
 
 
-def _write_plan(folder: Path, plan: Plan) -> None:
+def _write_plan(folder: Path, plan: PodPlan) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(folder / "plan.json", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with open(descriptor, "w", encoding="utf-8") as file:

@@ -1,6 +1,6 @@
 """What probes and lifecycle hooks do: run a command, ask over HTTP or TCP, or wait.
 
-What comes in: an `Action` of the plan; what goes out: whether it worked, and a text. Used by
+What comes in: an `Handler` of the plan; what goes out: whether it worked, and a text. Used by
 `probes` and `container`. A look-up of a host name runs in a process of its own, since the
 library's call would stop the whole supervisor.
 """
@@ -11,20 +11,20 @@ import os
 import sys
 
 from .children import exit_code_of
-from .loop import Cancelled
+from .container_process import command_of
+from .loop import TaskCancelled
 from .network import connect, get
-from .pipes import Outlet
-from .run import command_of
+from .pipes import OutputReader
 from .spawn import Command, StartError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from .cell import Cell
     from .children import Children
-    from .loop import Loop
-    from .plan import HTTP, TCP, Action, ContainerPlan
+    from .loop import EventLoop
+    from .plan import ContainerPlanJson, Handler, HTTPGetAction, TCPSocketAction
+    from .sandbox import Sandbox
 
-__all__ = ["Checks"]
+__all__ = ["HandlerRunner"]
 
 _MOST = 10 * 1024
 """The most bytes of a command's output that are kept."""
@@ -36,15 +36,17 @@ _LOOK_UP = (
 )
 
 
-class Checks:
+class HandlerRunner:
     """Performs the actions of one container."""
 
-    def __init__(self, loop: Loop, children: Children, plan: ContainerPlan) -> None:
+    def __init__(self, loop: EventLoop, children: Children, plan: ContainerPlanJson) -> None:
         self._loop = loop
         self._children = children
         self._plan = plan
 
-    async def perform(self, action: Action, cell: Cell | None, timeout: float) -> tuple[bool, str]:
+    async def perform(
+        self, action: Handler, cell: Sandbox | None, timeout: float
+    ) -> tuple[bool, str]:
         """Do it, a command in the container's ``cell``; say whether it worked.
 
         What takes longer than ``timeout`` seconds is ended and did not work.
@@ -59,7 +61,7 @@ class Checks:
             await task
         return False, f"timed out after {timeout:g} s"
 
-    async def _act(self, action: Action, cell: Cell | None) -> tuple[bool, str]:
+    async def _act(self, action: Handler, cell: Sandbox | None) -> tuple[bool, str]:
         try:
             if "exec" in action:
                 return await self._command(command_of(self._plan, action["exec"], cell))
@@ -74,11 +76,11 @@ class Checks:
         await self._loop.sleep(action["sleep"])
         return True, ""
 
-    async def _http(self, http: HTTP) -> tuple[bool, str]:
+    async def _http(self, http: HTTPGetAction) -> tuple[bool, str]:
         status, _ = await get(self._loop, await self._address(http["host"]), http)
         return 200 <= status < 400, f"HTTP probe failed with statuscode: {status}"
 
-    async def _tcp(self, tcp: TCP) -> tuple[bool, str]:
+    async def _tcp(self, tcp: TCPSocketAction) -> tuple[bool, str]:
         (await connect(self._loop, await self._address(tcp["host"]), tcp["port"])).close()
         return True, ""
 
@@ -107,7 +109,7 @@ class Checks:
             os.close(nothing)
             os.close(write_end)
         os.set_blocking(read_end, False)
-        outlet = Outlet(
+        outlet = OutputReader(
             self._loop,
             read_end,
             room=lambda: _MOST,
@@ -115,7 +117,7 @@ class Checks:
         )
         try:
             status = await child.exited
-        except Cancelled:
+        except TaskCancelled:
             self._children.kill_command(child)
             outlet.close()
             raise

@@ -9,33 +9,33 @@ from __future__ import annotations
 import signal
 
 from . import frames
-from .frames import WireError
-from .run import command_of
-from .sessions import Attach, Channel, Exec
+from .container_process import command_of
+from .frames import ProtocolError
+from .sessions import AttachedClient, ExecCommand, SessionChannel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .children import Children
-    from .loop import Loop
-    from .pod import Pod
-    from .run import Run
+    from .container_process import ContainerProcess
+    from .loop import EventLoop
+    from .pod import SupervisedPod
     from .sessions import Session
-    from .status import Journal, Json
+    from .status import Json, StatusJournal
 
-__all__ = ["Desk"]
+__all__ = ["RequestHandler"]
 
 
-class Desk:
+class RequestHandler:
     """Serves one client."""
 
     def __init__(
         self,
-        loop: Loop,
-        pod: Pod,
+        loop: EventLoop,
+        pod: SupervisedPod,
         children: Children,
-        journal: Journal,
+        journal: StatusJournal,
         send: Callable[[bytes], None],
     ) -> None:
         self._loop = loop
@@ -72,7 +72,7 @@ class Desk:
             session.channel.allow(body)
             session.resume()
         elif kind != frames.STDIN:
-            raise WireError(f"a client sent stream {kind}")
+            raise ProtocolError(f"a client sent stream {kind}")
         elif body:
             session.feed(body)
         else:
@@ -103,12 +103,12 @@ class Desk:
         run, number, tty = self._run_of(request["container"]), _channel(request), request["tty"]
         command = command_of(run.plan, list(request["argv"]), run.cell, terminal=bool(tty))
         command.env.update(request["env"])
-        session = Exec(
+        session = ExecCommand(
             self._loop,
             self._children,
             owner=run.plan["name"],
             command=command,
-            channel=Channel(number, self._send),
+            channel=SessionChannel(number, self._send),
             stdin=bool(request["stdin"]),
             tty=bool(tty),
             size=(int(request["width"]), int(request["height"])),
@@ -119,16 +119,16 @@ class Desk:
 
     def _attach(self, request: Json) -> Json:
         run, number = self._run_of(request["container"]), _channel(request)
-        self._sessions[number] = Attach(
+        self._sessions[number] = AttachedClient(
             self._loop,
             run,
-            channel=Channel(number, self._send),
+            channel=SessionChannel(number, self._send),
             stdin=bool(request["stdin"]),
             over=lambda: self._forget(number),
         )
         return {"tty": run.plan["tty"]}
 
-    def _run_of(self, name: str) -> Run:
+    def _run_of(self, name: str) -> ContainerProcess:
         container = self._pod.containers.get(name)
         run = container.run if container is not None else None
         if run is None or run.child.exited.done:

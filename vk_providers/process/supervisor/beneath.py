@@ -16,13 +16,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["open_below"]
+__all__ = ["open_beneath"]
 
 _FOUND = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _MADE = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def open_below(folder: str, path: str, made: Callable[[int], None] | None = None) -> int:
+def open_beneath(folder: str, path: str, made: Callable[[int], None] | None = None) -> int:
     """Return an open file of ``path`` below ``folder``; close it.
 
     With ``made`` folders that are missing are made, and each is given to it, open. Raises OSError,

@@ -1,8 +1,8 @@
 """One run of one container: its process, its streams, its log, and its end.
 
-`container` makes one for each start. What goes out: `Run.ended`, with exit code and signal, once
+`container` makes one for each start. What goes out: `ContainerProcess.ended`, with exit code and signal, once
 nothing of the run is left: the log is whole, and every process that counted to it is gone. Attached
-sessions take part as taps (`Tap`): they slow the container's output down to what they can
+sessions take part as taps (`OutputTap`): they slow the container's output down to what they can
 take, which is bounded in time by the session (`sessions`).
 """
 
@@ -10,22 +10,22 @@ from __future__ import annotations
 
 from .children import exit_code_of
 from .frames import CHUNK, STDERR, STDOUT
-from .loop import Future
-from .pipes import Inlet, Outlet, open_streams, resize
+from .loop import LoopFuture
+from .pipes import OutputReader, StdinWriter, open_streams, resize
 from .spawn import Command, StartError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
 
-    from .cell import Cell
     from .children import Child, Children
     from .deadline import Deadline
     from .log_file import LogFile
-    from .loop import Loop
-    from .plan import ContainerPlan
+    from .loop import EventLoop
+    from .plan import ContainerPlanJson
+    from .sandbox import Sandbox
 
-    class Tap(Protocol):
+    class OutputTap(Protocol):
         """An attached session."""
 
         def room(self, stream: int) -> int:
@@ -38,12 +38,12 @@ if TYPE_CHECKING:
             """Take the end of the run."""
 
 
-__all__ = ["Run", "command_of"]
+__all__ = ["ContainerProcess", "command_of"]
 
 _NAMES = {STDOUT: "stdout", STDERR: "stderr"}
 
 
-class Run:
+class ContainerProcess:
     """A started container. Making one raises StartError, and then nothing runs.
 
     It runs in ``cell``, if there is one, which ends with it in any case.
@@ -51,21 +51,21 @@ class Run:
 
     def __init__(
         self,
-        loop: Loop,
+        loop: EventLoop,
         children: Children,
-        plan: ContainerPlan,
+        plan: ContainerPlanJson,
         log: LogFile,
-        cell: Cell | None = None,
+        cell: Sandbox | None = None,
     ) -> None:
         self._loop = loop
         self._children = children
         self.plan = plan
         self.log = log
         self.cell = cell
-        self.taps: list[Tap] = []
+        self.taps: list[OutputTap] = []
         self.deadline: Deadline | None = None
         """Set once the container has been asked to end."""
-        self.ended = Future()
+        self.ended = LoopFuture()
         streams = open_streams(stdin=plan["stdin"], terminal=plan["tty"])
         try:
             self.child: Child = children.start(
@@ -81,7 +81,9 @@ class Run:
         finally:
             streams.close_childs()
         self._terminal = streams.stdout if plan["tty"] else -1
-        self.inlet = Inlet(loop, streams.stdin, terminal=plan["tty"]) if plan["stdin"] else None
+        self.inlet = (
+            StdinWriter(loop, streams.stdin, terminal=plan["tty"]) if plan["stdin"] else None
+        )
         self._outlets = {STDOUT: self._outlet(STDOUT, streams.stdout)}
         if streams.stderr >= 0:
             self._outlets[STDERR] = self._outlet(STDERR, streams.stderr)
@@ -97,7 +99,7 @@ class Run:
         if self._terminal >= 0 and not self._outlets[STDOUT].ended.done:
             resize(self._terminal, width, height)
 
-    def _outlet(self, stream: int, fd: int) -> Outlet:
+    def _outlet(self, stream: int, fd: int) -> OutputReader:
         def room() -> int:
             return min((tap.room(stream) for tap in self.taps), default=CHUNK)
 
@@ -106,7 +108,7 @@ class Run:
             for tap in list(self.taps):
                 tap.take(stream, chunk)
 
-        return Outlet(self._loop, fd, room=room, take=take)
+        return OutputReader(self._loop, fd, room=room, take=take)
 
     def _end_all(self) -> None:
         self._children.kill(self.plan["name"])
@@ -143,7 +145,7 @@ class Run:
 
 
 def command_of(
-    plan: ContainerPlan, argv: list[str], cell: Cell | None, *, terminal: bool = False
+    plan: ContainerPlanJson, argv: list[str], cell: Sandbox | None, *, terminal: bool = False
 ) -> Command:
     """Return ``argv`` as a command in the container's cell, with its environment, folder, user."""
     term = {"TERM": "xterm"} if terminal else {}  # as container runtimes do

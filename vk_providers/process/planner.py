@@ -17,15 +17,15 @@ from typing import Any
 import attrs
 
 import vk
-from vk_providers.process.accounts import Account, account
 from vk_providers.process.config import Image, ProcessConfig
 from vk_providers.process.images import command_line, find_image
 from vk_providers.process.isolation import Bubblewrap, own_folders
 from vk_providers.process.mounts import Mount
-from vk_providers.process.plan import ContainerPlan, Plan
+from vk_providers.process.plan import ContainerPlan, PodPlan
+from vk_providers.process.users import ContainerUser, container_user
 from vk_providers.process.volumes import Volumes, normal
 
-__all__ = ["VOLUMES", "Launch"]
+__all__ = ["VOLUMES", "PodPlanner"]
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _MESSAGE = "/dev/termination-log"
@@ -40,7 +40,7 @@ VOLUMES = "volumes"
 
 
 @attrs.frozen(kw_only=True)
-class Launch:
+class PodPlanner:
     """Makes the plan of one pod."""
 
     pod: vk.Pod
@@ -52,14 +52,14 @@ class Launch:
     isolation: Bubblewrap | None
     own_network: bool
 
-    def plan(self) -> Plan:
+    def plan(self) -> PodPlan:
         """Return the plan. Raises InvalidInputError for a pod that cannot run here; repeatable."""
         self._volumes.make()
         containers = [self._container(each, initial=True) for each in self.pod.init_containers]
         containers += [self._container(each, initial=False) for each in self.pod.containers]
         (self.files / "hosts").write_text(self._hosts(), encoding="utf-8")
         (self.files / "hosts").chmod(0o644)
-        return Plan(
+        return PodPlan(
             key=self.pod.key,
             restart_policy=self.pod.restart_policy,
             grace_period=self.pod.grace_period,
@@ -81,7 +81,7 @@ class Launch:
         image = find_image(self.config.images, container.image)
         argv, used = command_line(container, image), image or Image()
         root = Path(used.root)
-        who = account(container.raw, self.pod.spec, image_user=used.user, root=root)
+        who = container_user(container.raw, self.pod.spec, image_user=used.user, root=root)
         message = self._message_file(container.name)
         env = {"PATH": _PATH, "HOSTNAME": self.hostname, "HOME": who.home, **used.env}
         where = {"message_file": str(message), "uid": who.uid, "gid": who.gid, "groups": who.groups}
@@ -101,7 +101,7 @@ class Launch:
         return attrs.evolve(plan, env={**env, **container.env}, cwd=wanted or "/", **fields)
 
     def _cell(
-        self, isolation: Bubblewrap, container: vk.Container, root: Path, who: Account
+        self, isolation: Bubblewrap, container: vk.Container, root: Path, who: ContainerUser
     ) -> dict[str, Any]:
         if who.uid not in (None, os.geteuid()) and isolation.refused_users:
             text = f"no other user can have isolated processes: {isolation.refused_users}"

@@ -11,7 +11,7 @@ import attrs
 
 import vk
 
-__all__ = ["Breaker"]
+__all__ = ["FailureBackoff"]
 
 _FAILURES = 5
 """So many failed groups of one owner within `_WITHIN` seconds, and the next ones wait."""
@@ -22,7 +22,7 @@ _LONGEST_PAUSE = 600.0
 
 
 @attrs.define(eq=False)
-class Breaker:
+class FailureBackoff:
     """Counts failures by owner. Times are of the event loop's clock."""
 
     _failures: dict[str, deque[float]] = attrs.field(factory=dict, init=False)
