@@ -64,11 +64,11 @@ def _pods(folder: Path) -> list[Path]:
 async def _kill(pod: Path) -> None:
     with suppress(vk.NotFoundError, vk.TemporaryError, TimeoutError):  # it is ending already
         async with asyncio.timeout(_PATIENCE):
-            link = await connect(pod)
+            client = await connect(pod)
             try:
-                await link.stop(0)
-                async with aclosing(link.changes()) as changes:
+                await client.stop(0)
+                async with aclosing(client.changes()) as changes:
                     async for _ in changes:
                         continue
             finally:
-                link.close()
+                client.close()

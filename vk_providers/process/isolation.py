@@ -40,7 +40,7 @@ class Bubblewrap:
     refused_users: str = ""
     """Why no container can run as another user than vk; empty: it can."""
 
-    def cell(self, *, root: Path, mounts: Sequence[Mount], hostname: str) -> list[str]:
+    def namespaces(self, *, root: Path, mounts: Sequence[Mount], hostname: str) -> list[str]:
         """Return the command for a container with ``root`` as its files, up to what it executes.
 
         Everybody on this machine can read it; the container's environment has no place in it.
@@ -57,7 +57,7 @@ class Bubblewrap:
             *links,
         ]
 
-    def insides(self, *, root: Path, mounts: Sequence[Mount]) -> list[tuple[str, str, str]]:
+    def confined_mounts(self, *, root: Path, mounts: Sequence[Mount]) -> list[tuple[str, str, str]]:
         """Return what must be true of the mounts in a cell: folder, path below it, place."""
         return confined_mounts(root, [*own_folders(), *mounts])
 
@@ -111,7 +111,7 @@ async def _try() -> tuple[Bubblewrap | None, str]:
 
 async def _run(found: Bubblewrap, user: int | None) -> str:
     """Run a container that does nothing; return why that failed, empty where it did not."""
-    argv = [*found.cell(root=Path("/"), mounts=(), hostname="vk"), "--", "true"]
+    argv = [*found.namespaces(root=Path("/"), mounts=(), hostname="vk"), "--", "true"]
     process = await asyncio.create_subprocess_exec(
         *argv,
         user=user,

@@ -75,8 +75,8 @@ class ContainerPlan:
     uid: int | None = None
     gid: int | None = None
     groups: Sequence[int] = ()
-    cell: Sequence[str] = ()
-    insides: Sequence[tuple[str, str, str]] = ()
+    namespaces: Sequence[str] = ()
+    confined_mounts: Sequence[tuple[str, str, str]] = ()
     stdin: bool = False
     stdin_once: bool = False
     tty: bool = False

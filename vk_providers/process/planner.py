@@ -108,8 +108,8 @@ class PodPlanner:
             raise vk.InvalidInputError(text, reason="CreateContainerConfigError")
         mounts = list(self._mounts(container, root))
         return {
-            "cell": isolation.cell(root=root, mounts=mounts, hostname=self.hostname),
-            "insides": isolation.insides(root=root, mounts=mounts),
+            "namespaces": isolation.namespaces(root=root, mounts=mounts, hostname=self.hostname),
+            "confined_mounts": isolation.confined_mounts(root=root, mounts=mounts),
         }
 
     def _mounts(self, container: vk.Container, root: Path) -> Iterator[Mount]:

@@ -41,7 +41,7 @@ class ProcessPod:
     folder: Path
     """The supervisor's."""
     host_ip: str
-    link: SupervisorClient | None = None
+    client: SupervisorClient | None = None
     report: Report | None = None
     """The newest one; None: the supervisor is starting."""
     over: bool = False
@@ -52,7 +52,7 @@ class ProcessPod:
 
     def refresh(self) -> None:
         """Read what the folder says, where no link says it."""
-        if self.link is not None and not self.link.closed and self.report is not None:
+        if self.client is not None and not self.client.closed and self.report is not None:
             return
         alive = is_running(self.folder)  # before the report, which may be the last one
         found = last_report(self.folder)
@@ -91,26 +91,28 @@ class ProcessPod:
     async def connected(self) -> SupervisorClient:
         """Return the link, a new one where there is none; raises TemporaryError."""
         async with self._connecting:
-            if self.link is None or self.link.closed:
+            if self.client is None or self.client.closed:
                 try:
-                    self.link = await connect(self.folder)
+                    self.client = await connect(self.folder)
                 except vk.NotFoundError as error:
                     raise vk.TemporaryError(f"pod {self.identity.key} does not run") from error
-            return self.link
+            return self.client
 
     async def session(
-        self, ask: Callable[[SupervisorClient], Awaitable[SupervisorSession]]
+        self, request: Callable[[SupervisorClient], Awaitable[SupervisorSession]]
     ) -> SupervisorSession:
         """Open what ``ask`` asks for; raises InvalidInputError where the pod has ended."""
         self._refuse_the_ended()
         try:
-            return await ask(await self.connected())
+            return await request(await self.connected())
         except vk.TemporaryError:
             self.refresh()
             self._refuse_the_ended()  # just now
             raise
 
-    async def follow(self, changed: Callable[[], None], tell: Callable[[PodEvent], None]) -> None:
+    async def follow(
+        self, changed: Callable[[], None], on_event: Callable[[PodEvent], None]
+    ) -> None:
         """Keep `report` the newest, until the pod is over; ``changed`` is called after each change.
 
         ``tell`` gets every event, those of an earlier process of vk again.
@@ -118,7 +120,7 @@ class ProcessPod:
         wait = _SHORTEST
         while is_running(self.folder):
             try:
-                await self._hear(await self.connected(), changed, tell)
+                await self._receive(await self.connected(), changed, on_event)
                 wait = _SHORTEST
             except vk.TemporaryError:
                 await asyncio.sleep(wait)
@@ -126,7 +128,7 @@ class ProcessPod:
         self.close()
         self.refresh()
         for event in (last_report(self.folder) or (None, ()))[1]:
-            tell(event)
+            on_event(event)
         changed()
 
     async def logs(self, container: str, options: vk.LogOptions) -> AsyncGenerator[bytes, None]:
@@ -165,32 +167,35 @@ class ProcessPod:
 
     def close(self) -> None:
         """Leave the pod to its supervisor."""
-        if self.link is not None:
-            self.link.close()
-            self.link = None
+        if self.client is not None:
+            self.client.close()
+            self.client = None
 
-    async def _hear(
-        self, link: SupervisorClient, changed: Callable[[], None], tell: Callable[[PodEvent], None]
+    async def _receive(
+        self,
+        client: SupervisorClient,
+        changed: Callable[[], None],
+        on_event: Callable[[PodEvent], None],
     ) -> None:
         """Take what comes over one link; raises LinkClosed at its end, before that of the pod."""
         async with asyncio.TaskGroup() as group:
-            telling = group.create_task(_tell(link, tell))
+            forwarding = group.create_task(_forward_events(client, on_event))
             try:
-                async with aclosing(link.changes()) as changes:
+                async with aclosing(client.changes()) as changes:
                     async for report in changes:
                         self.report = report
                         changed()
             except SupervisorDisconnected:
-                telling.cancel()
+                forwarding.cancel()
                 ended = False
             else:
                 ended = True
-                link.close()
+                client.close()
         if not ended:
             raise SupervisorDisconnected("the supervisor went away")
 
 
-async def _tell(link: SupervisorClient, tell: Callable[[PodEvent], None]) -> None:
-    async with aclosing(link.events()) as events:
+async def _forward_events(client: SupervisorClient, on_event: Callable[[PodEvent], None]) -> None:
+    async with aclosing(client.events()) as events:
         async for event in events:
-            tell(event)
+            on_event(event)

@@ -50,7 +50,7 @@ class ProcessProvider(vk.Provider):
     fields: ClassVar[vk.FieldTable] = FIELDS
     splits_logs: ClassVar[bool] = True
 
-    _site: PodRuntime = attrs.field(init=False)
+    _runtime: PodRuntime = attrs.field(init=False)
     _workloads: dict[str, ProcessPod] = attrs.field(factory=dict, init=False)
     _changes: vk.Latest[str, vk.PodChange] = attrs.field(factory=vk.Latest, init=False)
     _followers: dict[str, asyncio.Task[None]] = attrs.field(factory=dict, init=False)
@@ -70,10 +70,10 @@ class ProcessProvider(vk.Provider):
     async def __aenter__(self) -> Self:
         """Take up the pods of an earlier process. Raises ConfigError."""
         config = self.context.config or ProcessConfig()
-        self._site = await PodRuntime.open(
+        self._runtime = await PodRuntime.open(
             config, cluster_uid=self.context.cluster_uid, node_name=self.context.node_name
         )
-        found = await self._site.adopt()
+        found = await self._runtime.adopt()
         self._tasks = await self._stack.enter_async_context(asyncio.TaskGroup())
         self._stack.callback(self._leave)
         for workload in found:
@@ -91,7 +91,7 @@ class ProcessProvider(vk.Provider):
 
     async def describe_node(self) -> vk.NodeInfo:
         """Say what this machine has, or what the configuration says."""
-        config = self._site.config
+        config = self._runtime.config
         memory = config.memory or f"{machine.memory_bytes()['MemTotal'] // 1024}Ki"
         return vk.NodeInfo(
             capacity={
@@ -106,7 +106,7 @@ class ProcessProvider(vk.Provider):
         """Start the pod's supervisor; one that runs or ran for this UID is found again."""
         workload = self._find(pod.key)
         if workload is None:
-            workload = self._follow(await self._site.start(pod))
+            workload = self._follow(await self._runtime.start(pod))
         workload.refresh()
         return self._status(workload)
 
@@ -122,7 +122,7 @@ class ProcessProvider(vk.Provider):
 
     async def update_files(self, key: vk.PodKey, volume: str, files: vk.FileTree) -> None:
         """Write a volume's files anew, all at one moment; processes see them at once."""
-        await self._site.update_files(self._get(key).identity.key.uid, volume, files)
+        await self._runtime.update_files(self._get(key).identity.key.uid, volume, files)
 
     async def delete_pod(self, key: vk.PodKey, *, grace_period: float) -> vk.PodStatus:
         """Ask the pod to end; one that has ended is removed, with its logs."""
@@ -175,14 +175,14 @@ class ProcessProvider(vk.Provider):
         """Run a command in a container; None where the supervisor died before it ended."""
         tty, stdin = io.tty, io.stdin is not None
         session = await self._get(container.pod).session(
-            lambda link: link.exec(container.name, command, tty=tty, stdin=stdin)
+            lambda client: client.exec(container.name, command, tty=tty, stdin=stdin)
         )
         return await relay_session(session, io)
 
     async def attach(self, container: vk.ContainerKey, io: vk.ExecIO) -> None:
         """Join a container's own process."""
         session = await self._get(container.pod).session(
-            lambda link: link.attach(container.name, stdin=io.stdin is not None)
+            lambda client: client.attach(container.name, stdin=io.stdin is not None)
         )
         await relay_session(session, io)
         end = await session.wait()  # raises where the supervisor died
@@ -191,7 +191,7 @@ class ProcessProvider(vk.Provider):
 
     async def port_forward(self, key: vk.PodKey, port: int, stream: vk.ByteStream) -> None:
         """Connect to a port of the pod's loopback, as a kubelet does."""
-        reader, writer = await self._site.connect(self._get(key).identity, port)
+        reader, writer = await self._runtime.connect(self._get(key).identity, port)
         await relay_connection(reader, writer, stream)
 
     async def stats(self) -> vk.NodeStats:
@@ -217,7 +217,7 @@ class ProcessProvider(vk.Provider):
         """Return the pod, also one that a create whose outcome got lost has started."""
         if (known := self._workloads.get(key.uid)) is not None:
             return known
-        found = self._site.load(key.uid)
+        found = self._runtime.load(key.uid)
         return None if found is None else self._follow(found)
 
     def _get(self, key: vk.PodKey) -> ProcessPod:
@@ -255,15 +255,15 @@ class ProcessProvider(vk.Provider):
         def changed() -> None:
             self._changes.put(key.uid, self._status(workload))
 
-        def tell(event: PodEvent) -> None:
+        def on_event(event: PodEvent) -> None:
             if not (event.reason == "Killing" and self._is_deleted(key)):  # the core says it
                 name = f"{key.uid}/{event.sequence}"
                 self.context.emit(key, event.type, event.reason, event.message, id=name)
 
         while True:
             try:
-                await workload.follow(changed, tell)
-                await self._site.release(key.uid)
+                await workload.follow(changed, on_event)
+                await self._runtime.release(key.uid)
             except Exception:  # one bad pod hurts only itself
                 log.exception("pod failed", extra={"pod": str(key), "uid": key.uid})
                 await asyncio.sleep(_AGAIN)
@@ -277,4 +277,4 @@ class ProcessProvider(vk.Provider):
             follower.cancel()
             await asyncio.wait([follower])  # it may be at work in the pod's folders
         self._changes.discard(uid)
-        await self._site.remove(uid)
+        await self._runtime.remove(uid)

@@ -114,8 +114,8 @@ class PodRuntime:
         wrap = self._network.wrap(uid) if self._network and identity.own_network else ()
         folder = self._folders.pod(uid)
         plan = await finish_before_cancel(asyncio.to_thread(launch.plan))  # it writes files
-        link = await start_supervisor(folder, plan, wrap=wrap)
-        return ProcessPod(identity, folder, self.host_ip, link)
+        client = await start_supervisor(folder, plan, wrap=wrap)
+        return ProcessPod(identity, folder, self.host_ip, client)
 
     async def update_files(self, uid: str, volume: str, files: vk.FileTree) -> None:
         """Write a volume's files anew; raises NotFoundError where the pod's folder is gone."""

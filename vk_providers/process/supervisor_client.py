@@ -51,7 +51,7 @@ class SupervisorClient:
 
     async def status(self) -> Report:
         """Return how the pod is now. Raises LinkClosed."""
-        return Report(await self._connection.ask({"do": "status"}))
+        return Report(await self._connection.request({"do": "status"}))
 
     async def changes(self) -> AsyncGenerator[Report, None]:
         """Yield how the pod is now, then each change; what comes faster than it is read is folded.
@@ -98,15 +98,15 @@ class SupervisorClient:
 
         A later call can only shrink the grace period; 0 kills at once. Raises LinkClosed.
         """
-        return Report(await self._connection.ask({"do": "stop", "grace_period": grace_period}))
+        return Report(await self._connection.request({"do": "stop", "grace_period": grace_period}))
 
     async def signal(self, container: str, number: int) -> None:
         """Send a signal to every process of a container. Raises LinkClosed."""
-        await self._connection.ask({"do": "signal", "container": container, "signal": number})
+        await self._connection.request({"do": "signal", "container": container, "signal": number})
 
     async def processes(self) -> Mapping[str, Sequence[int]]:
         """Return the ids of the processes of each container, for stats. Raises LinkClosed."""
-        return await self._connection.ask({"do": "processes"})
+        return await self._connection.request({"do": "processes"})
 
     async def exec(
         self,
@@ -156,7 +156,7 @@ class SupervisorClient:
             await loop.create_unix_connection(lambda: self._connection, path)
         finally:
             os.close(descriptor)
-        self._connection.tell({"do": "watch", "after": 0})
+        self._connection.send_request({"do": "watch", "after": 0})
 
     def _take_note(self, message: Mapping[str, Any]) -> None:
         if message["note"] == "status":
@@ -189,10 +189,10 @@ class SupervisorClient:
 
     async def _open(self, request: dict[str, Any]) -> SupervisorSession:
         channel = self._connection.number()
-        session = SupervisorSession(channel, self._connection.send, self._connection.tell)
+        session = SupervisorSession(channel, self._connection.send, self._connection.send_request)
         self._sessions[channel] = session
         try:
-            answer = await self._connection.ask({**request, "channel": channel})
+            answer = await self._connection.request({**request, "channel": channel})
         except BaseException:  # also when cancelled: the command may have started
             session.close()
             self._sessions.pop(channel, None)
@@ -243,14 +243,14 @@ async def connect(folder: Path) -> SupervisorClient:
     Raises NotFoundError where none runs (`wire.last_report` has what it said last), TemporaryError
     where it is just starting or ending.
     """
-    link = SupervisorClient(folder)
+    client = SupervisorClient(folder)
     try:
-        await link.open()
+        await client.open()
     except OSError as error:
         if is_running(folder):
             raise vk.TemporaryError(f"the supervisor in {folder} cannot be reached") from error
         raise vk.NotFoundError(f"no supervisor runs in {folder}") from error
-    return link
+    return client
 
 
 def _write_plan(folder: Path, plan: PodPlan) -> None:

@@ -51,11 +51,11 @@ class SupervisorConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.write(content)
 
-    def tell(self, request: Message) -> None:
+    def send_request(self, request: Message) -> None:
         """Send a request whose answer nobody waits for."""
         self.send(frames.json_frame({"id": self.number(), **request}))
 
-    async def ask(self, request: Message) -> Message:
+    async def request(self, request: Message) -> Message:
         """Send a request and return its answer.
 
         Raises LinkClosed without a connection, TemporaryError where the answer is a refusal or

@@ -90,7 +90,7 @@ class Supervised:
         """The id of the supervisor: the parent of the containers' processes."""
         return int(self._lock_holders()[0])
 
-    def guardian(self) -> int:
+    def reaper(self) -> int:
         """The id of the supervisor's parent."""
         return parent_of(self.supervisor())
 

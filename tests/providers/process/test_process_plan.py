@@ -46,8 +46,13 @@ def test_streams_and_message_policy_are_taken_over() -> None:
 
 
 def test_where_it_runs_is_the_providers_to_say() -> None:
-    found = plan({}, cwd="/work", cell=("bwrap",), uid=5, env={"B": "2"})
-    assert (found.cwd, found.cell, found.uid, found.env) == ("/work", ("bwrap",), 5, {"B": "2"})
+    found = plan({}, cwd="/work", namespaces=("bwrap",), uid=5, env={"B": "2"})
+    assert (found.cwd, found.namespaces, found.uid, found.env) == (
+        "/work",
+        ("bwrap",),
+        5,
+        {"B": "2"},
+    )
 
 
 @pytest.mark.parametrize(

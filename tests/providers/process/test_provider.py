@@ -290,14 +290,14 @@ async def test_the_node_has_what_the_machine_has_or_what_the_configuration_says(
 async def test_nobody_is_at_work_in_a_pods_folders_once_its_removal_was_cancelled(
     state: Path,
 ) -> None:
-    site = await PodRuntime.open(
+    runtime = await PodRuntime.open(
         ProcessConfig(state=str(state)), cluster_uid=CLUSTER, node_name=NODE
     )
     many = state / CLUSTER / NODE / "files" / "uid-1" / "many"
     many.mkdir(parents=True)
     for number in range(3000):
         (many / str(number)).touch()
-    removal = asyncio.create_task(site.remove("uid-1"))
+    removal = asyncio.create_task(runtime.remove("uid-1"))
     await asyncio.sleep(0)  # it has begun
     removal.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -259,7 +259,7 @@ async def test_a_killed_guardian_ends_the_pod(tmp_path: Path) -> None:
     async with supervised(folder, [sh("sleep 1000 & echo $!; wait")]) as pod:
         child = int(await first_line(pod))
         supervisor = pod.supervisor()
-        os.kill(pod.guardian(), signal.SIGKILL)
+        os.kill(pod.reaper(), signal.SIGKILL)
         await gone(child)
         await gone(supervisor)
     assert not last_report(folder)[0].ended
@@ -307,11 +307,11 @@ async def test_a_pod_outlives_the_process_that_started_it(tmp_path: Path) -> Non
         f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
         "from pathlib import Path\n"
         "import supervised as s, vk\n"
-        "from vk_providers.process.link import start_supervisor\n"
+        "from vk_providers.process.supervisor_client import start_supervisor\n"
         "from vk_providers.process.plan import Plan\n"
         "async def main():\n"
         "    script = 'while :; do echo tick; sleep 0.01; done'\n"
-        "    plan = Plan(key=vk.PodKey('d', 'p', 'u'), containers=[s.sh(script)])\n"
+        "    plan = PodPlan(key=vk.PodKey('d', 'p', 'u'), containers=[s.sh(script)])\n"
         f"    link = await start_supervisor(Path({str(folder)!r}), plan)\n"
         "    await s.Supervised(link.folder, link).until(s.is_up)\n"
         "    os.killpg(0, signal.SIGKILL)\n"
@@ -364,7 +364,7 @@ async def test_a_supervisor_stays_small(tmp_path: Path) -> None:
     """Own memory of supervisor and guardian of a pod that runs and was used."""
     async with supervised(tmp_path / "pod", [sh("sleep 1000")]) as pod:
         await pod.output("echo warm")
-        own = sum(_own_memory(pid) for pid in (pod.supervisor(), pod.guardian()))
+        own = sum(_own_memory(pid) for pid in (pod.supervisor(), pod.reaper()))
     assert 0 < own < 16 * 1024
 
 
@@ -398,11 +398,11 @@ async def test_another_users_command_ends_with_the_supervisor_too(tmp_path: Path
     uid = 65_534 if os.geteuid() == 0 else os.geteuid()
     async with supervised(tmp_path / "pod", [sh("echo $$; exec sleep 1000", uid=uid)]) as pod:
         pid = int(await first_line(pod))
-        os.kill(pod.guardian(), signal.SIGSTOP)  # so that it is the kernel that ends it
-        guardian, supervisor = pod.guardian(), pod.supervisor()
+        os.kill(pod.reaper(), signal.SIGSTOP)  # so that it is the kernel that ends it
+        reaper, supervisor = pod.reaper(), pod.supervisor()
         os.kill(supervisor, signal.SIGKILL)
         await gone(pid)
-        os.kill(guardian, signal.SIGCONT)
+        os.kill(reaper, signal.SIGCONT)
 
 
 def test_the_supervisor_loads_nothing_that_it_does_not_need() -> None:

@@ -95,7 +95,7 @@ class Children:
 
     def kill_rest(self) -> None:
         """Kill every process below the supervisor."""
-        _kill_all(lambda: _alive_below(os.getpid()))
+        _kill_all(lambda: _alive_descendants(os.getpid()))
 
     def next_end(self) -> LoopFuture:
         """Return a future that comes when another child has ended, adopted ones too."""
@@ -165,7 +165,7 @@ def _kill_all(members: Callable[[], list[int]]) -> None:
         killed.update(fresh)
 
 
-def _alive_below(root: int) -> list[int]:
+def _alive_descendants(root: int) -> list[int]:
     table = linux.process_table()
     return [pid for pid in linux.descendants(table, root) if not table[pid].zombie]
 

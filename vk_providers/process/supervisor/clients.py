@@ -90,7 +90,7 @@ class ClientConnection:
         self._watches = False
         self._stale = False
         self._last_event = 0
-        self._desk = RequestHandler(
+        self._requests = RequestHandler(
             server.loop, server.pod, server.children, server.journal, self.send
         )
         self._closed = False
@@ -180,14 +180,14 @@ class ClientConnection:
         self._socket.close()
         self._out.clear()
         self._sent_all.set()
-        self._desk.close()
+        self._requests.close()
         self._server.forget(self)
 
     def _take(self, kind: int, channel: int, body: bytes) -> None:
         if self._closed:
             return
         if kind != frames.JSON:
-            self._desk.take(kind, channel, body)
+            self._requests.take(kind, channel, body)
             return
         try:
             request = json.loads(body)
@@ -197,7 +197,7 @@ class ClientConnection:
 
     def _answer(self, request: Json) -> Json:
         if request["do"] != "watch":
-            return self._desk.answer(request)
+            return self._requests.answer(request)
         self._last_event = int(request["after"])
         self._watches = True
         self._loop.soon(self.status_changed)

@@ -12,6 +12,7 @@ from .deadline import Deadline
 from .handlers import HandlerRunner
 from .log_file import LogFile
 from .loop import LoopFuture
+from .namespaces import create_namespaces
 from .probes import Probes
 from .rules import (
     MINIMUM_GRACE,
@@ -21,7 +22,6 @@ from .rules import (
     restart_wait,
     should_restart,
 )
-from .sandbox import open_sandbox
 from .spawn import StartError
 from .states import empty_message, go_duration, read_message, terminated, waiting
 from .status import timestamp
@@ -134,8 +134,10 @@ class SupervisedContainer:
         if problem:
             self._event("Warning", "FailedTerminationMessage", problem)
         try:
-            cell = await open_sandbox(self._loop, self._children, self.plan, self.halted)
-            self.run = run = ContainerProcess(self._loop, self._children, self.plan, log, cell)
+            namespaces = await create_namespaces(self._loop, self._children, self.plan, self.halted)
+            self.run = run = ContainerProcess(
+                self._loop, self._children, self.plan, log, namespaces
+            )
         except StartError as error:
             if self.halted.done:
                 return self._called_off(log)
@@ -151,7 +153,7 @@ class SupervisedContainer:
             self.plan,
             checks=self._checks,
             journal=self._journal,
-            cell=run.cell,
+            namespaces=run.namespaces,
             fail=self._fail_probe,
         )
         hook = self._loop.task(self._after_start(run, self._probes))
@@ -183,7 +185,7 @@ class SupervisedContainer:
         """Run the postStart hook, and say when the container counts as started."""
         action = self.plan["post_start"]
         if action is not None:
-            worked, text = await self._checks.perform(action, run.cell, _HOOK_TIMEOUT)
+            worked, text = await self._checks.perform(action, run.namespaces, _HOOK_TIMEOUT)
             if not worked:
                 self._event("Warning", "FailedPostStartHook", f"PostStartHook failed: {text}")
                 self._end(self._pod["grace_period"])
@@ -234,7 +236,7 @@ class SupervisedContainer:
     async def _before_stop(self, run: ContainerProcess, deadline: Deadline) -> None:
         action = self.plan["pre_stop"]
         assert action is not None
-        hook = self._loop.task(self._checks.perform(action, run.cell, _HOOK_TIMEOUT))
+        hook = self._loop.task(self._checks.perform(action, run.namespaces, _HOOK_TIMEOUT))
         ended = LoopFuture()
         hook.then(ended.set)
         run.child.exited.then(ended.set)

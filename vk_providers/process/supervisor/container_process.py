@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from .deadline import Deadline
     from .log_file import LogFile
     from .loop import EventLoop
+    from .namespaces import ContainerNamespaces
     from .plan import ContainerPlanJson
-    from .sandbox import Sandbox
 
     class OutputTap(Protocol):
         """An attached session."""
@@ -55,14 +55,14 @@ class ContainerProcess:
         children: Children,
         plan: ContainerPlanJson,
         log: LogFile,
-        cell: Sandbox | None = None,
+        namespaces: ContainerNamespaces | None = None,
     ) -> None:
         self._loop = loop
         self._children = children
         self.plan = plan
         self.log = log
-        self.cell = cell
-        self.taps: list[OutputTap] = []
+        self.namespaces = namespaces
+        self.output_taps: list[OutputTap] = []
         self.deadline: Deadline | None = None
         """Set once the container has been asked to end."""
         self.ended = LoopFuture()
@@ -70,7 +70,7 @@ class ContainerProcess:
         try:
             self.child: Child = children.start(
                 plan["name"],
-                command_of(plan, plan["argv"], cell, terminal=plan["tty"]),
+                command_of(plan, plan["argv"], namespaces, terminal=plan["tty"]),
                 streams.childs,
                 terminal=plan["tty"],
             )
@@ -81,53 +81,53 @@ class ContainerProcess:
         finally:
             streams.close_childs()
         self._terminal = streams.stdout if plan["tty"] else -1
-        self.inlet = (
+        self.stdin_writer = (
             StdinWriter(loop, streams.stdin, terminal=plan["tty"]) if plan["stdin"] else None
         )
-        self._outlets = {STDOUT: self._outlet(STDOUT, streams.stdout)}
+        self._readers = {STDOUT: self._reader(STDOUT, streams.stdout)}
         if streams.stderr >= 0:
-            self._outlets[STDERR] = self._outlet(STDERR, streams.stderr)
+            self._readers[STDERR] = self._reader(STDERR, streams.stderr)
         loop.task(self._finish())
 
     def resume(self) -> None:
         """A tap has room again, or is gone."""
-        for outlet in self._outlets.values():
+        for outlet in self._readers.values():
             outlet.resume()
 
     def resize(self, width: int, height: int) -> None:
         """Set the size of the container's terminal, if it has one that is open."""
-        if self._terminal >= 0 and not self._outlets[STDOUT].ended.done:
+        if self._terminal >= 0 and not self._readers[STDOUT].ended.done:
             resize(self._terminal, width, height)
 
-    def _outlet(self, stream: int, fd: int) -> OutputReader:
+    def _reader(self, stream: int, fd: int) -> OutputReader:
         def room() -> int:
-            return min((tap.room(stream) for tap in self.taps), default=CHUNK)
+            return min((tap.room(stream) for tap in self.output_taps), default=CHUNK)
 
         def take(chunk: bytes) -> None:
             self.log.write(_NAMES[stream], chunk)
-            for tap in list(self.taps):
+            for tap in list(self.output_taps):
                 tap.take(stream, chunk)
 
         return OutputReader(self._loop, fd, room=room, take=take)
 
     def _end_all(self) -> None:
         self._children.kill(self.plan["name"])
-        if self.cell is not None:
-            self.cell.close()
+        if self.namespaces is not None:
+            self.namespaces.close()
 
     async def _finish(self) -> None:
         status = await self.child.exited
         await self._let_rest_end()
         self._end_all()
-        for outlet in self._outlets.values():
+        for outlet in self._readers.values():
             outlet.finish()
-        for outlet in self._outlets.values():
+        for outlet in self._readers.values():
             await outlet.ended
-        if self.inlet is not None:
-            self.inlet.close()
+        if self.stdin_writer is not None:
+            self.stdin_writer.close()
         self.log.close()
         exit_code, signal = exit_code_of(status)
-        for tap in list(self.taps):
+        for tap in list(self.output_taps):
             tap.container_ended(exit_code, signal)
         self.ended.set((exit_code, signal))
 
@@ -137,7 +137,7 @@ class ContainerProcess:
         After an end of its own accord nothing may go on, and in a cell nothing may at all, as in a
         container.
         """
-        if self.cell is not None:
+        if self.namespaces is not None:
             return
         while self.deadline is not None and self._children.members_of(self.child):
             if not await self.deadline.wait(self._children.next_end()):
@@ -145,7 +145,11 @@ class ContainerProcess:
 
 
 def command_of(
-    plan: ContainerPlanJson, argv: list[str], cell: Sandbox | None, *, terminal: bool = False
+    plan: ContainerPlanJson,
+    argv: list[str],
+    namespaces: ContainerNamespaces | None,
+    *,
+    terminal: bool = False,
 ) -> Command:
     """Return ``argv`` as a command in the container's cell, with its environment, folder, user."""
     term = {"TERM": "xterm"} if terminal else {}  # as container runtimes do
@@ -156,5 +160,5 @@ def command_of(
         uid=plan["uid"],
         gid=plan["gid"],
         groups=plan["groups"],
-        cell=cell,
+        namespaces=namespaces,
     )

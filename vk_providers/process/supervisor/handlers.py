@@ -21,8 +21,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .children import Children
     from .loop import EventLoop
+    from .namespaces import ContainerNamespaces
     from .plan import ContainerPlanJson, Handler, HTTPGetAction, TCPSocketAction
-    from .sandbox import Sandbox
 
 __all__ = ["HandlerRunner"]
 
@@ -45,13 +45,13 @@ class HandlerRunner:
         self._plan = plan
 
     async def perform(
-        self, action: Handler, cell: Sandbox | None, timeout: float
+        self, action: Handler, namespaces: ContainerNamespaces | None, timeout: float
     ) -> tuple[bool, str]:
         """Do it, a command in the container's ``cell``; say whether it worked.
 
         What takes longer than ``timeout`` seconds is ended and did not work.
         """
-        task = self._loop.task(self._act(action, cell))
+        task = self._loop.task(self._act(action, namespaces))
         try:
             if await self._loop.within(task, timeout):
                 worked, text = task.value
@@ -61,10 +61,12 @@ class HandlerRunner:
             await task
         return False, f"timed out after {timeout:g} s"
 
-    async def _act(self, action: Handler, cell: Sandbox | None) -> tuple[bool, str]:
+    async def _act(
+        self, action: Handler, namespaces: ContainerNamespaces | None
+    ) -> tuple[bool, str]:
         try:
             if "exec" in action:
-                return await self._command(command_of(self._plan, action["exec"], cell))
+                return await self._command(command_of(self._plan, action["exec"], namespaces))
             if "http" in action:
                 return await self._http(action["http"])
             if "tcp" in action:

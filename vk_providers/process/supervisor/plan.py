@@ -60,8 +60,8 @@ if TYPE_CHECKING:
         uid: int | None
         gid: int | None
         groups: list[int]
-        cell: list[str]
-        insides: list[tuple[str, str, str]]
+        namespaces: list[str]
+        confined_mounts: list[tuple[str, str, str]]
         stdin: bool
         stdin_once: bool
         tty: bool

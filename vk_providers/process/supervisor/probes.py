@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from .handlers import HandlerRunner
     from .loop import EventLoop, LoopTask
+    from .namespaces import ContainerNamespaces
     from .plan import ContainerPlanJson, ProbeJson
-    from .sandbox import Sandbox
     from .status import StatusJournal
 
 __all__ = ["Probes"]
@@ -33,7 +33,7 @@ class Probes:
         *,
         checks: HandlerRunner,
         journal: StatusJournal,
-        cell: Sandbox | None,
+        namespaces: ContainerNamespaces | None,
         fail: Callable[[str, ProbeJson], None],
     ) -> None:
         """Commands run in ``cell``; ``fail`` gets the kind of a failed probe."""
@@ -41,7 +41,7 @@ class Probes:
         self._plan = plan
         self._checks = checks
         self._journal = journal
-        self._cell = cell
+        self._cell = namespaces
         self._fail = fail
         self._began = loop.time()
         self.started = LoopFuture()

@@ -32,10 +32,10 @@ def reap(supervisor: int) -> int:
         if pid == supervisor:
             exit_code, supervisor = (0 if status == 0 else 1), 0
         if not supervisor:
-            _kill_all_below()
+            _kill_descendants()
 
 
-def _kill_all_below() -> None:
+def _kill_descendants() -> None:
     for pid in linux.descendants(linux.process_table(), os.getpid()):
         try:
             os.kill(pid, signal.SIGKILL)

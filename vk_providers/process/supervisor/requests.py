@@ -101,7 +101,7 @@ class RequestHandler:
 
     def _exec(self, request: Json) -> Json:
         run, number, tty = self._run_of(request["container"]), _channel(request), request["tty"]
-        command = command_of(run.plan, list(request["argv"]), run.cell, terminal=bool(tty))
+        command = command_of(run.plan, list(request["argv"]), run.namespaces, terminal=bool(tty))
         command.env.update(request["env"])
         session = ExecCommand(
             self._loop,

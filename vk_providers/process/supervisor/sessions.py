@@ -93,8 +93,8 @@ class ExecCommand:
         self._children = children
         self._over = over
         self._child: Child | None = None
-        self._inlet: StdinWriter | None = None
-        self._outlets: list[OutputReader] = []
+        self._stdin: StdinWriter | None = None
+        self._readers: list[OutputReader] = []
         self._terminal = -1
         self._tty = tty
         self.channel = channel
@@ -109,43 +109,43 @@ class ExecCommand:
         finally:
             streams.close_childs()
         self._terminal = streams.stdout if tty else -1
-        self._inlet = StdinWriter(loop, streams.stdin, terminal=tty) if stdin else None
-        self._outlets = [self._outlet(loop, STDOUT, streams.stdout)]
+        self._stdin = StdinWriter(loop, streams.stdin, terminal=tty) if stdin else None
+        self._readers = [self._reader(loop, STDOUT, streams.stdout)]
         if streams.stderr >= 0:
-            self._outlets.append(self._outlet(loop, STDERR, streams.stderr))
+            self._readers.append(self._reader(loop, STDERR, streams.stderr))
         loop.task(self._finish(self._child))
 
     def feed(self, content: bytes) -> None:
         """Take stdin."""
         self.channel.received(content)
-        if self._inlet is None:
+        if self._stdin is None:
             self.channel.written(len(content))
         else:
-            self._inlet.write(content, self.channel.written)
+            self._stdin.write(content, self.channel.written)
 
     def end_input(self) -> None:
         """No more stdin comes."""
-        if self._inlet is not None:
-            self._inlet.end()
+        if self._stdin is not None:
+            self._stdin.end()
 
     def resume(self) -> None:
         """The client allows more."""
-        for outlet in self._outlets:
+        for outlet in self._readers:
             outlet.resume()
 
     def resize(self, width: int, height: int) -> None:
         """Set the size of the terminal."""
-        if self._terminal >= 0 and not self._outlets[0].ended.done:
+        if self._terminal >= 0 and not self._readers[0].ended.done:
             resize(self._terminal, width, height)
 
     def close(self) -> None:
         """The client is gone: end the command and all that it started."""
-        for outlet in self._outlets:
+        for outlet in self._readers:
             outlet.close()
         if self._child is not None:
             self._children.kill_command(self._child)
 
-    def _outlet(self, loop: EventLoop, stream: int, fd: int) -> OutputReader:
+    def _reader(self, loop: EventLoop, stream: int, fd: int) -> OutputReader:
         channel = self.channel
         return OutputReader(
             loop,
@@ -161,12 +161,12 @@ class ExecCommand:
 
     async def _finish(self, child: Child) -> None:
         status = await child.exited
-        for outlet in self._outlets:
+        for outlet in self._readers:
             outlet.finish()
-        for outlet in self._outlets:
+        for outlet in self._readers:
             await outlet.ended
-        if self._inlet is not None:
-            self._inlet.close()
+        if self._stdin is not None:
+            self._stdin.close()
         self.channel.exit(*exit_code_of(status))
         self._over()
         self._children.release(child, terminal=self._tty)
@@ -189,10 +189,10 @@ class AttachedClient:
         self._run = run
         self._over = over
         self._stdin_once = run.plan["stdin_once"]
-        self._inlet = run.inlet if stdin else None
+        self._stdin = run.stdin_writer if stdin else None
         self._stalls: dict[int, Timer] = {}
         self.channel = channel
-        run.taps.append(self)
+        run.output_taps.append(self)
 
     def room(self, stream: int) -> int:
         """Say how much of the stream the client takes now; after 5 s of nothing it is cut off."""
@@ -214,15 +214,15 @@ class AttachedClient:
     def feed(self, content: bytes) -> None:
         """Take stdin."""
         self.channel.received(content)
-        if self._inlet is None:
+        if self._stdin is None:
             self.channel.written(len(content))
         else:
-            self._inlet.write(content, self.channel.written)
+            self._stdin.write(content, self.channel.written)
 
     def end_input(self) -> None:
         """No more stdin comes from this client; with stdinOnce from nobody."""
-        if self._stdin_once and self._inlet is not None:
-            self._inlet.end()
+        if self._stdin_once and self._stdin is not None:
+            self._stdin.end()
 
     def resume(self) -> None:
         """The client allows more."""
@@ -242,8 +242,8 @@ class AttachedClient:
     def _leave(self) -> None:
         for timer in self._stalls.values():
             timer.cancel()
-        if self in self._run.taps:
-            self._run.taps.remove(self)
+        if self in self._run.output_taps:
+            self._run.output_taps.remove(self)
             self._run.resume()
 
     def _cut_off(self) -> None:

@@ -23,7 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from .sandbox import Sandbox
+    from .namespaces import ContainerNamespaces
 
 __all__ = ["Command", "StartError", "spawn"]
 
@@ -47,7 +47,7 @@ class Command:
     all else with the supervisor.
     """
 
-    __slots__ = ("argv", "cell", "cwd", "env", "gid", "groups", "ignored", "uid")
+    __slots__ = ("argv", "cwd", "env", "gid", "groups", "ignored", "namespaces", "uid")
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Command:
         gid: int | None = None,
         groups: Sequence[int] = (),
         ignored: Sequence[int] = (),
-        cell: Sandbox | None = None,
+        namespaces: ContainerNamespaces | None = None,
     ) -> None:
         self.argv = list(argv)
         self.env = dict(env)
@@ -68,7 +68,7 @@ class Command:
         self.gid = gid
         self.groups = list(groups)
         self.ignored = ignored
-        self.cell = cell
+        self.namespaces = namespaces
 
 
 class StartError(Exception):
@@ -99,7 +99,7 @@ def spawn(command: Command, streams: tuple[int, int, int], *, terminal: bool) ->
     with open(read_end, "rb") as file:
         report = file.read()  # ends when the command is executed or its process has ended
     said = dict(line.split(" ", 1) for line in report.decode(errors="replace").split("\n") if line)
-    if command.cell is not None:
+    if command.namespaces is not None:
         os.waitpid(pid, 0)
         pid = int(said.get("inside", 0))
     if "error" not in said and pid:
@@ -116,9 +116,9 @@ def _become(
     """Turn this forked process into the command; never returns."""
     step = "start"
     try:
-        if command.cell is not None:
+        if command.namespaces is not None:
             step = "enter the container"
-            _enter(command, command.cell, report)
+            _enter(command, command.namespaces, report)
         os.setsid()
         for number, stream in enumerate(streams):
             os.dup2(stream, number, inheritable=True)
@@ -131,7 +131,7 @@ def _become(
         os.umask(0o022)
         step = f"working directory {command.cwd!r}"
         os.chdir(command.cwd)
-        if command.cell is None:
+        if command.namespaces is None:
             step = f"user {command.uid}, group {command.gid}"
             _change_user(command)
             linux.die_with_parent(signal.SIGKILL)
@@ -144,12 +144,12 @@ def _become(
     os._exit(127)
 
 
-def _enter(command: Command, cell: Sandbox, report: int) -> None:
+def _enter(command: Command, namespaces: ContainerNamespaces, report: int) -> None:
     """Go on as a fork inside the cell, as the container's user; what is outside ends."""
     linux.hide()  # what the supervisor knows is nobody's business in there
     linux.keep_rights()  # as bubblewrap has it for what it executes
     _change_user(command)
-    cell.enter()
+    namespaces.enter()
     inside = os.fork()
     if inside:
         os.write(report, f"inside {inside}\n".encode())

@@ -51,12 +51,12 @@ def _detached(ready: int) -> int:
     for number, fd in enumerate((nothing, log, log)):
         os.dup2(fd, number)
     linux.become_subreaper()
-    guardian = os.getpid()
+    reaper = os.getpid()
     supervisor = os.fork()
     if supervisor == 0:
         exit_code = FAILED
         try:
-            _supervise(ready, guardian)
+            _supervise(ready, reaper)
             exit_code = STARTED
         except BaseException:  # noqa: BLE001 # the last place where it can be said
             _say_why()
@@ -74,7 +74,7 @@ def _say_why() -> None:
     traceback.print_exc()
 
 
-def _supervise(ready: int, guardian: int) -> None:
+def _supervise(ready: int, reaper: int) -> None:
     """Run the pod to its end."""
     from .children import Children
     from .clients import SupervisorServer
@@ -86,7 +86,7 @@ def _supervise(ready: int, guardian: int) -> None:
     linux.become_subreaper()
     loop = EventLoop()
     children = Children(loop)
-    _end_with_guardian(children, guardian)
+    _end_with_reaper(children, reaper)
     plan = take_plan("plan.json")
     journal = StatusJournal(loop, plan)
     pod = SupervisedPod(loop, plan, children=children, journal=journal)
@@ -100,12 +100,12 @@ def _supervise(ready: int, guardian: int) -> None:
     loop.run(loop.task(server.flush(_FLUSH)))
 
 
-def _end_with_guardian(children: Children, guardian: int) -> None:
+def _end_with_reaper(children: Children, reaper: int) -> None:
     def end(_number: int, _frame: object) -> None:
         children.kill_rest()
         os._exit(FAILED)
 
     signal.signal(signal.SIGUSR1, end)
     linux.die_with_parent(signal.SIGUSR1)
-    if os.getppid() != guardian:
+    if os.getppid() != reaper:
         end(0, None)

@@ -29,12 +29,12 @@ from vk_providers.process.supervisor.linux import descendants, process_table
 
 pytestmark = pytest.mark.slow
 
-CELL = Bubblewrap(program="bwrap").cell(root=Path("/"), mounts=(), hostname="cell")
+CELL = Bubblewrap(program="bwrap").namespaces(root=Path("/"), mounts=(), hostname="namespaces")
 
 
 def isolated(script: str, **fields: Any) -> ContainerPlan:
     """A container in a cell."""
-    return sh(script, cell=CELL, **fields)
+    return sh(script, namespaces=CELL, **fields)
 
 
 @needs_bubblewrap
@@ -81,21 +81,21 @@ async def test_what_is_in_a_cell_ends_with_the_supervisor(tmp_path: Path) -> Non
     async with supervised(tmp_path / "pod", [isolated(script)]) as pod:
         await first_line(pod)
         await pod.output("until test $(grep -l ^sleep$ /proc/[0-9]*/comm | wc -l) = 2; do :; done")
-        guardian, supervisor = pod.guardian(), pod.supervisor()
+        reaper, supervisor = pod.reaper(), pod.supervisor()
         below = _processes_of_the_cell(supervisor)
         sleeping = [pid for pid in below if _command(pid) == "sleep"]
         assert len(sleeping) == 2
-        os.kill(guardian, signal.SIGSTOP)  # so that it is the kernel that ends them
+        os.kill(reaper, signal.SIGSTOP)  # so that it is the kernel that ends them
         try:
             os.kill(supervisor, signal.SIGKILL)
             for pid in sleeping:
                 await gone(pid)
         finally:
-            os.kill(guardian, signal.SIGCONT)
+            os.kill(reaper, signal.SIGCONT)
 
 
 async def test_why_a_cell_cannot_be_built_is_told(tmp_path: Path) -> None:
-    broken = sh("true", cell=("sh", "-c", "echo no room here >&2; exec sleep 1000"))
+    broken = sh("true", namespaces=("sh", "-c", "echo no room here >&2; exec sleep 1000"))
     async with supervised(tmp_path / "pod", [broken], restart_policy="Never") as pod:
         report = await pod.end()
     assert (state(report).reason, state(report).message) == ("StartError", "no room here")
@@ -103,7 +103,7 @@ async def test_why_a_cell_cannot_be_built_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("policy", ["Never", "Always"])
 async def test_a_pod_whose_cell_is_being_built_can_be_ended(tmp_path: Path, policy: str) -> None:
-    stuck = sh("true", cell=("sh", "-c", "exec sleep 1000"))
+    stuck = sh("true", namespaces=("sh", "-c", "exec sleep 1000"))
     async with supervised(tmp_path / "pod", [stuck], restart_policy=policy) as pod:
         await pod.link.stop(1000)
         report = await pod.end()
@@ -117,7 +117,7 @@ async def test_a_restart_whose_cell_is_being_built_can_be_ended_and_shows_the_la
     tmp_path: Path,
 ) -> None:
     once = f'test -e {tmp_path}/built && exec sleep 1000; : > {tmp_path}/built; exec "$@"'
-    failing = sh("exit 3", cell=("sh", "-c", once, "sh", *CELL))
+    failing = sh("exit 3", namespaces=("sh", "-c", once, "sh", *CELL))
     async with supervised(tmp_path / "pod", [failing], restart_policy="Always") as pod:
         await pod.until(lambda report: isinstance(state(report), vk.Terminated))
         await pod.link.stop(1000)

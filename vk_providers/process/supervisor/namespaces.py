@@ -1,11 +1,11 @@
 """A container's own namespaces: built and held by bubblewrap, entered by each of its commands.
 
-`container` opens a cell for each run (`open_sandbox`); `spawn` enters it for the container's process
+`container` opens a cell for each run (`create_namespaces`); `spawn` enters it for the container's process
 and for every later command, so each of them is a session of its own inside, with its terminal.
 
 The surprising part: the first process of a cell is bubblewrap itself, built up and then kept from
 executing anything, since it reads a pipe that nobody writes. So it needs no program of the image
-and sees nothing of the container's environment. When the pipe ends, by `Sandbox.close` or with the
+and sees nothing of the container's environment. When the pipe ends, by `ContainerNamespaces.close` or with the
 supervisor, that process ends and the kernel kills all others in the cell.
 """
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .loop import EventLoop, LoopFuture
     from .plan import ContainerPlanJson
 
-__all__ = ["Sandbox", "open_sandbox"]
+__all__ = ["ContainerNamespaces", "create_namespaces"]
 
 _HOLD = ("--as-pid-1", "--block-fd", "0", "--", "/")
 """Wait for the end of stdin; then a folder cannot be executed, which is the end."""
@@ -37,7 +37,7 @@ _LOOK_AGAIN = 0.005
 """Seconds; bubblewrap tells nobody that it is ready, and is so within a few of these."""
 
 
-class Sandbox:
+class ContainerNamespaces:
     """The namespaces of one run of a container."""
 
     def __init__(self, first: int, pipe: int) -> None:
@@ -76,14 +76,14 @@ class Sandbox:
         self._files = []
 
 
-async def open_sandbox(
+async def create_namespaces(
     loop: EventLoop, children: Children, plan: ContainerPlanJson, called_off: LoopFuture
-) -> Sandbox | None:
+) -> ContainerNamespaces | None:
     """Build the cell of a container, None for one that has none.
 
     Raises StartError, and nothing is left, where that fails or is called off.
     """
-    if not plan["cell"]:
+    if not plan["namespaces"]:
         return None
     held, pipe = os.pipe()
     said, says = os.pipe()
@@ -103,25 +103,25 @@ async def open_sandbox(
             if child is not None:
                 children.kill_command(child)
     try:
-        cell = Sandbox(first, pipe)
+        namespaces = ContainerNamespaces(first, pipe)
     except OSError as error:
         children.kill_command(child)
-        raise StartError(f"{plan['cell'][0]} ended: {error.strerror}", 126) from error
+        raise StartError(f"{plan['namespaces'][0]} ended: {error.strerror}", 126) from error
     try:
-        _check_insides(plan, first)
+        _check_confined(plan, first)
     except StartError:
-        cell.close()
+        namespaces.close()
         raise
-    return cell
+    return namespaces
 
 
-def _check_insides(plan: ContainerPlanJson, first: int) -> None:
+def _check_confined(plan: ContainerPlanJson, first: int) -> None:
     """Raise StartError where a mount shows another place than it should.
 
     Bubblewrap follows links, and containers can make links in their volumes, at any moment: so what
     was mounted is compared, while nothing runs in the cell yet.
     """
-    for folder, path, place in plan["insides"]:
+    for folder, path, place in plan["confined_mounts"]:
         try:
             wanted = open_beneath(folder, path)
             try:
@@ -147,7 +147,7 @@ async def _built(loop: EventLoop, builder: Child, said: int, called_off: LoopFut
 def _builder(plan: ContainerPlanJson) -> Command:
     """Return bubblewrap as the container's user, but without its environment."""
     return Command(
-        [*plan["cell"], *_HOLD],
+        [*plan["namespaces"], *_HOLD],
         env={},
         cwd="/",
         uid=plan["uid"],
