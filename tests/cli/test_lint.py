@@ -64,7 +64,7 @@ def test_the_table_says_the_worst_first_and_what_to_do(tmp_path: Path) -> None:
     lines = run(write(tmp_path, OBJECTS["spec"])).output.splitlines()
     assert lines[0] == "Pod x:"
     assert [line.split()[0] for line in lines[1:]] == ["refused", "refused", "changed"]
-    assert "no process gets more rights than vk has; remove it, or keep the pod off" in lines[1]
+    assert "no process has more rights than vk; remove it, or keep the pod off" in lines[1]
 
 
 def test_a_pod_that_is_honoured_as_it_stands_is_no_error(tmp_path: Path) -> None:

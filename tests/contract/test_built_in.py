@@ -23,7 +23,7 @@ from vk_providers.process.provider import ProcessProvider
 
 
 def simulation(script: str) -> dict[str, str]:
-    """The annotations that make the mock do what a script of the suite does."""
+    """Return annotations with which the mock simulates a script of the suite."""
     steps = [step.split() for step in script.split("; ")]
     seconds = sum(int(step[1]) for step in steps if step[0] == "sleep")
     code = next((step[1] for step in steps if step[0] == "exit"), "")
@@ -43,7 +43,7 @@ class TestMock(ProviderContract):
         }
 
     async def output(self, bench: Bench, pod: vk.Pod) -> str:
-        """The mock shows the files of volumes to ``cat``."""
+        """Read files of volumes with ``cat``, which the mock simulates."""
         script = pod.containers[0].command[-1]
         if not script.startswith("cat "):
             return await super().output(bench, pod)

@@ -17,7 +17,7 @@ assert wrong_streams.__doc__  # importing it adds to WRONG
 
 
 async def broken_by(provider: type[ToyProvider], **claims: object) -> dict[str, str]:
-    """Return what the suite says of a provider: the text of each broken rule."""
+    """Return the message of each rule that the suite reports as broken."""
     suite = type("Suite", (ToyContract,), {"provider_class": provider, **claims})()
     broken = {}
     for name in RULES:

@@ -39,20 +39,20 @@ class TestAlibabaCloud(ProviderContract):
         return config
 
     def outage(self, bench: Bench) -> AbstractAsyncContextManager[None]:
-        """Connections close without an answer."""
+        """Close connections without a response."""
 
         @asynccontextmanager
-        async def away() -> AsyncIterator[None]:
+        async def outage() -> AsyncIterator[None]:
             await self.service.set_faults({"kind": "reset"})
             try:
                 yield
             finally:
                 await self.service.set_faults()
 
-        return away()
+        return outage()
 
     async def test_delete_of_an_unknown_pod_is_not_found(self, provider_config: EciConfig) -> None:
-        """Beside another pod: to an account that shows none a missing permission looks the same."""
+        """Next to another pod: an empty list could also be a missing permission."""
         async with self.bench(provider_config) as bench:
             await self.running(bench)
             await super().test_delete_of_an_unknown_pod_is_not_found(provider_config)

@@ -1,6 +1,6 @@
 """A backend in memory that outlives providers, and runs the commands of the contract's scripts.
 
-What a workload has written and how it ended is a function of the loop's time, simulated or not.
+The output and the exit of a workload are functions of the loop's time, simulated or not.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Workload:
         return clock() if self.stopped is None else min(clock(), self.stopped)
 
     def end(self) -> tuple[float, int] | None:
-        """When and how it has ended."""
+        """Return time and exit code of its end, None while it runs."""
         end = self.run()[1]
         if end is not None and end[0] <= self.until():
             return end
@@ -101,7 +101,7 @@ class Workload:
         return None
 
     def state(self) -> tuple[vk.ContainerState, vk.Terminated | None]:
-        """The container's state, and how it ended before."""
+        """Return the container's state, and its last termination."""
         end = self.end()
         if end is None:
             return vk.Running(moment(self.began)), None
@@ -118,7 +118,7 @@ class Workload:
 
 @attrs.define(eq=False)
 class Backend:
-    """What a provider's configuration names; ``away`` is an outage."""
+    """The backend of a provider's configuration; ``away``: an outage."""
 
     workloads: list[Workload] = attrs.field(factory=list)
     away: bool = False
@@ -126,5 +126,5 @@ class Backend:
     async def ask(self) -> list[Workload]:
         await asyncio.sleep(0.001)
         if self.away:
-            raise ConnectionError("the backend does not answer")
+            raise ConnectionError("the backend is unreachable")
         return self.workloads

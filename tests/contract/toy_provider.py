@@ -1,4 +1,4 @@
-"""A provider that keeps every rule of the contract. Its wrong relatives each change one thing."""
+"""A provider that keeps every rule of the contract; the wrong ones override one method each."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class ToyProvider(vk.Provider):
         return workload
 
     async def add(self, pod: vk.Pod) -> Workload:
-        """Have the backend start the pod; its answer takes a while."""
+        """Start the pod at the backend, whose response is delayed."""
         workload = self.workload(pod)
         self.backend.workloads.append(workload)
         await asyncio.sleep(0.001)
@@ -78,11 +78,11 @@ class ToyProvider(vk.Provider):
         return [one for one in await self.list_pods() if one.key in keys]
 
     async def watch_pods(self) -> AsyncIterator[vk.PodChange]:
-        told: dict[str, vk.PodStatus] = {}
+        reported: dict[str, vk.PodStatus] = {}
         while True:
             for status in await self.list_pods():
-                if repr(told.get(status.key.uid)) != repr(status):
-                    told[status.key.uid] = status
+                if repr(reported.get(status.key.uid)) != repr(status):
+                    reported[status.key.uid] = status
                     yield status
             await asyncio.sleep(0.02)
 
@@ -119,10 +119,10 @@ class ToyProvider(vk.Provider):
         script = command[-1]
         if script.startswith("exit "):
             return int(script.removeprefix("exit "))
-        await self.say(io)
+        await self.write_output(io)
         return 0
 
-    async def say(self, io: vk.ExecIO) -> None:
+    async def write_output(self, io: vk.ExecIO) -> None:
         if io.stdout and io.stderr:
             await io.stdout.write(b"out\n")
             await io.stderr.write(b"wrong\n")

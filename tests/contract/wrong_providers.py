@@ -1,4 +1,4 @@
-"""Providers that break one rule each: `WRONG` says which."""
+"""Providers that break one rule each: `WRONG` maps the rule to its provider."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from toy_provider import ToyProvider
 import vk
 
 WRONG: dict[str, type[ToyProvider]] = {}
-"""By the name of the rule, without ``test_``; a number tells the second one of a rule apart."""
+"""By the name of the rule, without ``test_``; a second provider of a rule has a number."""
 
 
 def breaks(rule: str) -> Any:
@@ -36,7 +36,7 @@ class StartsAgain(ToyProvider):
 
 
 @breaks("a_create_whose_outcome_is_unknown_may_be_repeated")
-class NotesTooLate(ToyProvider):
+class RecordsTooLate(ToyProvider):
     async def __aenter__(self) -> NotesTooLate:
         self.__dict__["known"] = {one.key for one in await self.backend.ask()}
         return self
@@ -85,7 +85,7 @@ class WaitsForTheEnd(ToyProvider):
 
 
 @breaks("delete_may_be_repeated")
-class SaysGoneTooEarly(ToyProvider):
+class NotFoundTooEarly(ToyProvider):
     async def delete_pod(self, key: vk.PodKey, *, grace_period: float) -> vk.PodStatus | None:
         workload = await self.find(key)
         if not grace_period or workload is None or workload.end():
@@ -146,7 +146,7 @@ class ListsItsOwnOnly(ToyProvider):
 
 
 @breaks("a_restart_finds_the_pods_or_has_none 2")
-class GoesOnUnasked(ToyProvider):
+class OutlivesTheProvider(ToyProvider):
     durable = False
 
 
@@ -157,7 +157,7 @@ class ListsEverything(ToyProvider):
 
 
 @breaks("a_list_that_fails_raises")
-class CallsSilenceEmpty(ToyProvider):
+class ListsNothingOnError(ToyProvider):
     async def list_pods(self) -> Sequence[vk.PodStatus]:
         try:
             return await super().list_pods()
@@ -178,12 +178,12 @@ class LooksEverythingUp(ToyProvider):
 
 
 @breaks("the_exit_code_is_the_containers")
-class EndsWell(ToyProvider):
+class AlwaysExitsZero(ToyProvider):
     async def list_pods(self) -> Sequence[vk.PodStatus]:
-        return [_ended_well(one) for one in await super().list_pods()]
+        return [_exited_zero(one) for one in await super().list_pods()]
 
 
-def _ended_well(status: vk.PodStatus) -> vk.PodStatus:
+def _exited_zero(status: vk.PodStatus) -> vk.PodStatus:
     (one,) = status.containers
     if isinstance(one.state, vk.Terminated):
         one = attrs.evolve(one, state=vk.Terminated(0))
@@ -191,24 +191,24 @@ def _ended_well(status: vk.PodStatus) -> vk.PodStatus:
 
 
 @breaks("the_stream_tells_each_change")
-class TellsNothing(ToyProvider):
+class WatchYieldsNothing(ToyProvider):
     async def watch_pods(self) -> AsyncIterator[vk.PodChange]:
         await asyncio.Event().wait()
         yield vk.Gone(vk.PodKey("", "", ""))
 
 
 @breaks("the_stream_may_be_started_again")
-class TellsOnce(ToyProvider):
+class WatchOnlyOnce(ToyProvider):
     async def watch_pods(self) -> AsyncIterator[vk.PodChange]:
-        if self.__dict__.setdefault("told", False):
-            raise RuntimeError("there is a stream already")
-        self.__dict__["told"] = True
+        if self.__dict__.setdefault("watched", False):
+            raise RuntimeError("watch_pods was called already")
+        self.__dict__["watched"] = True
         async for change in super().watch_pods():
             yield change
 
 
 @breaks("a_status_only_moves_forward")
-class ComesBack(ToyProvider):
+class RunsAgainAfterItsEnd(ToyProvider):
     async def watch_pods(self) -> AsyncIterator[vk.PodChange]:
         async for change in super().watch_pods():
             yield change

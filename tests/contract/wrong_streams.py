@@ -38,7 +38,7 @@ class DoesNotFollow(ToyProvider):
 
 
 @breaks("a_followed_log_goes_on_and_ends_with_the_container 2")
-class FollowsForEver(ToyProvider):
+class NeverEndsTheFollowedLog(ToyProvider):
     async def read(self, workload: Workload, options: vk.LogOptions) -> AsyncIterator[bytes]:
         async for piece in super().read(workload, options):
             yield piece
@@ -95,7 +95,7 @@ class WithoutPrevious(Without):
 
 
 @breaks("exec_gives_the_exit_code")
-class AlwaysWell(ToyProvider):
+class AlwaysSucceeds(ToyProvider):
     async def exec(
         self, container: vk.ContainerKey, command: Sequence[str], io: vk.ExecIO
     ) -> int | None:
@@ -117,13 +117,13 @@ class ReadsText(ToyProvider):
 
 @breaks("exec_keeps_errors_apart_from_output")
 class MixesOutput(ToyProvider):
-    async def say(self, io: vk.ExecIO) -> None:
+    async def write_output(self, io: vk.ExecIO) -> None:
         if io.stdout:
             await io.stdout.write(b"out\nwrong\n")
 
 
 @breaks("exec_may_be_broken_off_anywhere")
-class NeverLetsGo(ToyProvider):
+class IgnoresCancellation(ToyProvider):
     async def exec(
         self, container: vk.ContainerKey, command: Sequence[str], io: vk.ExecIO
     ) -> int | None:
@@ -150,12 +150,12 @@ class KeepsForwarding(ToyProvider):
 
 
 @breaks("attach_lasts_as_long_as_the_container")
-class AttachesToNothing(ToyProvider):
+class AttachReturnsAtOnce(ToyProvider):
     async def attach(self, container: vk.ContainerKey, io: vk.ExecIO) -> None:
         await self.get(container)
 
 
 @breaks("what_is_not_there_says_so")
-class RaisesOfPythons(ToyProvider):
+class RaisesNotImplementedError(ToyProvider):
     async def stats(self) -> vk.NodeStats:
         raise NotImplementedError

@@ -199,7 +199,7 @@ async def test_creating_fails_as_often_and_as_asked():
         ("exit-code", "256", "0 to 255"),
         ("crash-loop", "yes", '"true" or "false"'),
         ("fail-create", "", "CamelCase"),
-        ("fail-create-times", "two", "whole number"),
+        ("fail-create-times", "two", "an integer"),
         ("log-line", "two\nlines", "printable line"),
         ("log-line", "x" * 201, "at most 200"),
         ("run_for", "1s", "one of start-delay, run-for"),

@@ -210,7 +210,7 @@ async def test_a_container_that_does_not_run_takes_no_streams(scenario: dict[str
     async with build() as provider:
         container = await started(provider, **scenario)
         await asyncio.sleep(10)
-        with pytest.raises(vk.TemporaryError, match="default/p/c does not run"):
+        with pytest.raises(vk.TemporaryError, match="default/p/c is not running"):
             await provider.exec(container, ["true"], Client())
         with pytest.raises(vk.TemporaryError):
             await provider.attach(container, Client())
@@ -222,5 +222,5 @@ async def test_ephemeral_containers_are_not_run():
     async with build() as provider:
         container = await started(provider)
         debugger = vk.ContainerKey(container.pod, "debugger")
-        with pytest.raises(vk.TemporaryError, match="debugger does not run"):
+        with pytest.raises(vk.TemporaryError, match="debugger is not running"):
             await provider.attach(debugger, Client())

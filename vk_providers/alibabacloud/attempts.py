@@ -1,8 +1,8 @@
-"""How often a pod's group was tried: the number that its ClientToken is made with.
+"""The number of the create attempt of a pod, which its ClientToken is derived from.
 
-A number is used for one group only. Attempt 0 needs no note; a later one is written on the pod
-before the service hears of it, so that whoever comes next goes on with the same token and not with
-a group of its own.
+Each number is used for one group only. Attempt 0 is implied; a later number is stored in an
+annotation of the pod before the request is sent, so that another replica repeats the same
+ClientToken and does not create a second group.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ ANNOTATION = f"{PREFIX}eci-create-attempt"
 
 @attrs.define(eq=False)
 class Attempts:
-    """The attempts of each pod, by UID."""
+    """The attempt numbers of the pods, by UID."""
 
     context: vk.ProviderContext
     _numbers: dict[str, int] = attrs.field(factory=dict, init=False)
     _spent: set[str] = attrs.field(factory=set, init=False)
 
     async def number(self, pod: vk.Pod, *, used: int | None = None) -> int:
-        """Return the number for the create that comes now; it is durable when this returns.
+        """Return the number for the next create; it is stored on the pod before this returns.
 
-        ``used`` is the number of a group that exists and will never run.
+        ``used`` is the number of an existing group that will never run.
         """
         uid = pod.key.uid
         noted = pod.annotations.get(ANNOTATION, "")
@@ -45,10 +45,10 @@ class Attempts:
         return number
 
     def spend(self, uid: str) -> None:
-        """Note that the service has refused the present attempt and made nothing."""
+        """Record that the service rejected the current attempt and created nothing."""
         self._spent.add(uid)
 
     def forget(self, uid: str) -> None:
-        """Drop what is known of a pod."""
+        """Drop the state of a pod."""
         self._numbers.pop(uid, None)
         self._spent.discard(uid)

@@ -1,8 +1,8 @@
-"""What `vk doctor` asks of this provider: one look at each thing that must be right.
+"""The checks of this provider for `vk doctor`. Nothing is changed.
 
-Nothing is changed: permissions to change are tried on a group that cannot exist, and the one to
-create by a dry run. A permission to list cannot be seen by listing, since without it the list is
-empty; so it is shown by a group that is there, or said to be unproved.
+Permissions to change are tested with a group id that cannot exist, the permission to create with a
+dry run. Without the permission to list, a list is empty and not an error; so that permission is
+confirmed only where a group is listed, else reported as unconfirmed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from vk_providers.alibabacloud.service import Service, open_service
 
 __all__ = ["check_all"]
 
-_NOBODY = "eci-00000000000000000000"
+_NO_SUCH_GROUP = "eci-00000000000000000000"
 _MOST_SKEW = 60.0
 _NO_GROUP: Mapping[str, Mapping[str, Any]] = {
     "DeleteContainerGroup": {},
@@ -27,19 +27,19 @@ _NO_GROUP: Mapping[str, Mapping[str, Any]] = {
     "DescribeContainerLog": {"ContainerName": "none", "Tail": 1},
     "ExecContainerCommand": {"ContainerName": "none", "Command": '["true"]', "TTY": False},
 }
-"""Actions that are tried on a group that does not exist, with the rest of their parameters."""
-_NO_RESOURCE = {"ResourceType": "ContainerGroup", "ResourceId": [_NOBODY]}
+"""Actions that are called for a group that does not exist, with their other parameters."""
+_NO_RESOURCE = {"ResourceType": "ContainerGroup", "ResourceId": [_NO_SUCH_GROUP]}
 _PLAIN: Mapping[str, Mapping[str, Any]] = {
     "TagResources": {**_NO_RESOURCE, "Tag": [{"Key": "vk-doctor", "Value": ""}]},
     "UntagResources": {**_NO_RESOURCE, "TagKey": ["vk-doctor"]},
     "DescribeContainerGroupStatus": {"Limit": 1},
     "DescribeContainerGroupEvents": {"SinceSecond": 1},
-    "DescribeMultiContainerGroupMetric": {"ContainerGroupIds": f'["{_NOBODY}"]'},
+    "DescribeMultiContainerGroupMetric": {"ContainerGroupIds": f'["{_NO_SUCH_GROUP}"]'},
 }
 
 
 async def check_all(config: EciConfig) -> AsyncIterator[vk.Check]:
-    """Yield a Check for each thing that was looked at."""
+    """Yield the result of each check."""
     try:
         async with open_service(config, check_lease=lambda: None) as service:
             yield vk.Check("configuration", True, _where(service.config))
@@ -67,7 +67,7 @@ async def _with(service: Service) -> AsyncIterator[vk.Check]:
     yield await _quota(service.client)
     yield await _create(service)
     for action, more in _NO_GROUP.items():
-        yield await _allowed(service.client, action, {"ContainerGroupId": _NOBODY, **more})
+        yield await _allowed(service.client, action, {"ContainerGroupId": _NO_SUCH_GROUP, **more})
     for action, parameters in _PLAIN.items():
         yield await _allowed(service.client, action, parameters)
     yield await _list(service.client)
@@ -90,22 +90,22 @@ async def _endpoint(client: RpcClient) -> vk.Check:
     try:
         answer = await client.call("DescribeRegions", {})
     except RequestOutcomeUnknownError as error:
-        return vk.Check(name, False, str(error), "see whether a network policy or proxy is between")
+        return vk.Check(name, False, str(error), "check for a network policy or proxy in between")
     except vk.ProviderError as error:
         return vk.Check(name, False, str(error), "see the code in docs/alibabacloud.md")
     regions = {str(one.get("regionid")) for one in answer.get("regions") or ()}
     if regions and client.region not in regions:
         text = f"ECI does not know region {client.region}"
         return vk.Check(name, False, text, f"one of {', '.join(sorted(regions))}")
-    return vk.Check(name, True, "answers, and knows the credentials")
+    return vk.Check(name, True, "reachable; the credentials are accepted")
 
 
 def _clock(client: RpcClient) -> vk.Check:
     if client.skew is None:
-        return vk.Check("clock", True, "the service does not tell its time")
+        return vk.Check("clock", True, "the service does not report its time")
     text = f"{abs(client.skew):.0f} s from the service's"
     fits = abs(client.skew) <= _MOST_SKEW
-    advice = "" if fits else "set it by NTP: certificates go by it too"
+    advice = "" if fits else "synchronise it by NTP; certificates depend on it too"
     return vk.Check("clock", fits, text, advice)
 
 
@@ -118,7 +118,7 @@ async def _quota(client: RpcClient) -> vk.Check:
     try:
         left = float(most or "") - float(used or 0)
     except (TypeError, ValueError):
-        return vk.Check("quota", True, "the service tells no figures")
+        return vk.Check("quota", True, "the service reports no figures")
     advice = "" if left > 0 else "ask Alibaba Cloud for a larger quota"
     return vk.Check("quota", left > 0, f"{left:g} of {most} vCPU are free", advice)
 
@@ -152,9 +152,9 @@ async def _allowed(client: RpcClient, action: str, parameters: Mapping[str, Any]
     except AccessError as error:
         return vk.Check(name, False, str(error), f"allow {name} in the RAM policy")
     except RequestOutcomeUnknownError as error:
-        return vk.Check(name, False, str(error), "ask again; the answer says nothing")
+        return vk.Check(name, False, str(error), "run the check again; the outcome is unknown")
     except vk.ProviderError:
-        pass  # refused for what it asks, by a service that let it in
+        pass  # rejected for its parameters, so it was authorized
     return vk.Check(name, True, "allowed")
 
 
@@ -166,8 +166,8 @@ async def _list(client: RpcClient) -> vk.Check:
         return vk.Check(name, False, str(error), f"allow {name} in the RAM policy")
     if answer.get("containergroups"):
         return vk.Check(name, True, "allowed; a group is listed")
-    text = "the list is empty: no group is there, or the permission is missing, which look alike"
-    return vk.Check(name, True, text, "ask again while a pod runs")
+    text = "the list is empty: there is no group, or the permission is missing"
+    return vk.Check(name, True, text, "run the check again while a pod runs")
 
 
 async def _addresses(service: Service, switch: str) -> vk.Check:
@@ -176,7 +176,7 @@ async def _addresses(service: Service, switch: str) -> vk.Check:
         async with asyncio.timeout(10.0):
             answer = await service.vpc.call("DescribeVSwitches", {"VSwitchId": switch})
     except (vk.ProviderError, RequestOutcomeUnknownError, TimeoutError) as error:
-        text = f"its free addresses are not known: {error or 'no answer'}"
+        text = f"free addresses unknown: {error or 'no answer'}"
         return vk.Check(name, True, text, "allow vpc:DescribeVSwitches to see them")
     rows = (answer.get("vswitches") or {}).get("vswitch") or ()
     if not rows:

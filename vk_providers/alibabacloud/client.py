@@ -48,7 +48,7 @@ _HEADERS = {"content-type": "application/x-www-form-urlencoded", "accept": "appl
 
 @attrs.define(eq=False, kw_only=True)
 class RpcClient:
-    """Calls one endpoint. ``check_lease`` is asked right before a mutation leaves."""
+    """Calls one endpoint; ``check_lease`` is called right before a mutation is sent."""
 
     http: httpx.AsyncClient
     endpoint: str
@@ -84,13 +84,13 @@ class RpcClient:
         except ClockError:
             if renewed or self.skew is None:
                 raise
-            self._correction = self.skew  # refused, so nothing was done: once more
-            text = "this machine's clock is wrong: signing by the service's; set it by NTP"
+            self._correction = self.skew  # rejected, so nothing was done: repeat once
+            text = "this machine's clock is wrong: signing with the service's time"
             log.warning(text, extra={"seconds": round(self.skew)})
         except CredentialsError:
             if renewed or credentials.expires is None:
                 raise
-            self.credentials.forget(credentials)  # refused, so nothing was done: once more
+            self.credentials.forget(credentials)  # rejected, so nothing was done: repeat once
         return await self._once(request, renewed=True)
 
     async def _send(self, request: Any, credentials: ApiCredentials) -> Answer:
@@ -128,7 +128,7 @@ def sign(
 ) -> tuple[str, bytes]:
     """Return path and query, and the body, of a request that is signed now and valid once.
 
-    ``correction``: the seconds by which the service's clock is ahead of this machine's.
+    ``correction``: seconds by which the service's clock is ahead of this machine's.
     """
     from aliyunsdkcore.auth.composer import rpc_signature_composer as composer
 
@@ -147,7 +147,7 @@ def sign(
     path, _ = composer.get_signed_url(
         common, credentials.access_key, credentials.secret_key, "JSON", "POST", signed
     )
-    if correction:  # the signature is over ours already; the path has what the composer put there
+    if correction:  # the composer's own time is in the path
         path = _TIMESTAMP.sub(f"Timestamp={quote(signed['Timestamp'], safe='')}", path)
     return path, urlencode(business).encode()
 
@@ -173,7 +173,7 @@ _LIMITS = httpx.Limits(max_connections=32, keepalive_expiry=30.0)
 
 
 def http_client() -> httpx.AsyncClient:
-    """Return a client; enter it to use it, and use one for everything."""
+    """Return an HTTP client, to be entered once and shared."""
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it would log the URL of every call
     return httpx.AsyncClient(
         transport=AiohttpTransport(verify=True, trust_env=False, limits=_LIMITS),

@@ -1,8 +1,8 @@
 """The provider's configuration: ``--provider-config``, ``--set`` and the environment.
 
-Every field is optional here: what is empty is looked for in the instance's metadata (`discovery`).
-Each plain field is a variable too, ``ECI_`` and its name in capitals, but for those that the Go
-provider of 2018 named differently; its TOML keys are understood as well (`from_file`).
+Every field is optional: empty ones are read from the instance's metadata (`service`). Each plain
+field can be set by a variable too, ``ECI_`` and its name in capitals, except for names that the Go
+provider of 2018 defined differently; its TOML keys are accepted as well (`from_file`).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _MOST_VSWITCHES = 10
 
 
 def _names(value: Any) -> tuple[str, ...]:
-    """Take a list, or a text with commas, as the 2018 manifest has it."""
+    """Return a list as a tuple; the manifest of 2018 has a comma-separated string."""
     if isinstance(value, str):
         return tuple(item.strip() for item in value.split(",") if item.strip())
     return tuple(value)
@@ -78,7 +78,7 @@ def _check_vswitches(_: Any, attribute: attrs.Attribute[Any], value: tuple[str, 
 def _check_texts(_: Any, attribute: attrs.Attribute[Any], value: object) -> None:
     pairs = value.items() if isinstance(value, Mapping) else [(None, None)]
     if not all(isinstance(one, str) for pair in pairs for one in pair):
-        raise _refuse(attribute.name, 'texts by name, with quotes as in "true"', value)
+        raise _refuse(attribute.name, 'strings by name, with quotes as in "true"', value)
 
 
 def _check_selector(_: Any, attribute: attrs.Attribute[str], value: str) -> None:
@@ -110,31 +110,31 @@ def _quantity(variable: str) -> str:
 
 @attrs.frozen(kw_only=True)
 class Profile:
-    """What holds for some pods only. The first one that fits a pod is taken."""
+    """Settings for some pods only. The first profile that matches a pod is used."""
 
     name: str = ""
     namespaces: tuple[str, ...] = attrs.field(default=(), converter=_names)
-    """Namespaces whose pods it is for; empty: all."""
+    """Namespaces of the pods that it applies to; empty: all."""
     selector: str = attrs.field(default="", validator=_check_selector)
-    """Label selector of the pods that it is for, such as ``app=web,tier!=test``; empty: all."""
+    """Label selector of its pods, such as ``app=web,tier!=test``; empty: all."""
     vswitches: tuple[str, ...] = attrs.field(
         default=(), converter=_names, validator=_check_vswitches
     )
     security_group: str = ""
     resource_group: str = ""
     annotations: Mapping[str, str] = attrs.field(factory=dict, validator=_check_texts)
-    """Set on a pod that does not have them itself."""
+    """Defaults for annotations that a pod does not have."""
 
 
 @attrs.frozen(kw_only=True)
 class EciConfig:
-    """Where groups are made, with which account, how fast, and what the node offers."""
+    """The configuration of the provider `alibabacloud`."""
 
     region: str = _text("ECI_REGION")
     zone: str = _text("ECI_ZONE")
-    """Only a label of the node: the zone of a group is its vSwitch's."""
+    """A label of the node; the zone of a group is that of its vSwitch."""
     vswitches: tuple[str, ...] = _list("ECI_VSWITCH", validator=_check_vswitches)
-    """vSwitches (several zones, with commas), tried in this order."""
+    """vSwitches, comma-separated, also of several zones; tried in this order."""
     security_group: str = _text("ECI_SECURITY_GROUP")
     resource_group: str = _text("ECI_RESOURCE_GROUP")
     access_key: str = _text("ECI_ACCESS_KEY", repr=False)
@@ -142,7 +142,7 @@ class EciConfig:
     secret_key: str = _text("ECI_SECRET_KEY", repr=False)
     security_token: str = _text("ECI_SECURITY_TOKEN", repr=False)
     cluster_name: str = _text("ECI_CLUSTER_NAME")
-    """A name for people, put into a tag; what tells clusters apart is the cluster's UID."""
+    """A display name, stored in a tag; clusters are distinguished by their UID."""
     operating_system: str = _text("ECI_OPERATING_SYSTEM", default="Linux", validator=_check_system)
     architecture: Literal["amd64", "arm64"] = attrs.field(
         default="amd64",
@@ -150,7 +150,7 @@ class EciConfig:
         metadata={"env": "ECI_ARCHITECTURE"},
     )
     cpu: str = _quantity("ECI_QUOTA_CPU")
-    """What the node offers; empty: the account's quota."""
+    """Capacity of the node; empty: the account's quota."""
     memory: str = _quantity("ECI_QUOTA_MEMORY")
     pods: str = _quantity("ECI_QUOTA_POD")
     provider_id: str = _text("ECI_PROVIDER_ID")
@@ -169,30 +169,30 @@ class EciConfig:
         "ECI_METADATA_ENDPOINT", default="http://100.100.100.200", validator=_check_url
     )
     quota_share: float = _number("ECI_QUOTA_SHARE", 0.5, _check_share)
-    """Part of the account's calls a minute that this node takes."""
+    """Share of the account's API rate limits that this node uses."""
     poll: float = _number("ECI_POLL", 3.0)
-    """Seconds between two looks for changes, while anything changes."""
+    """Seconds between two polls while groups change."""
     list_lag: float = _number("ECI_LIST_LAG", 30.0)
     """Seconds for which a new group may be missing from an answer."""
     max_pending: float = _number("ECI_MAX_PENDING", 3600.0)
-    """Seconds that a group may stay Pending, which is billed, before it is ended."""
+    """Seconds that a group may stay Pending, which is billed, before it is deleted."""
     exec_exit_code: Literal["service", "wrap"] = attrs.field(
         default="service",
         validator=attrs.validators.in_(("service", "wrap")),
         metadata={"env": "ECI_EXEC_EXIT_CODE"},
     )
-    """``wrap``: commands run through ``/bin/sh``, which tells their exit code."""
+    """``wrap``: commands run in ``/bin/sh``, which prints their exit code."""
     price: bool = attrs.field(default=True, metadata={"env": "ECI_PRICE"})
-    """Whether a group's price an hour is looked up and noted on the pod."""
+    """Whether the hourly price of a group is queried and set as an annotation of the pod."""
     allow: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
-    """Namespace (``*``: any) to the annotations that grant power and that its pods may use."""
+    """Privileged annotations that pods may use, by namespace (``*``: any)."""
     profiles: tuple[Profile, ...] = ()
     profiles_file: str = _text("ECI_PROFILES_FILE")
-    """YAML or JSON file with more ``profiles``, looked at before those; read again on a change."""
+    """YAML or JSON file with ``profiles`` that take precedence; reloaded when it changes."""
 
     @classmethod
     def from_file(cls, data: Mapping[str, Any], node_name: str) -> dict[str, Any]:
-        """Return what a file says, by field names: ours, or those of the Go provider."""
+        """Return the settings of a file by field name; also reads the keys of the Go provider."""
         found = {_GO_KEYS.get(key, key): value for key, value in data.items()}
         if isinstance(data.get("VSwitch"), str):
             found["vswitches"] = _names(data["VSwitch"])

@@ -1,8 +1,8 @@
-"""Making a pod's group: at most one that is billed, whatever happens on the way.
+"""Creates the container group of a pod: at most one billed group, whatever fails.
 
-The token of an attempt makes the service answer a repeated create with the first one's group. A new
-attempt, with a new token, comes only after the service said that it made nothing, or after a group
-that found no place; and its number is on the pod before the service hears of it.
+With the same ClientToken the service answers a repeated create with the first group. A new attempt,
+with a new token, starts only after the service reported that it created nothing, or after a group
+in status ScheduleFailed; its number is stored on the pod before the request is sent.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _UPDATED = ("Container", "InitContainer", "ImageRegistryCredential")
 
 @attrs.define(eq=False, kw_only=True)
 class Creation:
-    """Creates and changes groups."""
+    """Creates and updates groups."""
 
     config: EciConfig
     context: vk.ProviderContext
@@ -65,22 +65,22 @@ class Creation:
         self._profiles.read()
 
     async def create(self, pod: vk.Pod) -> ContainerGroup:
-        """Return the pod's group, made now unless there is one."""
+        """Return the pod's group; create it where there is none."""
         known = self.inventory.best(pod.key.uid)
         if known is not None and known.status != SCHEDULE_FAILED:
             return known
         wait = self._breaker.wait(pod, _clock())
         if wait:
-            text = "groups of this pod's owner keep failing, so the next one waits"
+            text = "groups of this pod's owner keep failing: the next create is delayed"
             raise vk.TemporaryError(text, retry_after=wait)
         unplaced = primary_group(self.inventory.of(pod.key.uid))
         used = unplaced.attempt if unplaced is not None else None
-        planned = self._plan(pod, 0)  # what is wrong with the pod costs no attempt
+        planned = self._plan(pod, 0)  # an invalid pod uses up no attempt
         attempt = await self._attempts.number(pod, used=used)
         group = await self._send(pod, self._plan(pod, attempt), attempt)
         self.inventory.remember(group)
         if planned.notes:
-            text = f"ECI has no counterpart of: {', '.join(planned.notes)}"
+            text = f"ECI does not support, and ignores: {', '.join(planned.notes)}"
             self.context.emit(pod.key, "Normal", "FieldsIgnored", text, id=f"notes-{pod.key.uid}")
         return group
 
@@ -89,17 +89,17 @@ class Creation:
         group = self._living(pod)
         parameters = self._plan(pod, group.attempt).parameters
         question = {name: parameters.get(name) for name in _UPDATED}
-        with suppress(UnchangedError):  # an earlier call was done, and its answer lost
+        with suppress(UnchangedError):  # an earlier call succeeded and its answer was lost
             await self.inventory.client.call(
                 "UpdateContainerGroup", {"ContainerGroupId": group.id, **question}
             )
 
     async def tag(self, pod: vk.Pod) -> None:
-        """Make the tags of a living group those of the pod's labels; its containers run on."""
+        """Set the tags of a group from the pod's labels; its containers keep running."""
         id = self._living(pod).id
         group = (await self.inventory.look([id])).found.get(id)
         if group is None:
-            raise vk.TemporaryError(f"the group {id} is not listed yet, so its tags are not known")
+            raise vk.TemporaryError(f"the group {id} is not listed yet, so its tags are unknown")
         present = {name: value for name, value in group.tags.items() if name.startswith(LABEL)}
         wanted = label_tags(pod.labels, others=len(group.tags) - len(present))
         resource = {"ResourceType": "ContainerGroup", "ResourceId": [id]}
@@ -114,7 +114,7 @@ class Creation:
             await call("TagResources", {**resource, "Tag": missing})
 
     def fails_fast(self, pod: vk.Pod) -> bool:
-        """Whether the pod fails at once where it finds no place, and is not tried again."""
+        """Return whether the pod fails at once where no capacity is available (fail-fast)."""
         annotations = {**self._profile(pod).annotations, **pod.annotations}
         strategy = annotations.get(f"{PREFIX}eci-fail-strategy")
         return strategy == "fail-fast" or (
@@ -122,11 +122,11 @@ class Creation:
         )
 
     def failed(self, pod: vk.Pod, group: str) -> None:
-        """Count a group that failed."""
+        """Record the failure of a group."""
         self._breaker.failed(pod, group, _clock())
 
     def forget(self, uid: str) -> None:
-        """Drop what is remembered of a pod's attempts."""
+        """Drop the state of a pod's attempts."""
         self._attempts.forget(uid)
         self._conflicts.pop(uid, None)
 
@@ -150,7 +150,7 @@ class Creation:
 
     async def _send(self, pod: vk.Pod, planned: GroupParameters, attempt: int) -> ContainerGroup:
         uid = pod.key.uid
-        self.lookup.sent(uid)  # until the answer says otherwise, also when this is cancelled
+        self.lookup.sent(uid)  # until the outcome is known, also when this is cancelled
         try:
             answer = await self.inventory.client.call("CreateContainerGroup", planned.parameters)
         except ConflictingTokenError:
@@ -160,20 +160,22 @@ class Creation:
             self._attempts.spend(uid)
             raise self._no_place(pod, error, attempt) from None
         except vk.ProviderError:
-            self.lookup.settled(uid)  # the service has refused, so nothing was made
+            self.lookup.settled(uid)  # rejected by the service, so nothing was created
             raise
         id = answer.get("containergroupid")
         if not isinstance(id, str) or not id:
-            raise RequestOutcomeUnknownError("CreateContainerGroup: the answer names no group")
+            raise RequestOutcomeUnknownError(
+                "CreateContainerGroup: the answer contains no group id"
+            )
         self.lookup.settled(uid)
         self._conflicts.pop(uid, None)
         return just_created(id, pod.key, attempt)
 
     async def _adopt(self, pod: vk.Pod) -> ContainerGroup:
-        """Find the group that the token was used for.
+        """Return the group that was created with this token before.
 
-        Where none shows up for as long as lists may lag, with proof that they are allowed, the
-        token's group is gone and the next attempt may come.
+        Where none is listed for longer than the list lag, and lists are proved to be permitted,
+        that group is gone and the next attempt may start.
         """
         uid, now = pod.key.uid, _clock()
         await self.inventory.find(uid)
@@ -184,7 +186,9 @@ class Creation:
             return found
         first = self._conflicts.setdefault(uid, now)
         if now - first < self.lookup.lag or not await self.inventory.prove(now):
-            raise RequestOutcomeUnknownError("CreateContainerGroup: the token was used before")
+            raise RequestOutcomeUnknownError(
+                "CreateContainerGroup: the ClientToken was used before"
+            )
         self._conflicts.pop(uid)
         self.lookup.settled(uid)
         self._attempts.spend(uid)

@@ -29,11 +29,11 @@ from vk_providers.alibabacloud.instance_metadata import InstanceMetadata
 __all__ = ["ApiCredentials", "CredentialChain", "CredentialSource", "credential_chain"]
 
 _AHEAD = 900.0
-"""Seconds before the expiry at which new ones are fetched; the old ones serve if that fails."""
+"""Seconds before the expiry at which credentials are renewed; the old ones stay valid."""
 _LAST = 60.0
 """Seconds before the expiry at which credentials are no longer used."""
 _PAUSE = 30.0
-"""Seconds after asking for which what holds serves, however soon it ends."""
+"""Seconds after a renewal in which valid credentials are not renewed again."""
 
 
 @attrs.frozen(kw_only=True)
@@ -46,13 +46,13 @@ class ApiCredentials:
     expires: float | None = None
 
     def lasts(self, seconds: float) -> bool:
-        """Whether they hold for that long."""
+        """Return whether they stay valid for that long."""
         return self.expires is None or self.expires - time.time() > seconds
 
 
 @attrs.frozen
 class CredentialSource:
-    """One place: its name for people, and what reads it (None: nothing is there)."""
+    """A source of credentials: its display name and a reader (None: not configured)."""
 
     name: str
     read: Callable[[], Awaitable[ApiCredentials | None]]
@@ -60,7 +60,7 @@ class CredentialSource:
 
 @attrs.define(eq=False)
 class CredentialChain:
-    """Gives credentials that hold. Many callers share one fetch."""
+    """Provides valid credentials; concurrent callers share one renewal."""
 
     sources: Sequence[CredentialSource]
     pause: float = _PAUSE
@@ -71,9 +71,9 @@ class CredentialChain:
     _lock: asyncio.Lock = attrs.field(factory=asyncio.Lock, init=False)
 
     async def get(self) -> ApiCredentials:
-        """Return credentials. Raises ConfigError where no source has any, naming all of them.
+        """Return credentials. Raises ConfigError, naming all sources, where none has any.
 
-        Raises TemporaryError where the source in use gives none just now and the old ones are over.
+        Raises TemporaryError where the source in use fails and the old ones have expired.
         """
         if (current := self._usable()) is not None:
             return current
@@ -81,12 +81,12 @@ class CredentialChain:
             return self._usable() or await self._fetch()
 
     def forget(self, refused: ApiCredentials) -> None:
-        """Fetch new ones for the next call: the service refused these."""
+        """Discard credentials that the service rejected; the next call renews them."""
         if self._current is refused:
             self._current = None
 
     def _usable(self) -> ApiCredentials | None:
-        """Return what serves without asking; None: it is time to ask."""
+        """Return credentials that need no renewal now, or None."""
         lately = asyncio.get_running_loop().time() - self._asked_at < self.pause
         current, least = self._current, _LAST if lately else _AHEAD
         return current if current is not None and current.lasts(least) else None
@@ -107,9 +107,9 @@ class CredentialChain:
         raise vk.ConfigError(f"no credentials: expected them in one of: {names}")
 
     async def _read(self) -> ApiCredentials | None:
-        """Ask the source in use, or all of them in order until one has something.
+        """Read the source in use, or all of them in order until one has credentials.
 
-        One that is set up and fails is not passed over: the next might be another identity.
+        A configured source that fails is not skipped: the next one might be another identity.
         """
         for source in self.sources:
             if self.found in ("", source.name) and (fresh := await source.read()) is not None:
@@ -125,7 +125,7 @@ _OIDC = (
     "ALIBABA_CLOUD_OIDC_TOKEN_FILE",
 )
 _PLAIN = ("AK", "StsToken", "access_key", "sts")
-"""Kinds of profiles whose key is used as it is."""
+"""Modes of profiles whose access key is used directly."""
 
 
 def credential_chain(
@@ -157,7 +157,7 @@ def credential_chain(
 async def _given(config: EciConfig) -> ApiCredentials | None:
     if bool(config.access_key) != bool(config.secret_key):
         missing = "ECI_SECRET_KEY" if config.access_key else "ECI_ACCESS_KEY"
-        raise vk.ConfigError(f"{missing}: expected a value, since the other half is given")
+        raise vk.ConfigError(f"{missing}: required together with the other half of the key pair")
     return _key(config.access_key, config.secret_key, config.security_token)
 
 
@@ -202,7 +202,7 @@ async def _oidc(
         answer = await http.post(url, data=form)
         return _temporary(orjson.loads(answer.content)["Credentials"])
     except (httpx.HTTPError, orjson.JSONDecodeError, LookupError, TypeError, ValueError):
-        raise vk.TemporaryError("AssumeRoleWithOIDC gave no credentials") from None
+        raise vk.TemporaryError("AssumeRoleWithOIDC returned no credentials") from None
 
 
 async def _ram_role(
@@ -215,7 +215,9 @@ async def _ram_role(
     try:
         return _temporary(orjson.loads(text))
     except (orjson.JSONDecodeError, LookupError, TypeError, ValueError):
-        raise vk.TemporaryError(f"the metadata of RAM role {role} holds no credentials") from None
+        raise vk.TemporaryError(
+            f"the metadata of RAM role {role} contains no credentials"
+        ) from None
 
 
 def _temporary(fields: Mapping[str, Any]) -> ApiCredentials:
@@ -264,7 +266,7 @@ def _from_ini(path: Path, wanted: str) -> ApiCredentials | None:
 
 
 def _check_kind(path: Path, kind: object, access_key: object) -> None:
-    """Refuse a profile whose key is only there to become somebody else, as by a role."""
+    """Reject a profile whose access key is only used to assume another identity."""
     if access_key and kind not in (None, "", *_PLAIN):
-        text = f"{path}: a profile of kind {kind} cannot be used: expected an access key of its own"
+        text = f"{path}: a profile of mode {kind} is not supported: expected an access key"
         raise vk.ConfigError(text)

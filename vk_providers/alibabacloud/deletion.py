@@ -1,4 +1,4 @@
-"""The end of groups: by id, once, and with force where asking did not help."""
+"""Deletes container groups by id, with Force where a normal delete takes too long."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from vk_providers.alibabacloud.watch import Watch
 __all__ = ["Deletion"]
 
 _PATIENCE = 60.0
-"""Seconds beyond the grace period after which a group that is still there is ended by force."""
+"""Seconds beyond the grace period after which a group is deleted with Force."""
 
 
 @attrs.define(eq=False)
 class Deletion:
-    """Ends groups whose pods are known by their tags, or that we made ourselves."""
+    """Deletes the groups of pods."""
 
     inventory: Inventory
     lookup: GroupLookup
     watch: Watch
 
     async def delete(self, key: vk.PodKey, grace_period: float) -> ContainerGroup:
-        """Ask for the end of all groups of a pod, and return the one that stands for it.
+        """Delete all groups of a pod, and return its primary group.
 
-        Raises NotFoundError where there is none, with proof.
+        Raises NotFoundError where it is proved that there is none.
         """
         groups = self.inventory.of(key.uid)
         if not groups:
@@ -48,7 +48,7 @@ class Deletion:
             try:
                 await self.end(group, force=late or grace_period <= 0)
             except (vk.ProviderError, RequestOutcomeUnknownError) as error:
-                failure = error  # the others are billed, too
+                failure = error  # the other groups are billed as well
         if failure is not None:
             raise failure
         group_left = primary_group(self.inventory.of(key.uid))
@@ -57,20 +57,22 @@ class Deletion:
         return group_left
 
     async def end(self, group: ContainerGroup, *, force: bool = False) -> None:
-        """Delete one group; what the service does not know is looked at before it counts."""
+        """Delete one group; a reported absence is confirmed by a second action."""
         question = {"ContainerGroupId": group.id, "Force": force or None}
         try:
             await self.inventory.client.call("DeleteContainerGroup", question)
         except GroupNotFoundError:
             look = await self.inventory.look([group.id])
             if group.id not in look.gone:
-                raise vk.TemporaryError("the group is said both to exist and not to") from None
+                raise vk.TemporaryError(
+                    "contradictory answers about the existence of the group"
+                ) from None
             self.watch.drop(group.id)
             return
         except StateError:
             found = (await self.inventory.look([group.id])).found.get(group.id)
             if found is None or found.status != "Terminating":
                 raise
-            # Its end was asked for before, maybe by an earlier process: from now on it is awaited.
+            # It is being deleted already, maybe by an earlier process: wait for that.
         now = asyncio.get_running_loop().time()
         self.inventory.deleting.setdefault(group.id, now)

@@ -1,4 +1,4 @@
-"""What `vk dev --provider alibabacloud` runs on: the emulator, for as long as it lasts."""
+"""The emulator as the backend of `vk dev --provider alibabacloud`."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _SPEED = 5.0
 
 @asynccontextmanager
 async def run_emulator() -> AsyncIterator[Mapping[str, str]]:
-    """Serve the emulator, some times as fast as the service, and give the settings that use it."""
+    """Run the emulator, faster than the service, and yield settings that use it."""
     async with serve(EmulatorSettings(speed=_SPEED)) as emulator:
         yield settings_for(emulator)
 
 
 def settings_for(emulator: RunningEmulator) -> Mapping[str, str]:
-    """Return the settings, as of ``--set``, of a node that takes ``emulator`` for the service."""
+    """Return settings (as of ``--set``) of a node that uses ``emulator`` as the service."""
     settings = emulator.settings
     products = ("endpoint", "sts_endpoint", "vpc_endpoint", "ecs_endpoint", "metadata_endpoint")
     return {
@@ -32,5 +32,5 @@ def settings_for(emulator: RunningEmulator) -> Mapping[str, str]:
         "secret_key": settings.access_key_secret,
         "poll": "1",
         "list_lag": "2",
-        "exec_exit_code": "wrap",  # kubectl takes an unknown one for a failure
+        "exec_exit_code": "wrap",  # kubectl treats an unknown exit code as a failure
     }

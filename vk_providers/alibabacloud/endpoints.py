@@ -1,4 +1,4 @@
-"""Where the services of a region answer. Pure; the table is that of the vendor's endpoint page."""
+"""The endpoints of a region's services, from the vendor's endpoint page. Pure."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _ODD = {
 def endpoint(product: str, region: str, *, network: str = "public", override: str = "") -> str:
     """Return the URL of ``product`` (eci, vpc, sts) in ``region``, without a slash at its end.
 
-    Any region that looks like one has a name by rule: a new region needs no new release. Raises
-    ConfigError for what cannot be a region's name: it would become a host's.
+    Any well-formed region id gives a host name by rule, so that new regions need no new release.
+    Raises ConfigError for a malformed region id, since it would become part of a host name.
     """
     if override:
         return override.rstrip("/")

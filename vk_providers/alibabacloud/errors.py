@@ -1,11 +1,12 @@
-"""What the service's refusals mean: one table from codes to the errors of this project.
+"""The service's error codes as exceptions: one table.
 
-In: status and body of an answer that is no success. Out: an exception. A code that the table does
-not name, and an answer that is none of the service's (HTML of a proxy), mean that the outcome is
-unknown: `RequestOutcomeUnknownError` is no ProviderError, so that the core looks before it tries again.
+In: status and body of an unsuccessful answer. Out: an exception. For a code that is not in the
+table, and for an answer that is not the service's (HTML of a proxy), the outcome is unknown:
+`RequestOutcomeUnknownError` is no ProviderError, so that the core looks the pod up before it tries
+again.
 
-The texts carry action, code, request id and a hint; never parameters, nor what the service wrote,
-which may repeat them.
+The messages contain action, code, request id and a hint; never parameters, nor the service's own
+message, which may repeat them.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ _SAFE = re.compile(r"[\w.:-]{1,128}", re.ASCII)
 
 @attrs.frozen
 class ErrorDetails:
-    """One refusal: what was asked, and how the service named its reason."""
+    """Action, code, status and request id of an error answer."""
 
     action: str
     code: str
@@ -56,55 +57,55 @@ class ErrorDetails:
 
 
 class RequestOutcomeUnknownError(Exception):
-    """Nobody knows whether it happened: look before it is tried again."""
+    """It is unknown whether the request took effect: check before it is repeated."""
 
 
 class ThrottlingError(vk.TemporaryError):
-    """Too many calls; nothing was done."""
+    """Too many calls; the request had no effect."""
 
 
 class NoStockError(vk.TemporaryError):
-    """No capacity of that kind there now, or no address left in the vSwitch; nothing was made."""
+    """No stock, or no free address in the vSwitch; nothing was created."""
 
 
 class QuotaError(vk.TemporaryError):
-    """The account may have no more, or owes money; nothing was made."""
+    """The quota is exhausted, or the account is in arrears; nothing was created."""
 
 
 class AccessError(vk.TemporaryError):
-    """Credentials, permissions or the clock are wrong: no pod's fault."""
+    """Credentials, permissions or the clock are wrong; pods are not the cause."""
 
 
 class CredentialsError(AccessError):
-    """The service does not know the access key, or the token is over; nothing was done."""
+    """The access key is unknown or the token has expired; the request had no effect."""
 
 
 class ClockError(AccessError):
-    """The time of signing is too far from the service's; nothing was done."""
+    """The timestamp is too far from the service's time; the request had no effect."""
 
 
 class StateError(vk.TemporaryError):
-    """The group is in a state in which that cannot be done now."""
+    """The status of the group does not permit the operation now."""
 
 
 class ConflictingTokenError(vk.TemporaryError):
-    """The token was used before, with other parameters: there may be a group of it."""
+    """The ClientToken was used before with other parameters: its group may exist."""
 
 
 class GroupNotFoundError(vk.NotFoundError):
-    """There is no such group."""
+    """The group does not exist."""
 
 
 class DryRunError(vk.TemporaryError):
-    """The dry run went well: a real call would have been accepted."""
+    """The dry run succeeded: a real call would have been accepted."""
 
 
 class RequestRefusedError(vk.InvalidInputError):
-    """The parameters are wrong and will stay so."""
+    """The parameters are invalid; repeating the request does not help."""
 
 
 class UnchangedError(RequestRefusedError):
-    """The group is already as it is asked to become."""
+    """The group already has the requested parameters."""
 
 
 _THROTTLE = (ThrottlingError, 5.0)
@@ -174,15 +175,15 @@ _FAMILIES = (
 )
 
 _HINTS = {
-    "Degrade.Api": "the service asks for fewer calls; vk slows down",
-    "IncorrectStatus": "the group is not in a state for that; vk tries again",
+    "Degrade.Api": "the service throttles calls; vk reduces its rate",
+    "IncorrectStatus": "the group's status does not permit it; vk tries again",
     "OperationConflict": "another operation runs on the group; vk tries again",
-    "OperationDenied.NoStock": "no capacity there; vk goes on with the next vSwitch and size",
+    "OperationDenied.NoStock": "no stock; vk tries the next vSwitch and size",
     "Spot.NotMatched": "no spot capacity at that price; raise the limit or use spot-fallback",
-    "Zone.NotOnSale": "the zone sells nothing now; add a vSwitch of another zone",
+    "Zone.NotOnSale": "the zone has nothing on sale; add a vSwitch of another zone",
     "InvalidVSwitchId.IpNotEnough": "the vSwitch has no free address; add another one",
     "QuotaExceeded": "ask Alibaba Cloud for a larger quota, or run fewer pods",
-    "Account.Arrearage": "the account owes money; nothing starts until it is paid",
+    "Account.Arrearage": "the account is in arrears; nothing starts until it is paid",
     "InvalidPaymentMethod.InsufficientBalance": "the account's balance is too low",
     "InvalidParameter.CPU.Memory": "ask for another combination of cpu and memory",
     "InvalidDiskId.NotFound": "the disk does not exist in this region and zone",
@@ -190,13 +191,13 @@ _HINTS = {
     "Forbidden.RAM": "add the action to the RAM policy of the credentials",
     "NoPermission": "add the action to the RAM policy of the credentials",
     "NoPermission.Tag": "allow eci:TagResources and eci:UntagResources in the RAM policy",
-    "NumberExceed.Tags": "a group has 20 tags at most; take some away",
+    "NumberExceed.Tags": "a group has 20 tags at most; remove some",
     "InvalidUser.PassRoleForbidden": "allow ram:PassRole for the pod's RAM role",
     "CreateServiceLinkedRole.Denied": "create the service-linked role of ECI once, as the owner",
     "InvalidAccessKeyId.NotFound": "the access key does not exist",
-    "InvalidAccessKeyId.Inactive": "the access key is switched off",
+    "InvalidAccessKeyId.Inactive": "the access key is disabled",
     "SignatureDoesNotMatch": "the secret does not belong to the access key",
-    "InvalidTimeStamp.Expired": "this machine's clock is wrong; set it by NTP",
+    "InvalidTimeStamp.Expired": "the clock of this machine is wrong; synchronise it by NTP",
     "FeatureAccessRestricted": "the account may not use the feature; ask Alibaba Cloud",
 }
 
@@ -226,12 +227,12 @@ def _kind(code: str) -> tuple[type[vk.ProviderError] | None, float | None]:
 
 def _hint(code: str) -> str:
     if code.startswith("Throttling"):
-        return "too many calls for this account; vk slows down"
+        return "too many calls for this account; vk reduces its rate"
     if code.startswith("InvalidSecurityToken"):
         return "the temporary credentials have expired; vk fetches new ones"
     return _HINTS.get(code, "")
 
 
 def _word(value: object) -> str:
-    """Return a code or id, empty where it is nothing that a code may be."""
+    """Return a code or id, empty where it is not well-formed."""
     return value if isinstance(value, str) and _SAFE.fullmatch(value) else ""

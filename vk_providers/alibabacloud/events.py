@@ -1,6 +1,6 @@
-"""ECI's own events, such as NoStock, image pulls and OOM, as events of the pods: once each.
+"""Forwards the events of container groups (NoStock, image pulls, OOM) to their pods, once each.
 
-Never in the way: while they cannot be had, statuses come in all the same.
+Statuses do not depend on it: a failure to read events delays no status.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _ROUNDS = 3
 _OVERLAP = 60
 _LONGEST = 1024
 _TOLD = frozenset({"Created", "Started", "Killing", "Scheduled", "BackOff"})
-"""Reasons that the cluster's scheduler and vk tell themselves."""
+"""Reasons of events that the scheduler and vk emit themselves."""
 
 
 @attrs.define(eq=False)
 class EventFeed:
-    """Asks every third round at most, and passes on what is new."""
+    """Reads events every third round at most, and forwards new ones."""
 
     inventory: Inventory
     emit: vk.Emit
@@ -37,10 +37,10 @@ class EventFeed:
     """Seconds between two rounds."""
     _tried_at: float = attrs.field(default=float("-inf"), init=False)
     _asked_at: float | None = attrs.field(default=None, init=False)
-    """When the service last answered."""
+    """Time of the service's last answer."""
 
     async def forward(self) -> None:
-        """Pass new events on, where it is time to ask again."""
+        """Forward new events, if the interval has passed."""
         now = asyncio.get_running_loop().time()
         if now - self._tried_at < self.poll * _ROUNDS:
             return

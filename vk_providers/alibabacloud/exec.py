@@ -1,9 +1,9 @@
-"""Commands in a container: one API call for an address, then a WebSocket to it.
+"""Exec in a container: an API call returns the URL of a WebSocket.
 
-Frames are binary, the first byte names the channel as in Kubernetes: 0 stdin, 1 stdout, 2 stderr,
-3 the end's status, 4 the terminal's size. That much is seen on the live service; whether channel 3
-tells an exit code is not known, so none is claimed where none comes. With ``exec_exit_code =
-"wrap"`` a shell tells it, in a line that is taken out of the output again.
+Frames are binary; the first byte is the channel as in Kubernetes: 0 stdin, 1 stdout, 2 stderr, 3
+the exit status, 4 the terminal's size. Seen on the live service, except for an exit code on channel
+3: without one the exit code is unknown. With ``exec_exit_code = "wrap"`` a shell prints it, in a
+line that is removed from the output.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ async def execute(
     io: vk.ExecIO,
     wrap: bool,
 ) -> int | None:
-    """Run ``command`` and return its exit code, None where the service does not say."""
+    """Run ``command`` and return its exit code, None where the service does not report it."""
     mark = f"vk-{secrets.token_hex(8)}:" if wrap else ""
     words = _wrapped(command, mark) if wrap else list(command)
     _check(words)
@@ -64,7 +64,7 @@ async def execute(
         ):
             return await session.run(socket)
     except (aiohttp.ClientError, OSError) as error:  # from None: its text has the URL
-        text = f"the command's connection failed ({type(error).__name__})"
+        text = f"the exec connection failed ({type(error).__name__})"
         raise vk.TemporaryError(text) from None
 
 
@@ -74,35 +74,37 @@ def _wrapped(command: Sequence[str], mark: str) -> list[str]:
 
 def _check(words: Sequence[str]) -> None:
     if len(words) > _MOST_WORDS or any(len(word) > _LONGEST_WORD for word in words):
-        text = f"ECI takes a command of {_MOST_WORDS} words of {_LONGEST_WORD} characters at most"
+        text = (
+            f"ECI accepts commands of {_MOST_WORDS} arguments of {_LONGEST_WORD} characters at most"
+        )
         raise vk.InvalidInputError(text)
     if sum(len(word.encode()) for word in words) > _LONGEST:
-        raise vk.InvalidInputError(f"ECI takes a command of {_LONGEST} bytes in all at most")
+        raise vk.InvalidInputError(f"ECI accepts commands of {_LONGEST} bytes in total at most")
 
 
 def _check_address(url: str, endpoint: str) -> None:
-    """Refuse an address that is none of the vendor's, or of the endpoint that is configured."""
+    """Reject a URL that is not of the vendor or of the configured endpoint."""
     parts, ours = urlsplit(url), urlsplit(endpoint)
     host = parts.hostname or ""
     if parts.scheme == "wss" and (host.endswith(_HOSTS) or host == ours.hostname):
         return
     if ours.scheme == "http" and parts.scheme == "ws" and host == ours.hostname:
         return
-    raise vk.TemporaryError("ExecContainerCommand gave no address of the service")
+    raise vk.TemporaryError("ExecContainerCommand returned a URL that is not the service's")
 
 
 @attrs.define(eq=False)
 class EciExecSession:
-    """Both directions of one command."""
+    """Both directions of one exec session."""
 
     io: vk.ExecIO
     mark: bytes = b""
-    """Begins the line that tells the exit code; empty: there is none."""
+    """Prefix of the line with the exit code; empty: there is none."""
     code: int | None = attrs.field(default=None, init=False)
     _held: bytes = attrs.field(default=b"", init=False)
 
     async def run(self, socket: aiohttp.ClientWebSocketResponse) -> int | None:
-        """Relay until the service closes, and return the exit code where it is known."""
+        """Relay until the service closes the socket; return the exit code if known."""
         senders = [asyncio.ensure_future(self._send_input(socket))]
         senders.append(asyncio.ensure_future(self._send_sizes(socket)))
         try:
@@ -136,7 +138,7 @@ class EciExecSession:
             await self.io.stdout.write(data)
 
     def _without_mark(self, data: bytes, *, last: bool) -> bytes:
-        """Keep back what may be the line with the code; at the end read it."""
+        """Hold back what may be the line with the exit code; parse it when complete."""
         data, self._held = self._held + data, b""
         found = re.search(re.escape(self.mark) + rb"(\d+)\r?\n", data)
         if found is not None:
@@ -168,7 +170,7 @@ class EciExecSession:
 
 
 def _exit_code(data: bytes) -> int | None:
-    """Read a Kubernetes Status, where it is one."""
+    """Return the exit code of a Kubernetes Status, None where it has none."""
     try:
         status = orjson.loads(data)
         if status.get("status") == "Success":

@@ -181,7 +181,7 @@ _UNMET_CONTAINER_FIELDS = ("seccompProfile", "seLinuxOptions", "appArmorProfile"
 
 
 def notes_on(pod: vk.Pod) -> tuple[str, ...]:
-    """Return the paths of the fields that are set and have no counterpart."""
+    """Return the paths of security fields that are set and have no counterpart in ECI."""
     return tuple(dict.fromkeys(_unmet(pod.spec)))
 
 

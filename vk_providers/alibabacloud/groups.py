@@ -1,7 +1,7 @@
-"""A container group as DescribeContainerGroups tells it, with the pod that it is for. Pure.
+"""A container group as DescribeContainerGroups returns it, with the key of its pod. Pure.
 
-Keys of answers are in lower case here (`client.lowered`), and what is missing counts as empty: one
-odd group hurts only itself.
+Keys of answers are in lower case (`client.lower_keys`). Missing fields count as empty, so that a
+malformed group affects only itself.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 SCHEDULE_FAILED = "ScheduleFailed"
-"""It found no place: never ran, costs nothing, and never will run."""
+"""The status of a group that was not scheduled: it never ran, is not billed, and never runs."""
 FINAL = frozenset({"Succeeded", "Failed", "Expired"})
 ALIVE = frozenset({"Scheduling", "Pending", "Running", "Restarting", "Updating", "Terminating"})
 _RANKS = ("Running", "Updating", "Restarting", "Pending", "Scheduling", "Terminating")
@@ -34,18 +34,18 @@ _RANKS = ("Running", "Updating", "Restarting", "Pending", "Scheduling", "Termina
 
 @attrs.frozen(kw_only=True)
 class ContainerGroup:
-    """One group of ours."""
+    """One container group of this node."""
 
     id: str
     key: vk.PodKey
     attempt: int
     status: str
     created: datetime | None
-    raw: Mapping[str, Any] = attrs.field(repr=False, factory=dict)  # it may hold variables' values
+    raw: Mapping[str, Any] = attrs.field(repr=False, factory=dict)  # contains values of variables
 
     @property
     def alive(self) -> bool:
-        """Whether it runs, is about to, or may: any status that is not known to be an end."""
+        """Whether it runs or may run: any status that is not known to be final."""
         return self.status not in FINAL and self.status != SCHEDULE_FAILED
 
     @property
@@ -60,7 +60,7 @@ class ContainerGroup:
 
 
 def read_group(raw: Mapping[str, Any], identity: NodeIdentity) -> ContainerGroup | None:
-    """Return a row as a group; None for one that is not whole or not this node's."""
+    """Return a row as a group; None where it is incomplete or of another node."""
     tags = _tags(raw)
     key, id = key_of(tags), raw.get("containergroupid")
     if key is None or not isinstance(id, str) or not identity.owns(tags):
@@ -81,15 +81,15 @@ def _tags(raw: Mapping[str, Any]) -> dict[str, str]:
 
 
 def just_created(id: str, key: vk.PodKey, attempt: int) -> ContainerGroup:
-    """Return the group that a create has answered with, before anything is known of it."""
+    """Return the group that a create has just returned, before it was described."""
     now = datetime.now(UTC)
     return ContainerGroup(id=id, key=key, attempt=attempt, status="Scheduling", created=now)
 
 
 def primary_group(groups: Iterable[ContainerGroup]) -> ContainerGroup | None:
-    """Return the one of a pod's groups that stands for it: the running, then the older one.
+    """Return the group that represents the pod: a running one first, then the older one.
 
-    What has ended comes after what lives, and what never found a place last.
+    Ended groups come after those that may run, and unscheduled groups last.
     """
     return min(groups, key=_order, default=None)
 
@@ -99,5 +99,5 @@ def _order(group: ContainerGroup) -> tuple[int, float, str]:
     if group.status in _RANKS:
         return _RANKS.index(group.status), created, group.id
     if group.status == SCHEDULE_FAILED:
-        return len(_RANKS) + 2, -created, group.id  # the newest says why
+        return len(_RANKS) + 2, -created, group.id  # the newest has the current reason
     return len(_RANKS) + (group.status in FINAL), created, group.id

@@ -1,7 +1,7 @@
-"""The metadata service of the machine that vk runs on, in the hardened mode where it has one.
+"""The instance metadata service of the machine that vk runs on, in hardened mode if supported.
 
-It answers only there (an ECS instance or an ECI group) and tells region, zone, VPC, vSwitch,
-security group, and the credentials of the machine's RAM role.
+It is reachable only on an ECS instance or in an ECI group, and returns region, zone, VPC, vSwitch
+and the credentials of the instance's RAM role.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _TIMEOUT = 1.0
 
 @attrs.define(eq=False)
 class InstanceMetadata:
-    """Reads the service; every method gives an empty text where there is none."""
+    """A client of the metadata service; values are empty where it is unreachable."""
 
     http: httpx.AsyncClient
     endpoint: str
@@ -30,7 +30,7 @@ class InstanceMetadata:
     _token_until: float = attrs.field(default=0.0, init=False)
 
     async def get(self, path: str) -> str:
-        """Return what stands under ``/latest/meta-data/``; empty where nothing does."""
+        """Return a value below ``/latest/meta-data/``; empty where there is none."""
         if self.environment.get("ALIBABA_CLOUD_ECS_METADATA_DISABLED", "").lower() == "true":
             return ""
         headers = await self._headers()
@@ -40,7 +40,7 @@ class InstanceMetadata:
         return await _read(self.http.get(url, headers=headers, timeout=_TIMEOUT))
 
     async def _headers(self) -> dict[str, str] | None:
-        """Return what proves the hardened mode; None where the old one is not wanted."""
+        """Return the token header; None where no token is available and IMDSv1 is disabled."""
         now = asyncio.get_running_loop().time()
         if not self._token or now >= self._token_until:
             url = f"{self.endpoint}/latest/api/token"

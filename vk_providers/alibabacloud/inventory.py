@@ -1,8 +1,8 @@
-"""The groups of this node: what was last seen of them, and the questions that find out more.
+"""The container groups of this node: their last known state, and the calls that refresh it.
 
-The one rule that everything here is about: an identity without permission gets an **empty list**,
-not an error. So a group's absence counts only where the same answer shows another group, or where
-an action that does tell the two apart says that the group does not exist.
+An identity without permission gets an **empty list**, not an error. So the absence of a group
+counts only where the same answer contains another group, or where an action that distinguishes the
+two cases reports that the group does not exist.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _LATELY = 60.0
 
 @attrs.frozen
 class DescribedGroups:
-    """What a look at some ids found, and which of them are proved not to exist."""
+    """The result of describing groups by id: those found, and those proved not to exist."""
 
     found: Mapping[str, ContainerGroup] = attrs.field(factory=dict)
     gone: frozenset[str] = frozenset()
@@ -41,18 +41,18 @@ class DescribedGroups:
 
 @attrs.define(eq=False, kw_only=True)
 class Inventory:
-    """Knows the groups by id and by pod. Every question takes note of what it finds."""
+    """The known groups by id and by pod; every call updates them."""
 
     client: RpcClient
     identity: NodeIdentity
     lag: float
     """Seconds for which a new group may be missing from an answer."""
     deleting: dict[str, float] = attrs.field(factory=dict, init=False)
-    """Groups whose end the service has accepted, and since when."""
+    """Groups whose deletion the service has accepted, and since when."""
     given_up: set[str] = attrs.field(factory=set, init=False)
-    """Groups that found no place, once that was told: from then on the pod has no group."""
+    """Unscheduled groups that were reported: from then on the pod counts as without a group."""
     wanted_since: float = attrs.field(default=float("-inf"), init=False)
-    """When the list must begin that somebody waits for."""
+    """Earliest start of the list that callers wait for."""
     _groups: dict[str, ContainerGroup] = attrs.field(factory=dict, init=False)
     _by_uid: dict[str, set[str]] = attrs.field(factory=dict, init=False)
     _proved_at: float = attrs.field(default=float("-inf"), init=False)
@@ -63,7 +63,7 @@ class Inventory:
         return iter(list(self._groups.values()))
 
     def get(self, id: str) -> ContainerGroup | None:
-        """Return what is known of a group."""
+        """Return a known group, or None."""
         return self._groups.get(id)
 
     def of(self, uid: str) -> list[ContainerGroup]:
@@ -71,16 +71,16 @@ class Inventory:
         return [self._groups[id] for id in self._by_uid.get(uid, ())]
 
     def best(self, uid: str) -> ContainerGroup | None:
-        """Return the known group that stands for a pod, if there is one."""
+        """Return the primary group of a pod, if one is known."""
         return primary_group(group for group in self.of(uid) if group.id not in self.given_up)
 
     def remember(self, group: ContainerGroup) -> None:
-        """Take note of a group."""
+        """Store a group."""
         self._groups[group.id] = group
         self._by_uid.setdefault(group.key.uid, set()).add(group.id)
 
     def forget(self, id: str) -> None:
-        """Drop a group that is gone; repeatable."""
+        """Drop a group that does not exist any more; idempotent."""
         self.deleting.pop(id, None)
         self.given_up.discard(id)
         group = self._groups.pop(id, None)
@@ -91,18 +91,18 @@ class Inventory:
                 del self._by_uid[group.key.uid]
 
     async def list_all(self, expected: Collection[str] = ()) -> list[ContainerGroup]:
-        """Return all groups of this node; ``expected`` are ids that are said to exist.
+        """Return all groups of this node; ``expected`` are ids that should exist.
 
-        Raises TemporaryError rather than return a part, or an emptiness that nothing proves.
+        Raises TemporaryError where the list is incomplete, or empty without proof.
         """
         known = {group.id for group in self._groups.values() if group.alive} | set(expected)
         began = _clock()
         rows = await self._pages({"Tag": _tags(self.identity.owner_tags())})
         groups = [group for row in rows if (group := read_group(row, self.identity)) is not None]
         if known and not groups:
-            one = next(iter(known))  # enough to see where the permission is missing
+            one = next(iter(known))  # one is enough to detect a missing permission
             if not (await self.look([one])).gone or (await self.look(known)).gone != known:
-                raise vk.TemporaryError("the list is empty although groups are known to live")
+                raise vk.TemporaryError("the list is empty although running groups are known")
         self._listed_at = began
         if groups:
             self._proved_at = max(self._proved_at, began)
@@ -111,38 +111,38 @@ class Inventory:
             self.remember(group)
         for group in list(self._groups.values()):
             if group.id not in listed and not group.alive:
-                self.forget(group.id)  # the service forgets what has ended, sooner or later
+                self.forget(group.id)  # the service drops ended groups after a while
         return groups
 
     def listed_since(self, moment: float) -> bool:
-        """Whether a complete list has begun at ``moment`` or later; if not, one is wanted."""
+        """Return whether a complete list started at ``moment`` or later; if not, request one."""
         self.wanted_since = max(self.wanted_since, moment)
         return self._listed_at >= moment
 
     async def list_wanted(self) -> None:
-        """Make the list that is wanted, if one is: one for all who wait for it."""
+        """List all groups if a list was requested: one list for all waiting callers."""
         if self._listed_at < self.wanted_since:
             await self.list_all()
 
     async def find(self, uid: str) -> list[ContainerGroup]:
-        """Return the groups that carry a pod's UID; none proves nothing, see `prove`."""
+        """Return the groups with a pod's UID; an empty result is no proof, see `prove`."""
         rows = await self._pages({"Tag": _tags({**self.identity.owner_tags(), UID: uid})})
         groups = [group for row in rows if (group := read_group(row, self.identity)) is not None]
         if len(groups) < len(rows):
-            raise vk.TemporaryError("the row of a group cannot be read")
+            raise vk.TemporaryError("malformed row of a group")
         found = [group for group in groups if group.key.uid == uid]
         for group in found:
             self.remember(group)
         return found
 
     async def prove(self, since: float) -> bool:
-        """Whether lists are allowed, shown by a group that a list made after ``since`` has."""
+        """Return whether lists are permitted: a list made after ``since`` contained a group."""
         async with self._proving:
             if self._proved_at >= since:
                 return True
             alive = next((group.id for group in self._groups.values() if group.alive), None)
             questions: list[dict[str, Any]] = [{"Tag": _tags(self.identity.owner_tags())}]
-            if alive is not None:  # it is in no list yet if it is new, and may be gone by now
+            if alive is not None:  # a new one may not be listed yet, and it may be gone
                 questions.insert(0, {"ContainerGroupIds": _array([alive])})
             for question in questions:
                 asked = _clock()
@@ -153,9 +153,9 @@ class Inventory:
             return self._proved_at >= since
 
     async def look(self, ids: Collection[str]) -> DescribedGroups:
-        """Ask for groups by id. What is in neither part of the answer is unknown."""
+        """Describe groups by id. The state of ids in neither part of the result is unknown."""
         wanted = sorted(ids)
-        size = _PAGE - 1  # one place is for a group that is known to live
+        size = _PAGE - 1  # one more id is for a group that is known to exist
         chunks = [wanted[start : start + size] for start in range(0, len(wanted), size)]
         looks = await asyncio.gather(*(self._look(chunk) for chunk in chunks))
         result = DescribedGroups()
@@ -170,7 +170,7 @@ class Inventory:
         found = {group.id: group for group in groups}
         for group in groups:
             self.remember(group)
-        told = {row.get("containergroupid") for row in rows}  # also by a row that cannot be read
+        told = {row.get("containergroupid") for row in rows}  # also by a malformed row
         absent = [id for id in ids if id not in told and not self._may_come(id)]
         if groups:
             self._proved_at = asked
@@ -180,35 +180,35 @@ class Inventory:
         return DescribedGroups({id: found[id] for id in ids if id in found}, frozenset(gone))
 
     def _may_come(self, id: str) -> bool:
-        """Whether a group is so new that answers may not have it yet, and none had it so far."""
+        """Return whether a group is so new that answers may not contain it yet."""
         group = self._groups.get(id)
         if group is None or group.raw or group.created is None or id in self.deleting:
             return False
         return (datetime.now(UTC) - group.created).total_seconds() < self.lag
 
     def _witness(self, ids: Collection[str]) -> list[str]:
-        """Return an id that an answer must hold where lists are allowed, if one is known."""
+        """Return the id of a group that an answer contains where lists are permitted, if any."""
         for group in self._groups.values():
             if group.alive and group.id not in ids and group.id not in self.deleting:
                 return [group.id]
         return []
 
     async def _proved_gone(self, absent: Collection[str], asked: float) -> set[str]:
-        """Return which of ``absent`` are gone though no other group vouches for the answer.
+        """Return which of ``absent`` are gone, where the answer contained no other group.
 
-        One whose end was accepted needs a permission that was seen lately; nothing leaks by it.
+        For a group whose deletion was accepted, a recent proof of the permission is enough.
         """
         lately = asked - self._proved_at <= _LATELY
         gone = {id for id in absent if lately and id in self.deleting}
         for id in absent:
             if id not in gone:
                 if not await self._is_gone(id):
-                    break  # the others would be told the same, a call each
+                    break  # the others would get the same answer
                 gone.add(id)
         return gone
 
     async def _is_gone(self, id: str) -> bool:
-        """Ask for a line of a log: without permission that is an error, not an absence."""
+        """Read one log line: without permission that is an error, distinct from an absence."""
         group = self._groups.get(id)
         name = (group.containers or [""])[0] if group is not None else ""
         question = {"ContainerGroupId": id, "ContainerName": name or "none", "Tail": 1}
@@ -235,7 +235,7 @@ class Inventory:
             token = answer.get("nexttoken") or ""
             if not token:
                 if totals and len(rows) < min(totals[0], totals[-1]):
-                    raise vk.TemporaryError("the list of groups ended before it was complete")
+                    raise vk.TemporaryError("the list of groups is incomplete")
                 return list(rows.values())
             if token in seen:
                 break

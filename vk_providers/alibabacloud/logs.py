@@ -1,4 +1,4 @@
-"""Logs of a container, by asking for pieces of it; following is the core's (`context.follow`)."""
+"""Logs of a container by DescribeContainerLog; `context.follow` of the core follows them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["read_log"]
 _MOST_LINES = 2000
 _MOST_BYTES = 1 << 20
 _PAUSES = (1.0, 2.0, 4.0, 8.0)
-"""Seconds after failed answers to a log that is followed."""
+"""Seconds between retries while a log is followed."""
 
 
 async def read_log(
@@ -27,9 +27,9 @@ async def read_log(
     container: vk.ContainerKey,
     options: vk.LogOptions,
 ) -> AsyncIterator[bytes]:
-    """Yield the log as ``options`` want it. Raises NotFoundError where there is none.
+    """Yield the log according to ``options``. Raises NotFoundError where there is none.
 
-    The service gives the last 2000 lines and 1 MiB at most.
+    The service returns the last 2000 lines and 1 MiB at most.
     """
 
     async def poll(since: datetime | None) -> bytes:
@@ -44,9 +44,9 @@ async def read_log(
 
     async def poll_again(since: datetime | None) -> bytes:
         nonlocal begun
-        pauses = _PAUSES if begun else ()  # the first answer may be a refusal
+        pauses = _PAUSES if begun else ()  # an error of the first call is reported at once
         begun = True
-        for pause in pauses:  # a follower has read one half, and cannot ask for the rest
+        for pause in pauses:  # a follower that fails would lose its position
             try:
                 return await poll(since)
             except (vk.TemporaryError, RequestOutcomeUnknownError):

@@ -1,7 +1,7 @@
-"""Whether a pod has a group, as proof: what `get_pods` answers, and what creates and deletes ask.
+"""Finds the group of a pod, or proves that there is none, for get, create and delete.
 
-After a create whose answer was lost the group may be missing from every answer for a while; until
-that has passed an absence proves nothing, and asking raises.
+After a create whose answer was lost, the group may be missing from all answers for a while (the
+list lag). Until then an absence is no proof, and a look-up raises.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ __all__ = ["GroupLookup"]
 
 _INSTANCE = f"{PREFIX}eci-instance-id"
 _MANY = 20
-"""Pods that wait for an answer, from which on one list for all costs less than a call for each.
+"""Number of unresolved pods from which one list is cheaper than one call for each.
 
-`watch` makes it: no caller's time-out ends a list that others wait for.
+`watch` makes that list, so that no caller's time-out cancels a list that others wait for.
 """
 
 
@@ -34,27 +34,27 @@ class GroupLookup:
     pods: Mapping[str, vk.Pod]
     lag: float
     _unsure: dict[str, float] = attrs.field(factory=dict, init=False)
-    """Pods for which a create may have gone out, and since when."""
+    """Pods with a create of unknown outcome, and since when."""
     _started: float = attrs.field(init=False)
     _inherited: set[str] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        # What an earlier process sent right before its end is as unsure as what we send.
+        # The outcome of a create that an earlier process sent right before its end is unknown too.
         self._started, self._inherited = _clock(), set(self.pods)
 
     def sent(self, uid: str) -> None:
-        """Note that a create goes out; call `settled` once its outcome is known."""
+        """Record that a create is sent; call `settled` once its outcome is known."""
         self._unsure[uid] = _clock()
 
     def settled(self, uid: str) -> None:
-        """Note that it is known what became of the pod's create."""
+        """Record that the outcome of the pod's create is known."""
         self._unsure.pop(uid, None)
         self._inherited.discard(uid)
 
     async def find(self, keys: Sequence[vk.PodKey]) -> list[ContainerGroup]:
-        """Return the group of each of ``keys`` that has one; the others are proved to have none.
+        """Return the groups of ``keys``; pods without one are proved to have none.
 
-        Raises TemporaryError where that cannot be proved, for all of them.
+        Raises TemporaryError, for all of them, where that cannot be proved.
         """
         named = {key.uid: self._ids(key.uid) for key in keys}
         ids = {id for several in named.values() for id in several}
@@ -62,7 +62,9 @@ class GroupLookup:
         for id in look.gone:
             self.inventory.forget(id)
         if ids - look.found.keys() - look.gone:
-            raise vk.TemporaryError("an absent group cannot be told from a missing permission")
+            raise vk.TemporaryError(
+                "an absent group cannot be distinguished from a missing permission"
+            )
         found = []
         for key in keys:
             had = any(id in look.gone for id in named[key.uid])
@@ -74,38 +76,40 @@ class GroupLookup:
         return found
 
     async def _without_id(self, key: vk.PodKey) -> ContainerGroup | None:
-        """Return the group of a pod of which no group is known, or None with proof."""
+        """Return the group of a pod without a known group, or None where proved absent."""
         uid, now = key.uid, _clock()
         since = self._unsure.get(uid, self._started if uid in self._inherited else None)
         if since is not None and now < since + self.lag:
-            text = "a create may have gone out and its group may not be listed yet"
+            text = "a create may have been sent, and its group may not be listed yet"
             raise vk.TemporaryError(text, retry_after=since + self.lag - now)
         moment = now
         if since is not None and len(self._unsure) + len(self._inherited) > _MANY:
             moment = since + self.lag
             if not self.inventory.listed_since(moment):
-                raise vk.TemporaryError("many creates are unsure: the next list settles them")
+                raise vk.TemporaryError(
+                    "the outcome of many creates is unknown until the next list"
+                )
         else:
             await self.inventory.find(uid)
         group = self.inventory.best(uid)
         if group is None and not await self._may_lack(key, since=moment):
-            text = "no group is listed, and no other group shows that lists are allowed"
+            text = "no group is listed, and no other group proves that lists are permitted"
             raise vk.TemporaryError(text, retry_after=15.0)
         self.settled(uid)
         return group
 
     async def _may_lack(self, key: vk.PodKey, *, since: float) -> bool:
-        """Whether an empty answer counts.
+        """Return whether an empty answer counts as an absence.
 
-        It does with proof. It also does for a living pod that never had a group: then the next
-        create has the token of the last one, and makes no second group whatever there is.
+        It does with proof, and for a pod that never had a group and is not being deleted: its next
+        create has the same ClientToken and so creates no second group.
         """
         pod = self.pods.get(key.uid)
         fresh = pod is not None and not pod.metadata.get("deletionTimestamp") and not _ran(pod)
         return fresh or await self.inventory.prove(since)
 
     def noted(self) -> set[str]:
-        """Return the ids of groups that the node's pods say they have, but for ended pods."""
+        """Return the group ids in the annotations of the node's pods, except for ended pods."""
         ids = set()
         for uid, pod in self.pods.items():
             if (pod.raw.get("status") or {}).get("phase") not in ("Succeeded", "Failed"):

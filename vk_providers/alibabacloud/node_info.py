@@ -1,4 +1,4 @@
-"""The node as the account and the configuration make it: capacity, labels, identity."""
+"""The node's capacity, labels and provider id, from the account's quota and configuration."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from vk_providers.alibabacloud.config import EciConfig
 __all__ = ["describe_node"]
 
 _MEMORY_A_CPU = 8
-"""GiB of memory that are offered for each vCPU where nothing else is said: the account's quota is
-one of vCPU, and no size has more memory a vCPU than this."""
+"""GiB of memory for each vCPU where not configured: the account's quota is in vCPU, and no size
+has more memory for each vCPU."""
 _PODS = "1000"
 
 
 async def describe_node(client: RpcClient, config: EciConfig, *, node_name: str) -> vk.NodeInfo:
-    """Return the node. What is configured holds, but never more than the account may have."""
+    """Return the node: as configured, limited by the account's quota."""
     answer = await client.call("ListUsage", {})
     most = _quota(answer.get("attributes") or {})
     cpu = config.cpu or (str(most) if most else "1000")

@@ -1,6 +1,6 @@
-"""What a group costs an hour, by its size: asked once a size, noted on the pods. Never in the way.
+"""Hourly prices of groups, queried once for each size and set as an annotation of the pods.
 
-A price that cannot be had leaves the pod without one; it is asked for again after ten minutes.
+Statuses do not depend on prices: a failed query is repeated after ten minutes.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ log = logging.getLogger(__name__)
 
 _AGAIN = 600.0
 _PATIENCE = 5.0
-"""Seconds until a price counts as one that cannot be had."""
+"""Time-out of a price query in seconds."""
 _UNREADABLE = (KeyError, TypeError, ValueError)
-"""What an answer without a price raises where it is read."""
+"""Exceptions of reading an answer without a price."""
 Kind = tuple[str, str, str, str]
 
 
 @attrs.define(eq=False)
 class Prices:
-    """Prices by size, type and way of paying."""
+    """Known prices by size, instance type and spot strategy."""
 
     client: RpcClient
     wanted: bool
@@ -38,11 +38,11 @@ class Prices:
     _asked: dict[Kind, float] = attrs.field(factory=dict, init=False)
 
     def of(self, group: ContainerGroup) -> str:
-        """Return the price of a group as far as it is known, such as ``0.42 CNY``."""
+        """Return the known price of a group, such as ``0.42 CNY``, or an empty string."""
         return self._known.get(_kind(group), "")
 
     async def learn(self, group: ContainerGroup) -> bool:
-        """Ask for the price of a group of this kind, once; True: now it is known."""
+        """Query the price of a group's size once; return whether it became known."""
         kind, now = _kind(group), asyncio.get_running_loop().time()
         asked = self._asked.get(kind)
         if not self.wanted or kind in self._known or (asked is not None and now - asked < _AGAIN):

@@ -1,4 +1,4 @@
-"""Which profile a pod gets, and the file that profiles are read from. See `config.Profile`."""
+"""Selects the profile of a pod; reads and reloads the file of profiles. See `config.Profile`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 def profile_for(pod: vk.Pod, profiles: Sequence[Profile]) -> Profile:
-    """Return the first profile that fits ``pod``; an empty one where none does."""
+    """Return the first profile that matches ``pod``; an empty one where none does."""
     for profile in profiles:
         if profile.namespaces and pod.key.namespace not in profile.namespaces:
             continue
@@ -29,14 +29,14 @@ def profile_for(pod: vk.Pod, profiles: Sequence[Profile]) -> Profile:
 
 @attrs.define(eq=False)
 class ProfileFile:
-    """A file with ``profiles``, read again when it changes; a broken one leaves the last good."""
+    """A file with ``profiles``, reloaded when it changes; an invalid one keeps the last valid."""
 
     path: str
     _seen: tuple[int, int] = attrs.field(default=(0, 0), init=False)
     _profiles: tuple[Profile, ...] = attrs.field(default=(), init=False)
 
     def read(self) -> tuple[Profile, ...]:
-        """Return what the file says now. Raises ConfigError only if it never was right."""
+        """Return the current profiles. Raises ConfigError if the file was never valid."""
         if not self.path:
             return ()
         try:
@@ -49,7 +49,7 @@ class ProfileFile:
             text = f"profiles_file: {self.path}: {_told(error)}"
             if self._seen == (0, 0):
                 raise vk.ConfigError(text) from None
-            log.warning("profiles not read again", extra={"error": text})
+            log.warning("profiles reload failed", extra={"error": text})
         return self._profiles
 
 

@@ -1,9 +1,9 @@
 """AlibabaCloudProvider: pods run as container groups of Elastic Container Instance.
 
-The core calls it. A create is planned (`plan`), sent once with a token of its own (`attempts`), and
-found again by its tags (`inventory`); a delete goes by the group's id. What happens to the groups
-comes from `watch`. The rules about money: no answer means that nobody knows, and nothing is done
-about a pod before somebody does.
+The parameters of a create come from `create_parameters`; a create is sent once with its ClientToken
+(`attempts`), and its group is found again by its tags (`inventory`). A delete uses the group's id.
+Changes of groups come from `watch`. To avoid groups that are billed twice: without an answer the
+outcome is unknown, and no action follows before it is known.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ __all__ = ["AlibabaCloudProvider"]
 log = logging.getLogger(__name__)
 
 _UNNOTICED = frozenset({"metadata.annotations", "spec.activeDeadlineSeconds", "spec.tolerations"})
-"""What may change without the group noticing."""
+"""Fields whose change does not affect the group."""
 _LABELS = "metadata.labels"
 _IMAGES = frozenset(
     {
@@ -52,7 +52,7 @@ _IMAGES = frozenset(
         "spec.initContainers[].image",
     }
 )
-"""What is told of a change of images."""
+"""Fields of a change of images."""
 
 
 @attrs.define(eq=False)
@@ -79,7 +79,7 @@ class AlibabaCloudProvider(vk.Provider):
     @classmethod
     @asynccontextmanager
     async def development(cls) -> AsyncIterator[Mapping[str, str]]:
-        """Start the emulator for as long as `vk dev` runs, and point at it."""
+        """Run the emulator while `vk dev` runs, and yield the settings that use it."""
         from vk_providers.alibabacloud.development import run_emulator
 
         async with run_emulator() as settings:
@@ -96,7 +96,7 @@ class AlibabaCloudProvider(vk.Provider):
         return config if config is not None else EciConfig()
 
     async def __aenter__(self) -> Self:
-        """Open the connections. Raises ConfigError for what is neither given nor found."""
+        """Open the connections. Raises ConfigError for settings that are missing."""
         context = self.context
         self._service = await self._stack.enter_async_context(
             open_service(self._config, check_lease=context.check_lease)
@@ -136,31 +136,31 @@ class AlibabaCloudProvider(vk.Provider):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close the connections; the groups run on."""
+        """Close the connections; the groups keep running."""
         await self._stack.aclose()
 
     async def describe_node(self) -> vk.NodeInfo:
-        """Say what the account's quota and the configuration leave."""
+        """Return the capacity by the account's quota and the configuration."""
         service = self._service
         return await describe_node(service.client, service.config, node_name=self.context.node_name)
 
     async def ping(self) -> None:
-        """Ask for the regions, which costs the service nothing."""
+        """Call DescribeRegions, a cheap action."""
         await self._service.client.call("DescribeRegions", {})
 
     async def create_pod(self, pod: vk.Pod) -> vk.PodStatus:
-        """Create the pod's group, or find the one that it has."""
+        """Create the pod's group, or return the existing one."""
         return self._status(await self._creation.create(pod))
 
     async def update_pod(self, pod: vk.Pod, changed: Collection[str]) -> vk.PodStatus | None:
-        """Change images in place; the group keeps its address, its containers start again.
+        """Update images in place; the group keeps its address, its containers restart.
 
-        Changed labels become tags, and nothing starts again.
+        Changed labels update the tags; nothing restarts.
         """
         noticed = set(changed) - _UNNOTICED
         if others := noticed - _IMAGES - {_LABELS}:
             names = ", ".join(sorted(others))
-            raise vk.UnsupportedError(f"ECI changes nothing but images of a running pod: {names}")
+            raise vk.UnsupportedError(f"ECI updates only images of a running pod: {names}")
         if _LABELS in noticed:
             await self._creation.tag(pod)
         if noticed & _IMAGES:
@@ -216,7 +216,7 @@ class AlibabaCloudProvider(vk.Provider):
     async def exec(
         self, container: vk.ContainerKey, command: Sequence[str], io: vk.ExecIO
     ) -> int | None:
-        """Run a command; its exit code is known where the service or a shell tells it."""
+        """Run a command; its exit code may be unknown, see the setting ``exec_exit_code``."""
         group, service = await self._group(container.pod), self._service
         wrap = service.config.exec_exit_code == "wrap" and not io.tty
         return await execute(
@@ -229,12 +229,12 @@ class AlibabaCloudProvider(vk.Provider):
         )
 
     async def stats(self) -> vk.NodeStats:
-        """Say what the groups that run use."""
+        """Return the usage of the running groups."""
         running = [group for group in self._inventory if group.status == "Running"]
         return await measure(self._service.client, running)
 
     async def checks(self) -> AsyncIterator[vk.Check]:
-        """Say what works of this configuration, changing nothing."""
+        """Check this configuration; nothing is changed."""
         async for check in check_all(self._config):
             yield check
 
@@ -253,7 +253,7 @@ class AlibabaCloudProvider(vk.Provider):
         return group
 
     async def _check_ran_before(self, group: ContainerGroup, container: vk.ContainerKey) -> None:
-        """Raise InvalidInputError where no run came before: no error of ECI says so."""
+        """Raise InvalidInputError where there was no previous run; ECI reports no error then."""
         look = await self._inventory.look([group.id])
         status = self._status(look.found.get(group.id, group))
         for one in (*status.init_containers, *status.containers):

@@ -27,7 +27,7 @@ MUTATIONS = frozenset(
         "ExecContainerCommand",
     }
 )
-"""Actions that change something: never sent twice by themselves."""
+"""Actions with effects: never repeated automatically."""
 _OTHERS = {
     "TagResources": ("Eci", "2018-08-08", "eci"),
     "UntagResources": ("Eci", "2018-08-08", "eci"),

@@ -1,7 +1,7 @@
-"""Everything that is needed to call the service: opened once, by the provider or by a check.
+"""The complete configuration and the API clients: opened by the provider or by its checks.
 
-What the configuration leaves out is looked for in the machine's metadata here; what is found
-nowhere is one ConfigError that names the variable and the places.
+Missing settings are read from the instance's metadata; what is found nowhere raises one ConfigError
+with the names of the variables and the places that were searched.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Service:
 
 @attrs.frozen(kw_only=True)
 class _Opening:
-    """What making clients takes."""
+    """What all API clients share."""
 
     http: httpx.AsyncClient
     credentials: CredentialChain
@@ -63,7 +63,7 @@ async def open_service(
     check_lease: Callable[[], None],
     environment: Mapping[str, str] = os.environ,
 ) -> AsyncIterator[Service]:
-    """Open the connections; raises ConfigError for what is neither given nor found."""
+    """Open the connections; raises ConfigError for settings that are missing."""
     async with http_client() as http:
         metadata = InstanceMetadata(http, config.metadata_endpoint.rstrip("/"), environment)
         config = await _with_place(config, metadata)
@@ -89,17 +89,17 @@ async def open_service(
 
 
 async def _with_place(config: EciConfig, metadata: InstanceMetadata) -> EciConfig:
-    """Return ``config`` with the machine's region, vSwitch and zone where it gives none."""
+    """Return ``config`` with region, vSwitch and zone of the instance where not set."""
     region = config.region or await metadata.get("region-id")
     found = config.vswitches or tuple((await metadata.get("vswitch-id")).split())
     zone = config.zone
-    if not zone and not config.vswitches:  # a given vSwitch may lie in another zone
+    if not zone and not config.vswitches:  # a configured vSwitch may be in another zone
         zone = await metadata.get("zone-id")
     return attrs.evolve(config, region=region, vswitches=found, zone=zone)
 
 
 async def _security_group(ecs: RpcClient, instance: str) -> str:
-    """Return the first security group of the machine, which only ECS tells."""
+    """Return the first security group of the instance, by ECS DescribeInstances."""
     if not instance:
         return ""
     try:

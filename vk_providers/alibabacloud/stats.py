@@ -1,4 +1,4 @@
-"""What pods use, from DescribeMultiContainerGroupMetric: for `kubectl top` and the stats routes."""
+"""Usage of pods from DescribeMultiContainerGroupMetric, for `kubectl top` and /stats."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _usage(raw: Mapping[str, Any], time: str, group: ContainerGroup) -> vk.Usage
     cpu, memory = raw.get("cpu") or {}, raw.get("memory") or {}
     total, rate = cpu.get("usagecorenanoseconds"), cpu.get("usagenanocores")
     moment = vk.parse_time(time)
-    assert moment is not None  # its caller has looked
+    assert moment is not None  # checked by the caller
     return vk.Usage(
         time=moment,
         cpu_seconds=None if total is None else float(total) * _NANO,

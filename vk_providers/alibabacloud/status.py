@@ -1,7 +1,7 @@
-"""From a group to the status of its pod. Pure.
+"""The status of a pod from its container group. Pure.
 
-The surprising part: Restarting and Updating keep a pod Running, where the vendor's own nodes let it
-fall back to Pending, which no pod may. The image ids come from another answer than the rest.
+Restarting and Updating map to the phase Running; the vendor's own nodes set the pod back to
+Pending, which Kubernetes does not permit. Image ids come from DescribeContainerGroupStatus.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def pod_status(
     images: ImageIds | None = None,
     price: str = "",
 ) -> vk.PodStatus:
-    """Return what ``group`` says of its pod."""
+    """Return the status of the pod of ``group``."""
     raw, ended = group.raw, group.status in FINAL
     containers = [_container(one, ended, images or {}) for one in raw.get("containers") or ()]
     inits = [_container(one, ended, {}) for one in raw.get("initcontainers") or ()]
@@ -69,7 +69,7 @@ def pod_status(
 
 
 def failed_status(group: ContainerGroup, *, reason: str, message: str) -> vk.PodStatus:
-    """Return the status of a pod whose group ends, or never came about, for ``reason``."""
+    """Return the status of a pod whose group was ended, or not created, for ``reason``."""
     ended = vk.Terminated(_KILLED, reason=reason, message=message)
     names = group.containers
     return vk.PodStatus(
@@ -84,11 +84,11 @@ def failed_status(group: ContainerGroup, *, reason: str, message: str) -> vk.Pod
 
 
 def why_unplaced(group: ContainerGroup) -> tuple[str, str]:
-    """Return reason and message of a group that found no place."""
+    """Return reason and message of an unscheduled group."""
     for event in reversed(group.raw.get("events") or ()):
         if event.get("reason") in _NO_STOCK:
             return str(event["reason"]), str(event.get("message") or "")
-    return "ScheduleFailed", "the container group found no place"
+    return "ScheduleFailed", "the container group could not be scheduled"
 
 
 def _container(raw: Mapping[str, Any], group_ended: bool, images: ImageIds) -> vk.ContainerStatus:
@@ -115,7 +115,7 @@ def _container(raw: Mapping[str, Any], group_ended: bool, images: ImageIds) -> v
 
 
 def _state(raw: Mapping[str, Any]) -> vk.ContainerState:
-    """Return a state by what it says it is; members of other states may stand there, empty."""
+    """Return a state by its ``state`` field; fields of other states may be present, empty."""
     match str(raw.get("state") or "").lower():
         case "running":
             return vk.Running(vk.parse_time(raw.get("starttime")))
@@ -140,7 +140,7 @@ def _reason(group: ContainerGroup) -> str:
 def _message(group: ContainerGroup) -> str:
     if group.status == SCHEDULE_FAILED:
         return why_unplaced(group)[1]
-    return "the spot capacity was taken back"
+    return "the spot instance was reclaimed"
 
 
 def _addresses(raw: Mapping[str, Any]) -> tuple[str, ...]:

@@ -44,13 +44,13 @@ NAME = "vk-cluster-name"
 _LONGEST = 128
 _BANNED = ("aliyun", "acs:")
 _GUARD = "/"
-"""Before a value that the service would refuse by its first letters; no name begins with it."""
+"""Prefix of values that the service would reject; no Kubernetes name begins with it."""
 _OTHER = re.compile(r"[^a-z0-9]+", re.ASCII)
 
 
 @attrs.frozen(kw_only=True)
 class NodeIdentity:
-    """One node of one cluster. ``cluster_name`` is for people only."""
+    """A node of a cluster. ``cluster_name`` is for display only."""
 
     cluster_uid: str
     node_name: str
@@ -73,21 +73,21 @@ class NodeIdentity:
         return tags
 
     def owner_tags(self) -> dict[str, str]:
-        """Return the tags that all groups of this node carry: what a list is filtered by."""
+        """Return the tags of all groups of this node, the filter of lists."""
         return {CLUSTER: self.cluster_uid, NODE: _guarded(self.node_name[: _LONGEST - 1])}
 
     def owns(self, tags: Mapping[str, str]) -> bool:
-        """Whether a group with ``tags`` is one of this node's."""
+        """Return whether a group with ``tags`` belongs to this node."""
         return all(tags.get(name) == value for name, value in self.owner_tags().items())
 
     def token(self, uid: str, attempt: int) -> str:
-        """Return the ClientToken of one attempt: the same for ever, whoever asks."""
+        """Return the ClientToken of an attempt, the same in every process."""
         text = f"{self.cluster_uid}/{uid}/{attempt}"
         return f"vk-{hashlib.sha256(text.encode()).hexdigest()[:48]}"
 
 
 def key_of(tags: Mapping[str, str]) -> vk.PodKey | None:
-    """Return the pod that a group with ``tags`` is for; None where a part is missing."""
+    """Return the pod of a group with ``tags``; None where a tag is missing."""
     namespace, name, uid = (tags.get(tag, "") for tag in (NAMESPACE, POD, UID))
     if not (namespace and name and uid):
         return None
@@ -96,9 +96,9 @@ def key_of(tags: Mapping[str, str]) -> vk.PodKey | None:
 
 
 def group_name(key: vk.PodKey, *, stable: bool) -> str:
-    """Return a name for the console: 2 to 128 lower-case letters, digits and ``-``.
+    """Return the group name for the console: 2 to 128 lower-case letters, digits and ``-``.
 
-    ``stable``: the same for each pod of that name, since a fixed address goes by it.
+    ``stable``: the same for each pod of that name; fixed IP addresses depend on it.
     """
     tail = "" if stable else f"-{_OTHER.sub('', key.uid.lower())[:8]}"
     name = _OTHER.sub("-", f"{key.namespace}-{key.name}".lower()).strip("-")
@@ -120,7 +120,7 @@ _BANNED_VALUES = ("aliyun", "acs:")
 
 
 def label_tags(labels: Mapping[str, str], *, others: int) -> dict[str, str]:
-    """Return the tags for ``labels`` on a group that has so many other tags."""
+    """Return the tags for ``labels`` on a group with ``others`` other tags."""
     fitting = {
         f"{LABEL}{name}": labels[name]
         for name in sorted(labels)

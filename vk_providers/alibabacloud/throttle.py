@@ -1,7 +1,7 @@
-"""How fast the service is asked: a token bucket an action, and deletes before creates.
+"""Client-side throttling: a token bucket for each action, and deletes before creates.
 
-The rates are those of the vendor's limits page, for a whole account; ours are a share of them. An
-answer that says Throttling halves a rate, which then grows back within a minute.
+The rates are a share of the account's documented rate limits. An answer with a Throttling code
+halves a rate, which recovers within a minute.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _A_MINUTE = {
 }
 _OTHERWISE = 500
 _BURSTS = {"CreateContainerGroup": (20.0, 80.0), "DeleteContainerGroup": (20.0, 80.0)}
-"""Calls a second and calls at once: the service takes 100, but it counts when a call arrives, and
-calls that are late by up to a second come closer together there than they left here."""
+"""Rate a second and burst: the service accepts a burst of 100, but counts calls on arrival, and
+delays on the network make them arrive closer together than they were sent."""
 _LEAST = 1 / 20
 _RECOVERY = 60.0
 _IN_FLIGHT = 32
@@ -38,7 +38,7 @@ _ORDER = {"DeleteContainerGroup": 0, "CreateContainerGroup": 2}
 
 @attrs.define(eq=False)
 class CallBucket:
-    """Lets ``burst`` calls through at once, then ``rate`` a second. First come, first served."""
+    """A token bucket: ``burst`` calls at once, then ``rate`` a second, in FIFO order."""
 
     rate: float
     burst: float
@@ -47,7 +47,7 @@ class CallBucket:
     _next: float = attrs.field(default=float("-inf"), init=False)
 
     async def take(self) -> None:
-        """Wait for a token. A cancelled wait gives its token up."""
+        """Wait for a token. A cancelled wait consumes its token."""
         now = asyncio.get_running_loop().time()
         rate = self.rate * self.factor(now)
         self._next = max(self._next, now - (self.burst - 1) / rate)
@@ -56,11 +56,11 @@ class CallBucket:
             await asyncio.sleep(wait)
 
     def factor(self, now: float) -> float:
-        """Return the part of the rate that holds at ``now``."""
+        """Return the fraction of the rate that applies at ``now``."""
         return min(1.0, self._factor + max(0.0, now - self._shrunk_at) / _RECOVERY)
 
     def shrink(self) -> None:
-        """Take note that the service wanted fewer calls: half the rate, and no burst."""
+        """Halve the rate and allow no burst, after the service throttled a call."""
         now = asyncio.get_running_loop().time()
         self._factor, self._shrunk_at = max(_LEAST, self.factor(now) / 2), now
         self._next = max(self._next, now + 1 / (self.rate * self._factor))
@@ -68,7 +68,7 @@ class CallBucket:
 
 @attrs.define(eq=False)
 class ConcurrencyLimit:
-    """Lets ``places`` calls run at a time; of those that wait, the lowest order goes first."""
+    """Limits concurrent calls to ``places``; of waiting calls, the lowest order goes first."""
 
     places: int = _IN_FLIGHT
     _waiting: list[tuple[int, int, asyncio.Future[None]]] = attrs.field(factory=list, init=False)
@@ -76,7 +76,7 @@ class ConcurrencyLimit:
 
     @asynccontextmanager
     async def place(self, order: int) -> AsyncIterator[None]:
-        """Hold a place for as long as the block runs."""
+        """Hold one of the places while the block runs."""
         if self.places:
             self.places -= 1
         else:
@@ -86,7 +86,7 @@ class ConcurrencyLimit:
                 await turn
             except asyncio.CancelledError:
                 if turn.done() and not turn.cancelled():
-                    self._leave()  # the place was ours already
+                    self._leave()  # the place was assigned already
                 raise
         try:
             yield
@@ -104,7 +104,7 @@ class ConcurrencyLimit:
 
 @attrs.define(eq=False)
 class Throttle:
-    """All buckets of one account's share, and the gate before the connection."""
+    """The rate limits by action, and the limit of concurrent calls."""
 
     share: float
     _buckets: dict[str, CallBucket] = attrs.field(factory=dict, init=False)
@@ -112,7 +112,7 @@ class Throttle:
 
     @asynccontextmanager
     async def turn(self, action: str) -> AsyncIterator[None]:
-        """Wait until ``action`` may be sent, and hold its place while it is."""
+        """Wait until ``action`` may be sent, and hold its place during the call."""
         await self.bucket(action).take()
         async with self._gate.place(_ORDER.get(action, 1)):
             yield

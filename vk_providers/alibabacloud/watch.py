@@ -1,9 +1,9 @@
-"""What happens to the groups, as a stream of changes: `round` is one look at the service.
+"""The changes of container groups as a stream, by polling: `round` is one poll.
 
-DescribeContainerGroupStatus says, for many groups in one call, which of them changed lately;
-DescribeContainerGroups then says how. Groups that are being deleted are asked for until they are
-gone. On the way it ends what must not go on: groups that found no place, twins, and groups that
-wait, and are billed, for too long.
+DescribeContainerGroupStatus reports, for many groups in one call, which of them changed;
+DescribeContainerGroups returns the details. Groups that are being deleted are described until they
+are gone. A round also deletes groups that must not continue: unscheduled ones, surplus ones (twins,
+or without a pod), and those that are Pending, and billed, for too long.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 _PAGE = 200
 _LEAST_WINDOW = 30.0
 _SETTLED = 60.0
-"""Seconds after the last change for which the short interval goes on."""
+"""Seconds after the last change in which the short interval applies."""
 _SLOWER = 3.0
 _UNSTABLE = frozenset({"Scheduling", "Pending", "Restarting", "Updating", "Terminating"})
 _FIRST_PAUSE = 30.0
@@ -40,7 +40,7 @@ _LONGEST_PAUSE = 600.0
 
 @attrs.define(eq=False, kw_only=True)
 class Watch:
-    """Looks, and remembers what it said. ``status_of`` makes a group the status of its pod."""
+    """Polls the service and yields changes. ``status_of`` maps a group to its pod's status."""
 
     inventory: Inventory
     pods: Mapping[str, vk.Pod]
@@ -57,7 +57,7 @@ class Watch:
     _changed_at: float = attrs.field(default=float("-inf"), init=False)
 
     def interval(self, poll: float) -> float:
-        """Return the seconds until the next round."""
+        """Return the seconds until the next poll."""
         lively = self.inventory.deleting or any(
             group.status in _UNSTABLE for group in self.inventory
         )
@@ -65,7 +65,7 @@ class Watch:
         return poll if lively or recent else poll * _SLOWER
 
     async def round(self) -> AsyncIterator[vk.PodChange]:
-        """Look once, and yield what changed."""
+        """Poll once, and yield the changes."""
         await self.inventory.list_wanted()
         began = _clock()
         changed = await self._changed_ids(began)
@@ -88,7 +88,7 @@ class Watch:
         await self._tidy()
 
     def drop(self, id: str) -> None:
-        """Forget a group that is gone."""
+        """Drop a group that does not exist any more."""
         self.inventory.forget(id)
         self.images.pop(id, None)
         self._rows.pop(id, None)
@@ -108,7 +108,7 @@ class Watch:
         self.drop(id)
         if group is None or self.inventory.best(group.key.uid) is not None:
             return None
-        return vk.Gone(group.key, "deleted" if asked else "the group does not exist any more")
+        return vk.Gone(group.key, "deleted" if asked else "the container group does not exist")
 
     async def _changed_ids(self, began: float) -> set[str]:
         changed: set[str] = set()
@@ -120,7 +120,7 @@ class Watch:
             "Limit": _PAGE,
         }
         if self._looked_at is not None:
-            # Three rounds and more, so that a change between two answers is in one of them.
+            # Overlapping windows, so that no change between two answers is missed.
             question["SinceSecond"] = int(began - self._looked_at + _LEAST_WINDOW)
         while True:
             answer = await self.inventory.client.call("DescribeContainerGroupStatus", question)
@@ -148,7 +148,7 @@ class Watch:
         return True
 
     def _unplaced(self) -> Iterator[vk.PodChange]:
-        """Tell, once each, of the groups that found no place."""
+        """Yield a change for each unscheduled group, once."""
         for group in self.inventory:
             pod = self.pods.get(group.key.uid)
             stands = self.inventory.best(group.key.uid)
@@ -168,13 +168,13 @@ class Watch:
                 yield vk.Unplaced(group.key, reason=reason, message=message, retry_after=seconds)
 
     async def _too_long(self) -> AsyncIterator[vk.PodChange]:
-        """End what is Pending, and billed, for longer than is wanted."""
+        """Delete groups that are Pending, and billed, for longer than ``max_pending``."""
         now = datetime.now(UTC)
         for group in self.inventory:
             old = group.created and (now - group.created).total_seconds() > self.max_pending
             if group.status != "Pending" or not old or group.id in self.inventory.deleting:
                 continue
-            if self._ran(group):  # its containers start anew, with another image
+            if self._ran(group):  # its containers restart with another image
                 continue
             text = f"the container group was Pending for more than {self.max_pending:g} s"
             if not await self._end(group, text):
@@ -187,28 +187,28 @@ class Watch:
         return pod is not None and (pod.raw.get("status") or {}).get("phase") == "Running"
 
     async def _tidy(self) -> None:
-        """End every group that does not stand for its pod."""
+        """Delete every group that is not the primary group of a pod."""
         for group in self.inventory:
             stands = self.inventory.best(group.key.uid)
             if stands is group or group.id in self.inventory.deleting:
                 continue
             if stands is None and group.key.uid in self.pods:
-                continue  # it found no place, and the next attempt comes first
-            if group.alive:  # two that live: look again before one of them ends
+                continue  # unscheduled: the next attempt comes first
+            if group.alive:  # twins: describe both again before one is deleted
                 await self.inventory.look([one.id for one in self.inventory.of(group.key.uid)])
                 stands = self.inventory.best(group.key.uid)
             if stands is None or stands.id != group.id:
-                await self._end(group, "another group stands for the pod, or there is no pod")
+                await self._end(group, "the pod has another group, or there is no pod")
 
     async def _end(self, group: ContainerGroup, why: str) -> bool:
-        """End a group that nobody asked to end; False: not now, the next round tries again."""
+        """Delete a group; return False where that failed and the next round retries."""
         place = {"pod": str(group.key), "uid": group.key.uid, "group": group.id}
         try:
             await self.end(group)
         except (vk.ProviderError, RequestOutcomeUnknownError) as error:
-            log.warning("surplus group stays", extra={**place, "error": str(error)})
+            log.warning("deleting surplus group failed", extra={**place, "error": str(error)})
             return False
-        log.warning("surplus group ended", extra={**place, "error": why})
+        log.warning("surplus group deleted", extra={**place, "error": why})
         return True
 
 

@@ -1,4 +1,4 @@
-"""The mock provider: pods that run nowhere. The reference for authors of providers."""
+"""The mock provider: simulated pods. The reference for authors of providers."""
 
 import vk
 

@@ -1,4 +1,4 @@
-"""The mock provider's configuration: ours, and the JSON file of the Go program's mock.
+"""The mock provider's configuration, and the JSON file of the Go program's mock provider.
 
 That file maps node names to ``cpu``, ``memory``, ``pods``, ``others`` and ``providerID``.
 """
@@ -70,21 +70,21 @@ def _setting() -> str:
 
 @attrs.frozen(kw_only=True, slots=False)  # cached properties are worth more than the slots
 class MockConfig:
-    """What the node offers, and what happens to pods whose annotations do not say.
+    """The node's capacity, and the default scenario of pods.
 
     The fields from ``start_delay`` on are the defaults of the annotations ``mock.vk/...``, in the
-    same notation; empty: nothing of the kind happens.
+    same notation; empty: not set.
     """
 
     cpu: str = _capacity("20")
     memory: str = _capacity("100Gi")
     pods: str = _capacity("1000")
     others: Mapping[str, str] = attrs.field(factory=dict, validator=_check_others)
-    """More resources, such as ``nvidia.com/gpu``."""
+    """Other resources, such as ``nvidia.com/gpu``."""
     provider_id: str = ""
     pod_cidr: str = attrs.field(default="10.200.0.0/16", validator=_check_network)
     state: str = ""
-    """Path of a file that keeps the pods when the process ends; empty: they end with it."""
+    """Path of the state file that keeps pods across restarts; empty: pods end with the process."""
     start_delay: str = _setting()
     run_for: str = _setting()
     exit_code: str = _setting()
@@ -98,10 +98,10 @@ class MockConfig:
 
     @classmethod
     def from_file(cls, data: Mapping[str, Any], node_name: str) -> dict[str, Any]:
-        """Return what a configuration file says about ``node_name``, by field names.
+        """Return the settings of ``node_name`` in a configuration file, by field name.
 
-        A file of the Go program's mock is told by holding nothing but nodes; any other is returned
-        as it is. Raises ConfigError where such a file lacks the node or has an unknown key.
+        A file of the Go program's mock contains only nodes; any other file is returned unchanged.
+        Raises ConfigError where such a file lacks the node or has an unknown key.
         """
         ours = {field.name for field in attrs.fields(cls)}
         nodes = all(isinstance(value, Mapping) for value in data.values())
@@ -125,12 +125,12 @@ class MockConfig:
 
     @property
     def network(self) -> IPv4Network | IPv6Network:
-        """Where pod addresses come from."""
+        """The network of the pods."""
         return ip_network(self.pod_cidr, strict=False)
 
     @cached_property
     def scenario(self) -> Scenario:
-        """What happens to a pod without annotations."""
+        """The scenario of a pod without annotations."""
         names = {field.name for field in attrs.fields(Scenario)}
         texts = {name: getattr(self, name) for name in names}
         return Scenario(

@@ -1,6 +1,6 @@
-"""What the mock does with each field of a PodSpec: admission and `vk lint` read it.
+"""What the mock does with each field of a PodSpec: used by admission and `vk lint`.
 
-It refuses nothing: a pod that runs nowhere can have any field.
+It rejects nothing: a simulated pod can have any field.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import vk
 
 __all__ = ["FIELDS"]
 
-_NO_DISK = "no process runs that could use a disk"
-_NO_PROBE = "no process runs that could be asked; the annotation mock.vk/ready-after scripts it"
+_NO_DISK = "simulated: no process uses a disk"
+_NO_PROBE = "simulated: no process is probed; see the annotation mock.vk/ready-after"
 
 FIELDS = vk.FieldTable(
     honoured=(
@@ -25,17 +25,17 @@ FIELDS = vk.FieldTable(
         "spec.volumes[].secret",
     ),
     ignored={
-        "spec.containers[].args": "no process runs that could be given arguments",
-        "spec.containers[].command": "no process runs",
-        "spec.containers[].env": "no process runs that could read a variable",
-        "spec.containers[].envFrom": "no process runs that could read a variable",
-        "spec.containers[].image": "no process runs, so nothing is pulled",
+        "spec.containers[].args": "simulated: no process runs",
+        "spec.containers[].command": "simulated: no process runs",
+        "spec.containers[].env": "simulated: no process reads variables",
+        "spec.containers[].envFrom": "simulated: no process reads variables",
+        "spec.containers[].image": "simulated: no image is pulled",
         "spec.containers[].imagePullPolicy": "nothing is pulled",
-        "spec.containers[].lifecycle": "no process runs that could be told",
+        "spec.containers[].lifecycle": "simulated: no process runs",
         "spec.containers[].livenessProbe": _NO_PROBE,
         "spec.containers[].readinessProbe": _NO_PROBE,
         "spec.containers[].startupProbe": _NO_PROBE,
-        "spec.ephemeralContainers": "no process runs that could be looked into",
+        "spec.ephemeralContainers": "simulated: no process runs",
         "spec.imagePullSecrets": "nothing is pulled",
         "spec.volumes": _NO_DISK,
         "spec.volumes[].projected.sources[].clusterTrustBundle": "vk does not resolve this source",

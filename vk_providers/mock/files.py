@@ -1,7 +1,7 @@
-"""The files of the mock's pods, and the two commands that show them: ``cat`` and ``ls``.
+"""The files of simulated pods, and the commands that show them: ``cat`` and ``ls``.
 
-In: what the core resolved of a pod, and a command. Out: what the command would print, or None where
-it is about anything else. Nothing is run. Pure.
+In: the resolved files of a pod, and a command. Out: the output of the command, or None for any
+other command. Nothing is executed. Pure.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["CommandOutput", "PodFiles"]
 
 @attrs.frozen
 class CommandOutput:
-    """What a command prints, and its exit code."""
+    """Output and exit code of a command."""
 
     stdout: bytes = b""
     stderr: str = ""
@@ -27,18 +27,18 @@ class CommandOutput:
 
 @attrs.define(eq=False)
 class PodFiles:
-    """The volumes of files of one pod, and where its containers have them."""
+    """The volumes with files of one pod, and their mounts."""
 
     pod: vk.Pod
     volumes: dict[str, vk.FileTree]
 
     @classmethod
     def of(cls, pod: vk.Pod) -> PodFiles:
-        """Keep what the core resolved of ``pod``."""
+        """Return the resolved files of ``pod``."""
         return cls(pod, dict(pod.files))
 
     def answer(self, container: str, command: Sequence[str]) -> CommandOutput | None:
-        """Return what ``cat`` or ``ls`` of mounted paths prints; None for any other command."""
+        """Return the output of ``cat`` or ``ls`` of mounted paths; None for other commands."""
         words = _words(command)
         if len(words) < 2 or words[0] not in ("cat", "ls"):
             return None
@@ -67,7 +67,7 @@ class PodFiles:
 
 
 def _words(command: Sequence[str]) -> list[str]:
-    """Return the words of a command, also of one that a shell is given."""
+    """Return the arguments of a command, also of one in ``sh -c``."""
     if len(command) == 3 and command[1] == "-c":
         return command[2].split()
     return list(command)

@@ -1,8 +1,8 @@
-"""The log that a container would have: a function of when it began and of the time.
+"""The simulated log of a container, computed from the start of its run and the time.
 
-In comes a run, out come lines. Nothing is kept, so a container that ran for a year costs no more
-than one that just began: a line's number says when it was written. Like a log that is rotated, it
-holds the newest hour only, and before it always the line that says that all of it is simulated.
+In: a run of a container. Out: lines. Nothing is stored, since the number of a line determines its
+time. Like a rotated log it holds the last hour only, after a first line that states that the log is
+simulated.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ class SimulatedLog:
 
     container: vk.ContainerKey
     line: str
-    """What is written; empty: nothing after line 0."""
+    """Text of each line; empty: only line 0."""
     run: ContainerRun
 
     def newest(self, at: int) -> int:
-        """Return the number of the last line that was written by ``at``."""
+        """Return the number of the last line at time ``at``."""
         return max(0, self.run.seconds(at)) if self.line else 0
 
     def text(self, first: int, last: int) -> bytes:
-        """Return lines ``first`` to ``last`` with their times, as far as they are kept."""
+        """Return the lines ``first`` to ``last`` with timestamps, within the retained hour."""
         numbers = range(max(first, 1, last - _KEPT + 1), last + 1)
         lines = [self._stamped(number, self.line) for number in numbers]
         if first == 0:
@@ -47,14 +47,14 @@ class SimulatedLog:
     async def read(
         self, options: vk.LogOptions, seconds: AsyncGenerator[int, None]
     ) -> AsyncGenerator[bytes, None]:
-        """Yield what ``options`` want; ``seconds`` tell the time, and end with the run."""
+        """Yield the log by ``options``; ``seconds`` yields the time until the run ends."""
         wanted, first = vk.filter_lines(options), 0
         async with aclosing(seconds):
             async for now in seconds:
                 last = self.newest(now)
                 data = wanted.feed(self.text(first, last))
                 if first == 0:
-                    data += wanted.finish()  # so far for the tail: what follows is new
+                    data += wanted.finish()  # the tail ends here: what follows is new
                 if data:
                     yield data
                 if wanted.full or not options.follow:

@@ -1,8 +1,7 @@
-"""One pod of the mock, and what has become of it by a given moment. Pure.
+"""A simulated pod and its state at a given time. Pure.
 
-In comes a clock reading, out come statuses and runs. A workload's state is a function of its record
-and the time, so nothing needs to be kept but when it was created: its clock goes on while no
-process looks. Times are whole milliseconds.
+In: a time. Out: statuses and runs. The state is a function of the creation time and the scenario,
+so a pod advances even while no process runs. Times are integer milliseconds.
 """
 
 from __future__ import annotations
@@ -21,28 +20,28 @@ _SECOND = 1_000
 
 @attrs.frozen
 class ContainerRun:
-    """One run of a container; ``ends`` None: it runs for ever."""
+    """One run of a container; ``ends`` None: it runs indefinitely."""
 
     began: int
     ends: int | None
 
     def is_over(self, at: int) -> bool:
-        """Whether it has ended by ``at``."""
+        """Return whether it has ended at ``at``."""
         return self.ends is not None and at >= self.ends
 
     def seconds(self, at: int) -> int:
-        """How many whole seconds of it have passed by ``at``."""
+        """Return the full seconds of the run at ``at``."""
         return ((at if self.ends is None else min(at, self.ends)) - self.began) // _SECOND
 
     def next_second(self, at: int) -> int:
-        """When the next of its seconds is full, or it ends: the first of these after ``at``."""
+        """Return the next full second, or the end, after ``at``."""
         due = self.began + (self.seconds(at) + 1) * _SECOND
         return due if self.ends is None else min(due, self.ends)
 
 
 @attrs.frozen(kw_only=True)
 class MockPod:
-    """One pod as the mock keeps it; every container of it does the same."""
+    """One simulated pod; all its containers behave the same."""
 
     key: vk.PodKey
     containers: tuple[str, ...]
@@ -55,7 +54,7 @@ class MockPod:
 
     @classmethod
     def of(cls, pod: vk.Pod, *, ip: str, created: int, scenario: Scenario) -> MockPod:
-        """Make the record of ``pod``."""
+        """Return the simulated pod of ``pod``."""
         return cls(
             key=pod.key,
             containers=tuple(container.name for container in pod.containers),
@@ -70,7 +69,7 @@ class MockPod:
         )
 
     def status(self, at: int) -> vk.PodStatus:
-        """Say how the pod is at ``at``."""
+        """Return the status at ``at``."""
         state, restarts, last = self._container(at)
         ready = isinstance(state, vk.Running) and at >= self._began(restarts) + self._ready_after
         return vk.PodStatus(
@@ -90,7 +89,7 @@ class MockPod:
         )
 
     def run(self, container: str, at: int, *, previous: bool = False) -> ContainerRun | None:
-        """Return a container's newest run, or that of its last state; None: there is none."""
+        """Return the newest run of a container, or the previous one; None where there is none."""
         sidecars = dict(self.init_containers)
         if at < self._start or container not in (*self.containers, *sidecars):
             return None
@@ -102,7 +101,7 @@ class MockPod:
         return self._run(attempt) if attempt >= 0 else None
 
     def next_change(self, at: int) -> int | None:
-        """Say when the first change after ``at`` comes; None: never."""
+        """Return the time of the first change after ``at``; None: none."""
         times = [self._start, self.lost_at]
         if at >= self._start:
             attempt = self._attempt(at)
@@ -114,7 +113,7 @@ class MockPod:
 
     @property
     def lost_at(self) -> int | None:
-        """When the workload vanishes; None: never."""
+        """Time at which the pod disappears; None: never."""
         after = self.scenario.lost_after
         return None if after is None else self.created + after
 
@@ -157,7 +156,7 @@ class MockPod:
         )
 
     def _container(self, at: int) -> tuple[vk.ContainerState, int, vk.Terminated | None]:
-        """Return a container's state, its restarts, and how it ended before."""
+        """Return state, restart count and last termination of a container."""
         if at < self._start:
             reason = "PodInitializing" if self.init_containers else "ContainerCreating"
             return vk.Waiting(reason), 0, None
@@ -184,7 +183,7 @@ class MockPod:
 
 
 def ended(status: vk.PodStatus, exit_code: int) -> vk.PodStatus:
-    """Return ``status`` with every container at its end; one that ended before keeps its own."""
+    """Return ``status`` with every container terminated; terminated ones stay as they are."""
     return attrs.evolve(
         status,
         containers=[_end(container, exit_code) for container in status.containers],
@@ -194,7 +193,7 @@ def ended(status: vk.PodStatus, exit_code: int) -> vk.PodStatus:
 
 def _end(container: vk.ContainerStatus, exit_code: int) -> vk.ContainerStatus:
     state = container.state
-    if isinstance(state, vk.Waiting):  # in backoff it has ended, else it never started
+    if isinstance(state, vk.Waiting):  # it has ended if in backoff, else it never started
         unknown = vk.Terminated(KILLED, "ContainerStatusUnknown", "deleted before it started")
         state = container.last_state or unknown
     elif isinstance(state, vk.Running):

@@ -1,9 +1,8 @@
-"""MockProvider: a node whose pods run nowhere, at once or as their annotations script it.
+"""MockProvider: a node with simulated pods, which annotations can control.
 
-The reference provider. The core calls it; it keeps one record a pod and one timer for each pod
-that will change, and yields what the timers find. What a pod does when is in `workload`, and is a
-function of time: creating and deleting are all that must be remembered. What kubectl gets of logs,
-exec, attach, port-forward and top is made up, and says so.
+The reference provider. It stores one `MockPod` for each pod and one timer for each pod that will
+change, and yields the changes. The state of a pod is a function of time (`pod`), so only creation
+and deletion are stored. Logs, exec, attach, port-forward and top are simulated, and state that.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ log = logging.getLogger(__name__)
 
 @attrs.define(eq=False)
 class MockProvider(vk.Provider):
-    """Runs pods in name only."""
+    """Simulates pods."""
 
     config_class: ClassVar[type[MockConfig]] = MockConfig
     fields: ClassVar[vk.FieldTable] = FIELDS
@@ -56,7 +55,7 @@ class MockProvider(vk.Provider):
 
     @property
     def durable(self) -> bool:
-        """Whether a file keeps the pods."""
+        """Whether a state file keeps the pods."""
         return bool(self._config.state)
 
     @property
@@ -64,7 +63,7 @@ class MockProvider(vk.Provider):
         return self.context.config or MockConfig()
 
     async def __aenter__(self) -> Self:
-        """Read the pods of an earlier process. Raises ConfigError where the file is wrong."""
+        """Read the pods of an earlier process. Raises ConfigError where the file is invalid."""
         self._epoch = time.time() - asyncio.get_running_loop().time()
         context = self.context
         if self.durable:
@@ -73,7 +72,7 @@ class MockProvider(vk.Provider):
             )
             self._workloads = self._file.workloads
         else:
-            log.info("pods end with this process: no state file is set")
+            log.info("no state file configured: pods end with this process")
         for workload in list(self._workloads.values()):
             self._addresses.reserve(workload.ip)
             self._look(workload.key.uid, self._now())
@@ -85,7 +84,7 @@ class MockProvider(vk.Provider):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop the timers and close the file; what a file keeps goes on."""
+        """Stop the timers and close the state file; pods in the file continue."""
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
@@ -94,14 +93,14 @@ class MockProvider(vk.Provider):
             self._file = None
 
     async def describe_node(self) -> vk.NodeInfo:
-        """Say what the configuration says."""
+        """Return the configured capacity."""
         config = self._config
         return vk.NodeInfo(
             capacity=config.capacity, allocatable=config.capacity, provider_id=config.provider_id
         )
 
     async def create_pod(self, pod: vk.Pod) -> vk.PodStatus:
-        """Note the pod; it runs from now on unless it asks for something else."""
+        """Store the pod; it runs at once unless its annotations delay it."""
         if (known := self._workloads.get(pod.key.uid)) is not None:
             return known.status(self._now())
         scenario = self._config.scenario.override(pod.annotations)
@@ -125,7 +124,7 @@ class MockProvider(vk.Provider):
         return self._find(pod.key).status(self._now())
 
     async def update_files(self, key: vk.PodKey, volume: str, files: vk.FileTree) -> None:
-        """Keep them for ``cat`` and ``ls``. A state file does not: the core gives them again."""
+        """Store the files for ``cat`` and ``ls``; the core sends them again after a restart."""
         self._find(key)
         if key.uid not in self._files and key.uid in self.context.pods:
             self._files[key.uid] = PodFiles.of(self.context.pods[key.uid])
@@ -133,7 +132,7 @@ class MockProvider(vk.Provider):
             self._files[key.uid].volumes[volume] = files
 
     async def delete_pod(self, key: vk.PodKey, *, grace_period: float) -> vk.PodStatus:
-        """End the pod at once: with exit code 0, or 137 where there is no time to stop."""
+        """End the pod at once: with exit code 0, or 137 without a grace period."""
         self._failures.pop(key.uid, None)
         workload = self._find(key)
         status = ended(workload.status(self._now()), 0 if grace_period > 0 else KILLED)
@@ -146,13 +145,13 @@ class MockProvider(vk.Provider):
         return [workload.status(now) for workload in self._workloads.values()]
 
     async def get_pods(self, keys: Sequence[vk.PodKey]) -> Sequence[vk.PodStatus]:
-        """Return the statuses of those of ``keys`` that are here."""
+        """Return the statuses of those of ``keys`` that exist."""
         now = self._now()
         found = (self._workloads.get(key.uid) for key in keys)
         return [workload.status(now) for workload in found if workload is not None]
 
     async def watch_pods(self) -> AsyncIterator[vk.PodChange]:
-        """Yield what changes by itself; what a call changes, the call returns."""
+        """Yield changes over time; changes by calls are returned by the calls."""
         async for change in self._changes:
             yield change
 
@@ -164,16 +163,16 @@ class MockProvider(vk.Provider):
         run = workload.run(container.name, self._now(), previous=options.previous)
         if run is None:
             what = "previous log" if options.previous else "log"
-            raise vk.NotFoundError(f"no {what} of {container}: there was no such run")
+            raise vk.NotFoundError(f"no {what} of {container}: no such run")
         log = SimulatedLog(container, workload.scenario.log_line, run)
         async with aclosing(log.read(options, self._seconds(workload, run))) as pieces:
             async for piece in pieces:
                 yield piece
 
     async def exec(self, container: vk.ContainerKey, command: Sequence[str], io: vk.ExecIO) -> int:
-        """Say that nothing is run, and give back stdin; at the container's end it is killed.
+        """Report that nothing is executed, and echo stdin; ends with 137 when the container ends.
 
-        ``cat`` and ``ls`` of files in volumes print what a container would find there.
+        ``cat`` and ``ls`` of files in volumes print the resolved files.
         """
         workload, run = self._running(container)
         until = killed(self._seconds(workload, run))
@@ -182,18 +181,18 @@ class MockProvider(vk.Provider):
         return await first(execute(container, command, io, shown), until)
 
     async def attach(self, container: vk.ContainerKey, io: vk.ExecIO) -> None:
-        """Show what the container writes from now on, and give back stdin."""
+        """Stream the container's log from now on, and echo stdin."""
         self._running(container)
         log = self.logs(container, vk.LogOptions(follow=True, tail_lines=0))
         await attach(container, io, log)
 
     async def port_forward(self, key: vk.PodKey, port: int, stream: vk.ByteStream) -> None:
-        """Answer in the pod's place."""
+        """Answer as a simulated HTTP server."""
         self._running(vk.ContainerKey(key, self._find(key).containers[0]))
         await serve(key, port, stream)
 
     async def stats(self) -> vk.NodeStats:
-        """Say what the pods would use."""
+        """Return simulated usage."""
         now, pods = self._now(), self.context.pods
         time = datetime.fromtimestamp(now / 1_000, UTC)
         known = ((pods[uid], one) for uid, one in self._workloads.items() if uid in pods)
@@ -202,7 +201,7 @@ class MockProvider(vk.Provider):
         )
 
     def _now(self) -> int:
-        """Return wall-clock milliseconds that no correction of the clock moves while we run."""
+        """Return wall-clock milliseconds, monotonic while the process runs."""
         return int((self._epoch + asyncio.get_running_loop().time()) * 1_000)
 
     def _find(self, key: vk.PodKey) -> MockPod:
@@ -212,15 +211,15 @@ class MockProvider(vk.Provider):
         return workload
 
     def _running(self, container: vk.ContainerKey) -> tuple[MockPod, ContainerRun]:
-        """Return a container's run; raises TemporaryError where it does not run now."""
+        """Return the current run of a container; raises TemporaryError where it is not running."""
         workload, now = self._find(container.pod), self._now()
         run = workload.run(container.name, now)
         if run is None or run.is_over(now):
-            raise vk.TemporaryError(f"container {container} does not run")
+            raise vk.TemporaryError(f"container {container} is not running")
         return workload, run
 
     async def _seconds(self, workload: MockPod, run: ContainerRun) -> AsyncGenerator[int, None]:
-        """Yield the time, second by second, for as long as ``run`` lasts, and once at its end."""
+        """Yield the time every second while ``run`` lasts, and once at its end."""
         while True:
             yield (now := self._now())
             if run.is_over(now) or self._workloads.get(workload.key.uid) is not workload:
@@ -228,7 +227,7 @@ class MockProvider(vk.Provider):
             await asyncio.sleep((run.next_second(now) - now) / 1_000)
 
     def _fail(self, key: vk.PodKey, scenario: Scenario) -> None:
-        """Raise what the scenario wants creating to end with."""
+        """Raise the error that the scenario defines for the create."""
         failures = self._failures.get(key.uid, 0)
         if failures < scenario.fail_create_times:
             self._failures[key.uid] = failures + 1
@@ -258,7 +257,7 @@ class MockProvider(vk.Provider):
             self._timers[uid] = loop.call_at(when, self._look, uid, due)
 
     def _look(self, uid: str, due: int) -> None:
-        """Say how a pod is now, at ``due`` or later (a timer may be early by a hair)."""
+        """Report the state of a pod at ``due`` or later (timers may fire slightly early)."""
         workload, now = self._workloads[uid], max(due, self._now())
         self._timers.pop(uid, None)
         if workload.lost_at is None or now < workload.lost_at:
@@ -267,7 +266,7 @@ class MockProvider(vk.Provider):
             return
         try:
             self._forget(workload)
-        except vk.TemporaryError:  # the file could not be written: it is lost a little later
+        except vk.TemporaryError:  # the state file could not be written: retry
             loop = asyncio.get_running_loop()
             self._timers[uid] = loop.call_later(1.0, self._look, uid, due)
         else:

@@ -1,8 +1,8 @@
-"""What shall happen to a pod: the settings ``mock.vk/...``, and the rhythm that they give. Pure.
+"""The scenario of a pod: the settings ``mock.vk/...``, and the schedule that they define. Pure.
 
-In come annotations or the configuration, out comes a `Scenario`, which says when a container's
-runs begin and how long they last; `workload` makes statuses of it. Times are whole milliseconds,
-which add up exactly, so a timer set for a change always finds it.
+In: annotations or the configuration. Out: a `Scenario`, which defines when the runs of a container
+begin and how long they last; `pod` computes statuses from it. Times are integer milliseconds, so
+that timers hit the exact moment of a change.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ PREFIX = "mock.vk/"
 KILLED = 137
 """The exit code of a killed process: 128 + SIGKILL."""
 RELIST = 1_000
-"""How long a kubelet takes to notice an end and start again."""
+"""Milliseconds until a kubelet notices an exit and restarts the container."""
 _UNITS = {"ms": 1, "s": 1_000, "": 1_000, "m": 60_000, "h": 3_600_000}
 _BACKOFF, _BACKOFF_CAP = 10_000, 300_000  # the kubelet's crash-loop backoff, doubled each time
 _STEADY = 6  # from this restart on the backoff stays at its cap
 _LONGEST_LINE = 200
-_HEALTHY = 600_000  # a kubelet forgets the backoff of a container that ran for so long
+_HEALTHY = 600_000  # a kubelet resets the backoff of a container that ran for so long
 
 
 def _duration(text: str) -> int:
@@ -50,7 +50,7 @@ def _exit_code(text: str) -> int:
 
 def _count(text: str) -> int:
     if not re.fullmatch(r"\d{1,9}", text, re.ASCII):
-        raise ValueError("a whole number from 0 on")
+        raise ValueError("an integer of at least 0")
     return int(text)
 
 
@@ -87,7 +87,7 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
 
 
 def parse(name: str, text: str) -> Any:
-    """Read one setting of a scenario; raises ValueError whose text says what was expected."""
+    """Parse one setting; raises ValueError with a message about what was expected."""
     reader = _READERS.get(name)
     if reader is None:
         raise ValueError(f"one of {', '.join(_READERS)}")
@@ -96,24 +96,24 @@ def parse(name: str, text: str) -> Any:
 
 @attrs.frozen(kw_only=True)
 class Scenario:
-    """What happens to a pod; the default is that it starts at once and runs for ever."""
+    """The scenario of a pod; by default it starts at once and runs indefinitely."""
 
     start_delay: int = 0
     run_for: int | None = None
     exit_code: int = 0
     crash_loop: bool = False
-    """Ends with a code other than 0 after ``run_for``, or 1 s, whatever ``exit_code`` says."""
+    """Exits with a code other than 0 after ``run_for``, or 1 s, regardless of ``exit_code``."""
     fail_create: str = ""
     fail_create_times: int = 0
     ready_after: int = 0
     restart_every: int | None = None
-    """Killed so often and started again without backoff; beats ``run_for`` and ``crash_loop``."""
+    """Killed and restarted at this interval; overrides ``run_for`` and ``crash_loop``."""
     lost_after: int | None = None
     log_line: str = ""
-    """What each container writes every second; empty: nothing."""
+    """Line that each container logs every second; empty: none."""
 
     def override(self, annotations: Mapping[str, str]) -> Scenario:
-        """Return this scenario with what the pod asks for; InvalidInputError names a wrong one."""
+        """Return this scenario with the pod's annotations applied; raises InvalidInputError."""
         changes = {}
         for annotation, text in annotations.items():
             if annotation.startswith(PREFIX):
@@ -130,32 +130,32 @@ class Scenario:
 
     @property
     def run(self) -> int | None:
-        """How long a container runs; None: for ever."""
+        """Duration of a run; None: indefinitely."""
         if self.restart_every is not None:
             return self.restart_every
         return 1_000 if self.crash_loop and self.run_for is None else self.run_for
 
     @property
     def ends_with(self) -> int:
-        """The exit code with which a container ends."""
+        """Exit code of a container."""
         if self.restart_every is not None:
             return KILLED
         return self.exit_code or 1 if self.crash_loop else self.exit_code
 
     def pause(self, restart: int) -> int:
-        """How long a container is down before restart number ``restart`` (from 0)."""
+        """Return the delay before restart number ``restart`` (from 0)."""
         healthy = self.restart_every is not None or (self.run or 0) >= _HEALTHY
         if restart == 0 or healthy or self.ends_with == 0:
             return RELIST
         return min(_BACKOFF << min(restart - 1, _STEADY), _BACKOFF_CAP)
 
     def began(self, run: int, attempt: int) -> int:
-        """When attempt number ``attempt`` (from 0) of a container that runs for ``run`` begins."""
+        """Return the start of attempt ``attempt`` (from 0) of a container that runs for ``run``."""
         growing = sum(run + self.pause(number) for number in range(min(attempt, _STEADY)))
         return growing + max(attempt - _STEADY, 0) * (run + self.pause(_STEADY))
 
     def attempt(self, run: int, elapsed: int) -> int:
-        """Which attempt (from 0) is the newest one ``elapsed`` after the first began."""
+        """Return the number of the newest attempt, ``elapsed`` after the start of the first."""
         attempt = 0
         while attempt < _STEADY and elapsed >= self.began(run, attempt + 1):
             attempt += 1

@@ -1,8 +1,7 @@
-"""What the mock remembers: which addresses are taken, and in a file which pods it has.
+"""The state of the mock: allocated addresses, and a state file with its pods.
 
-The file is a log: one JSON line a creation or deletion, so that each costs the same however many
-pods there are; opening it writes it anew without what was deleted. It outlives the process, not
-the machine: nothing waits for the disk.
+The file is an append-only log with one JSON line for each creation or deletion; opening it compacts
+it. It survives the process but not a crash of the machine, since writes are not synced to disk.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ __all__ = ["AddressPool", "StateFile"]
 
 @attrs.define(eq=False)
 class AddressPool:
-    """Hands out the addresses of a network, the lowest free one first."""
+    """Allocates addresses of a network, the lowest free one first."""
 
     _network: IPv4Network | IPv6Network
     _taken: set[int] = attrs.field(factory=set, init=False)
@@ -40,16 +39,16 @@ class AddressPool:
         return str(self._network[offset])
 
     def reserve(self, address: str) -> None:
-        """Mark an address as taken; one from elsewhere is left alone."""
+        """Mark an address as allocated; addresses of other networks are ignored."""
         if (offset := self._offset(address)) is not None:
             self._taken.add(offset)
 
     def release(self, address: str) -> None:
-        """Take an address back; one from elsewhere is left alone."""
+        """Release an address; addresses of other networks are ignored."""
         offset = self._offset(address)
         if offset is not None and offset in self._taken:
             self._taken.remove(offset)
-            if offset < self._next:  # else `_fresh` comes to it
+            if offset < self._next:  # else `_fresh` returns it later
                 heapq.heappush(self._freed, offset)
 
     def _fresh(self) -> int:
@@ -70,12 +69,12 @@ class AddressPool:
 
 @attrs.define(eq=False)
 class StateFile:
-    """The log of one node's pods. One process at a time: the node's lease sees to that."""
+    """The log of one node's pods; the node's lease ensures a single writer."""
 
     _path: Path
     _owner: dict[str, str]
     workloads: dict[str, MockPod] = attrs.field(factory=dict, init=False)
-    """What the file held when it was opened, by UID."""
+    """The pods in the file when it was opened, by UID."""
     _file: int = attrs.field(default=-1, init=False)
 
     @classmethod
@@ -90,11 +89,11 @@ class StateFile:
         return state
 
     def created(self, workload: MockPod) -> None:
-        """Note a pod; raises TemporaryError, and notes nothing, where that fails."""
+        """Append a creation; raises TemporaryError, and leaves the file as it was."""
         self._append({"created": attrs.asdict(workload)})
 
     def deleted(self, workload: MockPod) -> None:
-        """Note that a pod is gone; raises like `created`."""
+        """Append a deletion; raises like `created`."""
         self._append({"deleted": workload.key.uid})
 
     def close(self) -> None:
@@ -105,7 +104,7 @@ class StateFile:
         if not self._path.exists():
             return
         content = self._path.read_bytes()
-        lines = content[: content.rfind(b"\n") + 1].splitlines()  # a torn last line never counted
+        lines = content[: content.rfind(b"\n") + 1].splitlines()  # ignores a partial line
         for number, line in enumerate(lines, 1):
             try:
                 self._apply(orjson.loads(line), first=number == 1)
@@ -147,5 +146,5 @@ class StateFile:
             if os.write(self._file, line) != len(line):
                 raise OSError("the disk is full")
         except OSError as error:
-            os.ftruncate(self._file, size)  # half a line would spoil the next one
+            os.ftruncate(self._file, size)  # a partial line would corrupt the next one
             raise vk.TemporaryError(f"cannot write {self._path}: {error}") from error

@@ -1,8 +1,8 @@
-"""What a pod would use: half of what it requests, for as long as its containers run. Pure.
+"""Simulated usage of a pod: half of its requests while its containers run. Pure.
 
-What requests nothing counts as if it asked for what the scheduler then assumes
-(DefaultMilliCPURequest, DefaultMemoryRequest in its pkg/scheduler/util), since metrics-server drops
-a pod with a container that uses nothing.
+Containers without requests count with the defaults of the scheduler (DefaultMilliCPURequest,
+DefaultMemoryRequest in pkg/scheduler/util), since metrics-server drops pods with a container that
+uses nothing.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _ASSUMED = {"cpu": "100m", "memory": "200Mi"}
 
 
 def pod_stats(pod: vk.Pod, status: vk.PodStatus, time: datetime) -> vk.PodStats:
-    """Return what the running containers of ``pod`` use at ``time``."""
+    """Return the usage of the running containers of ``pod`` at ``time``."""
     specs = {one.name: one.raw for one in (*pod.containers, *pod.init_containers)}
     usages = {
         one.name: _usage(specs.get(one.name, {}), one.state.started_at, time)

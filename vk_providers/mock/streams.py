@@ -1,8 +1,8 @@
-"""What the mock answers to exec, attach and port-forward: that it is a simulator.
+"""Simulated exec, attach and port-forward.
 
-In come the client's streams. Nothing is run, so nothing is pretended: the first thing that a client
-reads says so, and only then comes back what it sent. Surprising: a client with a terminal sends
-keys, not lines; Ctrl-C and Ctrl-D are bytes to be acted on here, and lines end with two characters.
+Nothing is executed: the first output states that the pod is simulated, then the input is echoed. A
+client with a terminal sends key strokes, not lines, so Ctrl-C and Ctrl-D are handled here, and
+lines end with CR LF.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _LEAVE = re.compile(rb"[\x03\x04]")  # Ctrl-C, Ctrl-D
 async def execute(
     container: vk.ContainerKey, command: Sequence[str], io: vk.ExecIO, shown: CommandOutput | None
 ) -> int:
-    """Run no command, but print what is ``shown`` by one.
+    """Print ``shown``, the simulated output of a command, if given.
 
-    ``exit N``, also by way of ``sh -c``, gives N; others echo and give 0.
+    ``exit N``, also with ``sh -c``, returns N; other commands echo stdin and return 0.
     """
     await _tell(io, f"simulated: nothing runs in container {container}, so the command was not run")
     if shown is not None:
@@ -42,20 +42,20 @@ async def execute(
 
 
 async def killed(seconds: AsyncIterator[int]) -> int:
-    """Return at the end of a container's run what its other processes then end with."""
+    """Wait for the end of a container's run; return the exit code of its other processes."""
     async for _ in seconds:
         pass
     return KILLED
 
 
 async def attach(container: vk.ContainerKey, io: vk.ExecIO, log: AsyncIterator[bytes]) -> None:
-    """Show ``log`` to its end, and what the client sends; a terminal can be left before that."""
+    """Stream ``log`` and echo stdin; Ctrl-D on a terminal detaches."""
     await _tell(io, f"simulated: nothing runs in container {container}, you see its log and echo")
     await first(_show(io, log), _typed(io))
 
 
 async def serve(key: vk.PodKey, port: int, stream: vk.ByteStream) -> None:
-    """Answer whatever comes first as an HTTP server would, then read until the client's end."""
+    """Answer the first bytes as an HTTP server, then read until the client's EOF."""
     text = f"simulated: pod {key} runs nowhere, so nothing listens on its port {port}\n"
     headers = ("Content-Type: text/plain; charset=utf-8", f"Content-Length: {len(text.encode())}")
     answer = "\r\n".join(("HTTP/1.1 200 OK", *headers, "Connection: close", "", text))
@@ -67,7 +67,7 @@ async def serve(key: vk.PodKey, port: int, stream: vk.ByteStream) -> None:
 
 
 async def first(*parts: Coroutine[None, None, T]) -> T:
-    """Run ``parts`` until one of them ends, and return its result; the others are cancelled."""
+    """Run ``parts`` until one completes, return its result, and cancel the others."""
     loop = asyncio.get_running_loop()
     tasks = [loop.create_task(part) for part in parts]
     try:
@@ -81,7 +81,7 @@ async def first(*parts: Coroutine[None, None, T]) -> T:
 
 async def _tell(io: vk.ExecIO, text: str) -> None:
     leave = " (Ctrl-D leaves)" if io.tty and io.stdin is not None else ""
-    writer = io.stderr or io.stdout  # stdout alone stays what a pipe expects
+    writer = io.stderr or io.stdout  # stdout stays clean for pipes
     if writer is not None:
         await writer.write(_shown(io, f"{text}{leave}\n".encode()))
 
@@ -103,12 +103,12 @@ async def _show(io: vk.ExecIO, log: AsyncIterator[bytes]) -> None:
 
 async def _typed(io: vk.ExecIO) -> None:
     await _echo(io)
-    if io.stdin is None or not io.tty:  # a pipe that ends leaves the log to be shown
+    if io.stdin is None or not io.tty:  # after the EOF of a pipe the log continues
         await asyncio.Event().wait()  # until `first` cancels it
 
 
 async def _echo(io: vk.ExecIO) -> None:
-    """Give back what comes until its end, which a terminal can also type."""
+    """Echo stdin until EOF, or Ctrl-D on a terminal."""
     while io.stdin is not None and (data := await io.stdin.read()):
         part, *left = _LEAVE.split(data, maxsplit=1) if io.tty else [data]
         if io.stdout is not None and part:

@@ -1,6 +1,6 @@
 """The process provider's configuration: ``--provider-config``, ``--set`` and the environment.
 
-``images`` says what the names of images stand for on this machine; see `images`.
+``images`` maps image names to commands and root folders of this machine; see `images`.
 """
 
 from __future__ import annotations
@@ -72,14 +72,14 @@ def _quantity(default: str) -> str:
 
 @attrs.frozen(kw_only=True)
 class Image:
-    """What an image stands for. Everything is optional."""
+    """The mapping of an image name. All fields are optional."""
 
     root: str = attrs.field(default="/", validator=_check_folder)
-    """The folder that a container sees as ``/``, read-only; other than ``/`` needs bubblewrap."""
+    """Root folder of the container, read-only; other than ``/`` needs bubblewrap."""
     entrypoint: tuple[str, ...] = ()
-    """Takes the place of a container's missing ``command``."""
+    """Used where the container has no ``command``."""
     command: tuple[str, ...] = ()
-    """Takes the place of a container's missing ``args``, where it has no ``command`` either."""
+    """Used where the container has neither ``args`` nor ``command``."""
     env: Mapping[str, str] = attrs.field(factory=dict)
     user: str = ""
     """``USER`` or ``USER:GROUP``, as numbers or as names of the root folder's files."""
@@ -88,32 +88,32 @@ class Image:
 
 @attrs.frozen(kw_only=True)
 class ProcessConfig:
-    """Where pods are kept, how far they are kept apart, and what the node offers."""
+    """The configuration of the provider `process`."""
 
     state: str = attrs.field(default="", validator=_check_folder)
-    """Folder of the pods' logs, volumes and sockets; empty: see `folder`."""
+    """State folder: logs, volumes and sockets of pods; empty: see `folder`."""
     images: Mapping[str, Image] = attrs.field(factory=dict)
-    """By image name; ``*`` stands for anything, and a name without a tag for every tag."""
+    """By image name; ``*`` is a wildcard, and a name without a tag matches every tag."""
     isolation: Literal["auto", "bubblewrap", "none"] = attrs.field(
         default="auto", validator=attrs.validators.in_(("auto", "bubblewrap", "none"))
     )
-    """``auto``: bubblewrap where it is installed and allowed."""
+    """``auto``: bubblewrap where it is installed and permitted."""
     network: Literal["host", "namespace"] = attrs.field(
         default="host", validator=attrs.validators.in_(("host", "namespace"))
     )
     """``namespace``: each pod has its own; needs root and iproute2."""
     pod_cidr: str = attrs.field(default="10.88.0.0/16", validator=_check_network)
-    """Where the addresses of pods come from; the first one is the bridge's."""
+    """The network of the pods; its first address is the bridge's."""
     bridge: str = attrs.field(default="vk0", validator=_check_bridge)
-    """The bridge of the pods' networks; it belongs to one node."""
+    """The bridge of the pods; each node needs its own."""
     address: str = attrs.field(default="", validator=_check_address)
-    """This machine's address; empty: the one that the default route leaves from."""
+    """Host address; empty: the source address of the default route."""
     log_size: int = attrs.field(default=10 * 1024 * 1024, validator=_at_least(1024))
-    """Bytes of one log file of a container."""
+    """Bytes of a container's log file before it is rotated."""
     log_files: int = attrs.field(default=5, validator=_at_least(1))
-    """Log files that are kept of each run of a container."""
+    """Log files to keep for each run of a container."""
     cpu: str = _quantity("")
-    """What the node offers; empty: what the machine has."""
+    """Capacity of the node; empty: that of the machine."""
     memory: str = _quantity("")
     pods: str = _quantity("110")
 

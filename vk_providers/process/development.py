@@ -1,7 +1,7 @@
-"""The state folder of `vk dev`: a temporary one, whose pods end with the session.
+"""A temporary state folder for `vk dev`, whose pods end with the session.
 
-A session that was killed leaves pods behind; the next one ends them. Each folder has a lock file
-that its session holds, so that two sessions at once leave each other alone.
+Pods of a killed session are ended by the next one. Each folder has a lock file that is held by its
+session, so that concurrent sessions do not affect each other.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _PATIENCE = 10.0
 
 @asynccontextmanager
 async def temporary_state() -> AsyncIterator[Path]:
-    """Give a folder of its own; at the end its pods are killed and it is removed."""
+    """Yield a new folder; at the end its pods are killed and it is removed."""
     for folder in _left():
         await _end(folder)
     hidden = Path(tempfile.mkdtemp(prefix=f".{_PREFIX}"))
@@ -46,12 +46,12 @@ async def _end(folder: Path) -> None:
 
 
 def _shown(hidden: Path) -> Path:
-    """Rename the folder, now that its lock says whose it is."""
+    """Rename the folder after its lock is held."""
     return hidden.rename(hidden.with_name(hidden.name.removeprefix(".")))
 
 
 def _left() -> list[Path]:
-    """Return the folders of this user's sessions that were killed."""
+    """Return the folders of killed sessions of this user."""
     folders = Path(tempfile.gettempdir()).glob(f"{_PREFIX}*")
     ours = [each for each in folders if each.lstat().st_uid == os.geteuid() and each.is_dir()]
     return [folder for folder in ours if not is_locked(str(folder / "session"))]

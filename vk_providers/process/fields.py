@@ -1,8 +1,8 @@
-"""What the process provider does with each field of a PodSpec: admission and `vk lint` read it.
+"""What the process provider does with each field of a PodSpec: used by admission and `vk lint`.
 
-The surprising part: a field that asks for more separation than there is (such as ``seccompProfile``
-or dropped capabilities) is ignored and not refused, since pods of careful people would all be
-refused; README.md says first that this is no sandbox. A field that asks for more rights is refused.
+Fields that request more isolation (such as ``seccompProfile`` or dropped capabilities) are ignored
+and not refused, since otherwise hardened pods could not run; README.md states that this is not a
+sandbox. Fields that request more privileges are refused.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ __all__ = ["FIELDS"]
 
 _BUBBLEWRAP = "honoured where bubblewrap isolates pods, else the machine's own"
 _NO_SANDBOX = "a process has the rights of its user; this provider is not a sandbox"
-_NO_CGROUPS = "counted by the scheduler and at admission; nothing holds a process to it"
+_NO_CGROUPS = "counted by the scheduler and at admission; not enforced on processes"
 _VOLUME = "this provider mounts emptyDir, volumes of files, and claims for folders of the machine"
 _NOT_RESOLVED = "vk does not resolve this source"
-_ONE_SPACE = "each container has a process space of its own, or none where it is not isolated"
+_ONE_SPACE = "each container has its own PID namespace, or none where it is not isolated"
 
 _VOLUMES = (
     "awsElasticBlockStore",
@@ -89,7 +89,7 @@ FIELDS = vk.FieldTable(
     },
     ignored={
         "spec.containers[].imagePullPolicy": "nothing is pulled: images are folders of the machine",
-        "spec.containers[].ports": "a name for probes; the process opens the ports itself",
+        "spec.containers[].ports": "used as names by probes; the process opens the ports itself",
         "spec.containers[].resizePolicy": _NO_CGROUPS,
         "spec.containers[].resources": _NO_CGROUPS,
         "spec.containers[].securityContext": _NO_SANDBOX,
@@ -113,7 +113,7 @@ FIELDS = vk.FieldTable(
         "spec.containers[].restartPolicy": "containers restart by the policy of their pod",
         "spec.containers[].restartPolicyRules": "containers restart by the policy of their pod",
         "spec.containers[].startupProbe.grpc": "gRPC probes are not supported",
-        "spec.containers[].securityContext.privileged": "no process gets more rights than vk has",
+        "spec.containers[].securityContext.privileged": "no process has more rights than vk",
         "spec.containers[].volumeDevices": "there are no block devices",
         "spec.ephemeralContainers": "containers cannot be added to a pod that runs",
         "spec.hostIPC": _ONE_SPACE,

@@ -1,9 +1,9 @@
-"""Where the pods of one node lie below the state folder.
+"""The folders of a node's pods below the state folder.
 
-``CLUSTER/NODE/pods/UID`` is the supervisor's: logs, socket, status, and ``pod.json``, which says
-whose it is. ``CLUSTER/NODE/files/UID`` is what processes may touch: volumes, termination messages,
-the hosts file. The two are apart since other users must be able to pass through the second, and
-nobody through the first. The provider asks here; nothing is kept in memory.
+``CLUSTER/NODE/pods/UID`` belongs to the supervisor: logs, socket, status, and ``pod.json``, which
+identifies the pod. ``CLUSTER/NODE/files/UID`` is accessible to processes: volumes, termination
+messages, the hosts file. They are separate since other users need access to the second and must not
+have access to the first. Nothing is cached in memory.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 
 @attrs.frozen(kw_only=True)
 class PodIdentity:
-    """Whose folder it is, and what of the pod is decided for good."""
+    """The pod of a folder, and its settings that never change."""
 
     key: vk.PodKey
     ip: str
     """The pod's address."""
     own_network: bool = False
-    """Whether the pod has a network namespace, and with it the address to itself."""
+    """Whether the pod has its own network namespace, and so its own address."""
 
 
 @attrs.frozen
 class PodFolders:
-    """The folders of one node in one cluster. Everything here may be repeated."""
+    """The folders of one node in one cluster. All methods are idempotent."""
 
     _base: Path
 
     @classmethod
     def of(cls, state: Path, *, cluster_uid: str, node_name: str) -> Self:
-        """Make the folders; raises ConfigError where that is not possible."""
+        """Create the folders; raises ConfigError where that fails."""
         folders = cls(state / _part(cluster_uid) / _part(node_name))
         try:
             for kind in ("pods", "files"):
@@ -55,11 +55,11 @@ class PodFolders:
         return folders
 
     def pod(self, uid: str) -> Path:
-        """Return the supervisor's folder; raises InvalidInputError for a UID that is no name."""
+        """Return the supervisor's folder; raises InvalidInputError for an invalid UID."""
         return self._base / "pods" / _part(uid)
 
     def files(self, uid: str) -> Path:
-        """Return the folder of what the pod's processes may touch."""
+        """Return the folder that the pod's processes may access."""
         return self._base / "files" / _part(uid)
 
     def uids(self) -> list[str]:
@@ -67,7 +67,7 @@ class PodFolders:
         return sorted({path.name for kind in ("pods", "files") for path in self._kind(kind)})
 
     def save(self, identity: PodIdentity) -> None:
-        """Make the pod's folders and note whose they are."""
+        """Create the pod's folders and write its identity."""
         uid = identity.key.uid
         self.pod(uid).mkdir(mode=0o700, exist_ok=True)
         self.files(uid).mkdir(mode=0o711, exist_ok=True)
@@ -77,7 +77,7 @@ class PodFolders:
         fresh.replace(self.pod(uid) / "pod.json")
 
     def load(self, uid: str) -> PodIdentity | None:
-        """Return whose the pod's folder is; None where the pod never came that far."""
+        """Return the identity of the pod's folder; None where it was not written."""
         try:
             raw = json.loads((self.pod(uid) / "pod.json").read_bytes())
         except FileNotFoundError:
@@ -89,7 +89,7 @@ class PodFolders:
         shutil.rmtree(self.files(uid), ignore_errors=True)
 
     def remove(self, uid: str) -> None:
-        """Remove all that is left of a pod."""
+        """Remove all folders of a pod."""
         self.remove_files(uid)
         shutil.rmtree(self.pod(uid), ignore_errors=True)
 

@@ -1,8 +1,8 @@
-"""What an image name stands for, and the command of a container. Pure; `launch` calls it.
+"""The image mapping of a container, and its command line. Pure.
 
-Of several patterns that fit, the most exact one counts: no wildcard before wildcards, then the one
-with more letters. The kubelet's rules for commands: ``command`` replaces the image's entrypoint
-*and* its command, ``args`` replaces its command only.
+Of several matching patterns the most specific one is used: no wildcard before wildcards, then the
+one with more characters. Commands follow the kubelet's rules: ``command`` replaces the image's
+entrypoint *and* its command, ``args`` replaces its command only.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["command_line", "find_image"]
 
 
 def find_image(images: Mapping[str, Image], name: str) -> Image | None:
-    """Return what ``name`` stands for, None where nothing is said about it."""
+    """Return the mapping of ``name``, None where there is none."""
     names = {name, _without_tag(name)}
     fitting = [
         pattern for pattern in images if any(fnmatchcase(each, _literal(pattern)) for each in names)
@@ -27,21 +27,21 @@ def find_image(images: Mapping[str, Image], name: str) -> Image | None:
 
 
 def command_line(container: vk.Container, image: Image | None) -> tuple[str, ...]:
-    """Return what to execute; raises InvalidInputError where nobody says what."""
+    """Return the command line; raises InvalidInputError where there is none."""
     if container.command:
         return container.command + container.args
     if image is None:
         raise vk.InvalidInputError(
-            f"container {container.name!r} has no command, and image {container.image!r} stands "
-            "for nothing on this node: give the container a command, or name the image under "
+            f"container {container.name!r} has no command, and image {container.image!r} is not "
+            "mapped on this node: set the container's command, or add the image to "
             "'images' in the provider's configuration",
             reason="ImageNotMapped",
         )
     line = image.entrypoint + (container.args or image.command)
     if not line:
         raise vk.InvalidInputError(
-            f"container {container.name!r} has no command, and what image {container.image!r} "
-            "stands for has neither entrypoint nor command",
+            f"container {container.name!r} has no command, and the mapping of image "
+            f"{container.image!r} has neither entrypoint nor command",
             reason="ImageNotMapped",
         )
     return line

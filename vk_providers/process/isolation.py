@@ -1,11 +1,11 @@
-"""Bubblewrap: mounts, process and host name space of a container's own.
+"""Bubblewrap: the mount, PID, IPC and UTS namespaces of a container.
 
-In: a container's file tree and names; out: the command that builds them (`Bubblewrap.cell`), which
-the supervisor has run and enters (`supervisor.cell`). `find_bubblewrap` says at the start whether this machine
-allows that, by doing it. Pure apart from `find_bubblewrap`.
+In: the file tree and host name of a container. Out: the bwrap command that creates its namespaces
+(`Bubblewrap.namespaces`); the supervisor runs it and enters them (`supervisor.namespaces`).
+`find_bubblewrap` tests at the start whether this machine permits that. Pure apart from it.
 
-The surprising part: a container that runs as another user than vk needs a user namespace, since
-root's bubblewrap cannot change the user; some machines allow that to root only.
+A container that runs as another user than vk needs a user namespace, since bwrap of root cannot
+change the user; some machines permit user namespaces to root only.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ _LINKS = {"fd": "", "stdin": "/0", "stdout": "/1", "stderr": "/2"}
 
 @attrs.frozen(kw_only=True)
 class Bubblewrap:
-    """How to build what a container has of its own."""
+    """Creates the namespaces of containers."""
 
     program: str
     refused_users: str = ""
-    """Why no container can run as another user than vk; empty: it can."""
+    """Why containers cannot run as another user than vk; empty: they can."""
 
     def namespaces(self, *, root: Path, mounts: Sequence[Mount], hostname: str) -> list[str]:
-        """Return the command for a container with ``root`` as its files, up to what it executes.
+        """Return the bwrap command for a container with the root folder ``root``.
 
-        Everybody on this machine can read it; the container's environment has no place in it.
+        All users of this machine can read it, so it must not contain the environment.
         """
         links = [
             argument
@@ -58,12 +58,12 @@ class Bubblewrap:
         ]
 
     def confined_mounts(self, *, root: Path, mounts: Sequence[Mount]) -> list[tuple[str, str, str]]:
-        """Return what must be true of the mounts in a cell: folder, path below it, place."""
+        """Return folder, path below it and mount point of each mount confined to a folder."""
         return confined_mounts(root, [*own_folders(), *mounts])
 
 
 def own_folders() -> list[Mount]:
-    """Return what every container has for itself."""
+    """Return the mounts that every container has."""
     devices = [f"/dev/{name}" for name in _DEVICES]
     return [
         Mount(target="/proc", option="--proc"),
@@ -76,9 +76,9 @@ def own_folders() -> list[Mount]:
 
 
 async def find_bubblewrap(setting: str) -> Bubblewrap | None:
-    """Return how to isolate pods, None where they are not; that is logged, once.
+    """Return bubblewrap, None (with a warning in the log) where pods are not isolated.
 
-    Raises ConfigError where ``setting`` asks for bubblewrap and this machine does not allow it.
+    Raises ConfigError where ``setting`` requires bubblewrap and it does not work here.
     """
     if setting == "none":
         why = "isolation = none"
@@ -90,7 +90,7 @@ async def find_bubblewrap(setting: str) -> Bubblewrap | None:
             raise vk.ConfigError(f"isolation: bubblewrap cannot be used: {why}")
     log.warning(
         "pods are not isolated: their processes see this machine's files and processes, "
-        "and their volumes lie below the state folder",
+        "and their volumes are below the state folder",
         extra={"error": why},
     )
     return None
@@ -110,7 +110,7 @@ async def _try() -> tuple[Bubblewrap | None, str]:
 
 
 async def _run(found: Bubblewrap, user: int | None) -> str:
-    """Run a container that does nothing; return why that failed, empty where it did not."""
+    """Run `true` in new namespaces; return the error, empty on success."""
     argv = [*found.namespaces(root=Path("/"), mounts=(), hostname="vk"), "--", "true"]
     process = await asyncio.create_subprocess_exec(
         *argv,
@@ -128,7 +128,7 @@ async def _run(found: Bubblewrap, user: int | None) -> str:
     except TimeoutError:
         process.kill()
         await process.wait()
-        return f"bwrap did not end in {_PATIENCE:g} s"
+        return f"bwrap did not exit in {_PATIENCE:g} s"
     if process.returncode == 0:
         return ""
-    return said.decode(errors="replace").strip() or f"bwrap ended with {process.returncode}"
+    return said.decode(errors="replace").strip() or f"bwrap exited with {process.returncode}"

@@ -1,9 +1,8 @@
-"""From log entries to what ``kubectl logs`` prints. Pure; used by `logs`.
+"""Converts log entries to the output of ``kubectl logs``. Pure; used by `logs`.
 
-What comes in: blocks of whole entries ``TIME STREAM TAG TEXT``, as `supervisor.log_file` writes
-them; what goes out: the bytes that the container wrote, each line after its time where that is
-asked for. All before TEXT has a fixed width, so entries are cut by position, and times compare as
-text.
+In: blocks of whole entries ``TIME STREAM TAG TEXT``, as `supervisor.log_file` writes them. Out: the
+bytes that the container wrote, with timestamps if requested. The fields before TEXT have a fixed
+width, so that entries are cut by position, and times are compared as text.
 """
 
 from __future__ import annotations
@@ -25,9 +24,9 @@ _TEXT = _TIME + len("stdout F ")
 
 @attrs.define
 class EntryFilter:
-    """Turns the blocks of one log, in their order, into output.
+    """Converts the blocks of one log, in order, into output.
 
-    ``since`` leaves out what is older, ``limit`` ends the output after as many bytes.
+    ``since`` skips older entries, ``limit`` ends the output after that many bytes.
     """
 
     _stream: LogStream = "all"
@@ -47,10 +46,10 @@ class EntryFilter:
         return self._limit is not None and self._limit <= 0
 
     def render(self, block: bytes) -> bytes:
-        """Return the output of the next block, which ends with a line end."""
+        """Return the output of the next block, which ends with a newline."""
         block = self._from_oldest(block)
         entries = block.split(b"\n")
-        entries.pop()  # what stands behind the last line end: nothing
+        entries.pop()  # the empty string after the last newline
         tags = {entry[_TAG] for entry in entries}
         if self._stream != "all" or self._open_lines or tags != {b"F"}:
             output = b"".join([self._render(entry) for entry in entries])
@@ -64,7 +63,7 @@ class EntryFilter:
         return output
 
     def _from_oldest(self, block: bytes) -> bytes:
-        """Leave out the entries before ``since``; times never run backwards in a log."""
+        """Skip the entries before ``since``; times in a log never decrease."""
         if not self._oldest:
             return block
         last = block.rfind(b"\n", 0, -1) + 1
@@ -91,7 +90,7 @@ class EntryFilter:
 
 
 def is_line_end(entry: bytes) -> bool:
-    """Whether a line of the container ends with this entry."""
+    """Return whether this entry completes a line."""
     return entry[_TAG] == b"F"
 
 

@@ -1,9 +1,8 @@
-"""Reading a container's logs from its files; the supervisor is not asked and need not live.
+"""Reads the logs of a container from its files; the supervisor is not needed.
 
-The provider calls `read_log`. The files are those of `supervisor.log_file`: ``RUN.log``, its full
-predecessors ``RUN.log.000001`` and on, and ``RUN.end`` once the run has ended. The surprising
-part: following polls, every 20 ms, since a file tells nobody that it grew; a reader that is slower
-than five files fill up goes on with the oldest one that is left.
+The files are those of `supervisor.log_file`: ``RUN.log``, its rotated predecessors
+``RUN.log.000001`` etc., and ``RUN.end`` after the end of the run. Following polls the file every 20
+ms; a reader that is slower than the rotation continues with the oldest file that is left.
 """
 
 from __future__ import annotations
@@ -41,11 +40,11 @@ async def read_log(
 ) -> AsyncGenerator[bytes, None]:
     """Return the log of a container's newest run, or of the one before it (``previous``).
 
-    While the container is ``waiting`` for its next run, the newest one that has ended is the
-    previous one too. ``tail`` counts lines from the end (0: none of what is there), ``since`` is an
-    aware time, ``limit`` counts bytes of output. With ``follow`` the iterator goes on until the run
-    has ended, or nothing of the pod is alive. Raises InvalidInputError where there is no such run.
-    The iterator must be closed.
+    While the container is ``waiting`` for its next run, the newest ended run is the previous one
+    too. ``tail`` is a number of lines from the end (0: none), ``since`` an aware time, ``limit`` a
+    number of bytes. With ``follow`` the iterator continues until the run has ended, or the pod is
+    not running any more. Raises InvalidInputError where there is no such run. The iterator must be
+    closed.
     """
     logs = folder / "logs" / container
     runs = _runs(logs)
@@ -73,7 +72,7 @@ async def _read(
             if block:
                 if output := entries.render(block):
                     yield output
-                await asyncio.sleep(0)  # a long log must not hold the others up
+                await asyncio.sleep(0)  # a long log must not block the event loop
             elif over:
                 return
             else:
@@ -84,7 +83,7 @@ async def _read(
 
 @attrs.define(eq=False)
 class _Chain:
-    """The files of one run, oldest first, read as one that may still grow."""
+    """The files of one run, read as one file that may still grow."""
 
     _path: Path
     """Without ``.log``."""
@@ -92,17 +91,17 @@ class _Chain:
     _rest: bytes = attrs.field(default=b"", init=False)
 
     def is_over(self) -> bool:
-        """Whether the run has ended: nothing is added any more."""
+        """Return whether the run has ended and its log is complete."""
         return self._path.with_name(f"{self._path.name}.end").exists()
 
     def read(self) -> bytes:
-        """Return whole entries; none where there are no more now."""
+        """Return whole entries; empty where there are no more now."""
         if self._fd < 0 and not self._open(next(iter(self._files()), None)):
             return b""
         while True:
             chunk = os.read(self._fd, _BLOCK)
             if not chunk and self._is_complete():
-                # What was written between the two looks comes first.
+                # Read what was written in between.
                 chunk = os.read(self._fd, _BLOCK)
                 if not chunk and not self._open(self._successor()):
                     return b""
@@ -115,8 +114,8 @@ class _Chain:
                 return content[:end]
 
     async def seek_tail(self, lines: int) -> None:
-        """Go on ``lines`` lines before the end."""
-        missing = lines + 1  # the end of the line before the first one that is wanted
+        """Seek to ``lines`` lines before the end."""
+        missing = lines + 1  # including the newline before the first line
         for path in reversed(self._files()):
             if not self._open(path):
                 continue
@@ -157,12 +156,12 @@ class _Chain:
             self._fd = -1
 
     def _files(self) -> list[Path]:
-        """Return the files there are now, the oldest first."""
+        """Return the existing files, the oldest first."""
         current = self._path.with_name(f"{self._path.name}.log")
         return [*sorted(self._path.parent.glob(f"{current.name}.*")), current]
 
     def _is_complete(self) -> bool:
-        """Whether the open file was put aside: nothing is added to it any more."""
+        """Return whether the open file was rotated and is complete."""
         try:
             return os.stat(self._files()[-1]).st_ino != os.fstat(self._fd).st_ino
         except FileNotFoundError:  # the next file is about to be made
@@ -174,7 +173,7 @@ class _Chain:
         for number, path in enumerate(files[:-1]):
             if _inode(path) == mine:
                 return files[number + 1]
-        return files[0]  # the open one is deleted already
+        return files[0]  # the open file is deleted already
 
     def _open(self, path: Path | None) -> bool:
         try:

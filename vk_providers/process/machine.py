@@ -1,4 +1,4 @@
-"""What this machine has, read from procfs and the routing table. The provider asks."""
+"""Capacity, architecture and address of this machine, from procfs and the routing table."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686"
 
 
 def cpus() -> int:
-    """Return how many processors this process may use."""
+    """Return the number of CPUs available to this process."""
     return len(os.sched_getaffinity(0))
 
 
@@ -25,16 +25,16 @@ def memory_bytes() -> dict[str, int]:
 
 
 def architecture() -> str:
-    """Return the processor's name in Kubernetes."""
+    """Return the architecture in Kubernetes' naming."""
     machine = platform.machine()
     return _ARCHITECTURES.get(machine, machine)
 
 
 def address() -> str:
-    """Return the address that the default route leaves from, else that of the loopback."""
+    """Return the source address of the default route, else the loopback address."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            probe.connect(("198.51.100.1", 9))  # nothing is sent; the range is for documents
+            probe.connect(("198.51.100.1", 9))  # nothing is sent; a documentation address
         except OSError:
             return "127.0.0.1"
         return str(probe.getsockname()[0])

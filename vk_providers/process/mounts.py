@@ -1,11 +1,11 @@
 """The file tree of a container as arguments of bubblewrap.
 
-In: a root folder, and what is mounted in it; out: arguments that show the folder read-only and the
-mounts at their places. The difficulty is a place that the folder does not have, since bubblewrap
-cannot make it in a read-only folder: such a place's nearest folder is rebuilt, entry by entry, on a
-file system in memory. The root itself always is: as a whole it would bring along what is mounted in
-the folders that the container has for itself, as the network namespaces of other pods below /run,
-and bubblewrap fails when one of these goes while it makes it read-only. `isolation` calls it.
+In: a root folder and the mounts in it. Out: arguments that bind the folder read-only, with the
+mounts at their mount points. bubblewrap cannot create a missing mount point in a read-only folder:
+its nearest existing folder is then rebuilt, entry by entry, on a tmpfs. The root itself is always
+rebuilt: bound as a whole, it would include mounts in folders that the container has for itself,
+such as the network namespaces of other pods below /run, and bubblewrap fails when one of them
+disappears during the remount.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ _MOST_LINKS = 40  # as in the kernel
 
 @attrs.frozen(kw_only=True)
 class Mount:
-    """Something at ``target`` of the container. ``option`` is bubblewrap's; a copy has a source."""
+    """A mount at ``target`` in the container; ``option`` is that of bubblewrap."""
 
     target: str
     option: Literal["--ro-bind", "--bind", "--dev-bind-try", "--tmpfs", "--proc"]
     source: str = ""
     mode: str = "0755"
-    """Of a fresh folder."""
+    """Mode of a new tmpfs."""
     inside: tuple[str, str] | None = None
-    """The folder, and the path below it, that the source must be, whatever links lie there."""
+    """Folder and path below it that the source must resolve to, despite symbolic links."""
 
     @property
     def makes_places(self) -> bool:
-        """Whether bubblewrap can make a place for another mount in this one."""
+        """Whether bubblewrap can create mount points in this mount."""
         return self.option in ("--bind", "--tmpfs")
 
     def arguments(self) -> list[str]:
-        """Return what bubblewrap is told."""
+        """Return the arguments of bubblewrap."""
         if self.option == "--tmpfs":
             return ["--perms", self.mode, self.option, self.target]
         return [self.option, *([self.source] if self.source else []), self.target]
@@ -57,7 +57,7 @@ def tree(root: Path, mounts: Sequence[Mount]) -> list[str]:
 
 
 def confined_mounts(root: Path, mounts: Sequence[Mount]) -> list[tuple[str, str, str]]:
-    """Return folder, path and place of each mount that must be inside of a folder."""
+    """Return folder, path and mount point of each mount confined to a folder."""
     placed = _placed(root, mounts)
     return [(*mount.inside, mount.target) for mount in placed if mount.inside is not None]
 
@@ -71,7 +71,7 @@ def _placed(root: Path, mounts: Sequence[Mount]) -> list[Mount]:
 
 
 def _rebuilt(root: Path, mounts: Sequence[Mount]) -> set[str]:
-    """Return the root and the folders that cannot be shown as they are, with all above them."""
+    """Return the folders to rebuild: the root, those with new mount points, and their parents."""
     fresh: list[str] = []
     found = {"/"}
     for mount in mounts:
@@ -103,9 +103,9 @@ def _folder(root: Path, folder: str, rebuilt: set[str], covered: set[str]) -> It
 
 
 def _resolved(root: Path, target: str, covered: Sequence[str]) -> str:
-    """Return ``target`` with the symbolic links of ``root`` followed, inside of ``root``.
+    """Return ``target`` with symbolic links resolved inside of ``root``.
 
-    What lies below one of the places in ``covered`` is not the root folder's any more.
+    Paths below one of ``covered`` are not in the root folder any more.
     """
     rest = list(PurePosixPath(target).parts[1:])
     done: list[str] = []

@@ -1,12 +1,12 @@
 """A network namespace and an address for each pod, on one bridge of this machine.
 
-The provider calls `Network.open` at the start, `add` before a pod starts and `remove` once nothing
-of it runs. The whole pod lives in the namespace, its supervisor too: so probes and commands are in
-there without more ado, and `socket_in` makes the socket of a port-forward there.
+`Network.open` is called at the start, `add` before a pod starts and `remove` after it has ended.
+The whole pod runs in the namespace, including its supervisor, so that probes and commands do too;
+`socket_in` opens the socket of a port-forward there.
 
-The surprising parts: the bridge carries its owner's name, since two nodes on one bridge would give
-an address twice; and the machine's routing is left alone, so pods reach each other and the machine,
-and others only where somebody set up forwarding.
+The alias of the bridge is the name of its owner, since two nodes on one bridge would allocate the
+same addresses. The machine's routing is not changed: pods reach each other and the machine, and
+other hosts only where forwarding is configured.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _NAMESPACES = Path("/run/netns")
 _LINKS = Path("/sys/class/net")
 _CLONE_NEWNET = 0x40000000
 _MISSING = ("Cannot find device", "No such device", "No such file or directory")
-"""What iproute2 says of a link and of a namespace that is not there."""
+"""Error messages of iproute2 for a missing link or namespace."""
 
 
 @attrs.define(eq=False)
@@ -50,7 +50,7 @@ class Network:
     async def open(self, ips: Mapping[str, str]) -> None:
         """Set the bridge up and remove the namespaces of pods that are not in ``ips`` (by UID).
 
-        Raises ConfigError where this machine does not allow it or the bridge is another node's.
+        Raises ConfigError where this machine does not permit it, or another node owns the bridge.
         """
         enter = shutil.which("nsenter")
         if os.geteuid() != 0 or shutil.which("ip") is None or enter is None:
@@ -65,7 +65,7 @@ class Network:
             raise vk.ConfigError(f"network: expected a bridge {self._bridge}: {error}") from error
 
     async def add(self, uid: str) -> str:
-        """Give the pod a namespace and return its address; one that it has stays."""
+        """Create the pod's namespace and return its address; idempotent."""
         ip = self._ips.get(uid) or self._free()
         self._ips[uid] = ip
         if not self.namespace(uid).exists():
@@ -77,11 +77,11 @@ class Network:
         return ip
 
     async def remove(self, uid: str) -> None:
-        """Take namespace and address back; repeatable, also while another call does the same."""
+        """Remove namespace and address; idempotent, also concurrently."""
         if self.namespace(uid).exists():
             await _ip("netns", "delete", self.namespace(uid).name, missing_ok=True)
         link = self._link(uid)
-        if _link_exists(link):  # else it went with the namespace
+        if _link_exists(link):  # else it was removed with the namespace
             await _ip("link", "delete", link, missing_ok=True)
         self._ips.pop(uid, None)
 
@@ -90,7 +90,7 @@ class Network:
         return _NAMESPACES / f"{self._prefix}{uid}"
 
     def wrap(self, uid: str) -> list[str]:
-        """Return what stands before a command that shall run in the pod's namespace."""
+        """Return the command prefix that runs a command in the pod's namespace."""
         return [self._enter, f"--net={self.namespace(uid)}", "--"]
 
     @property
@@ -98,11 +98,11 @@ class Network:
         return f"vk-{_digest(self._owner)}-"
 
     def _link(self, uid: str) -> str:
-        """Return the name of the machine's end of the pod's link."""
+        """Return the name of the host end of the pod's veth pair."""
         return f"vk{_digest(self._owner + uid)}"
 
     def _free(self) -> str:
-        # The first address names the range, the second is the bridge's, the last one broadcast.
+        # Reserved: the network address, the bridge's address, the broadcast address.
         taken = {int(ip_address(ip)) for ip in self._ips.values()}
         first = int(self._range.network_address)
         for number in range(first + 2, first + self._range.num_addresses - 1):
@@ -120,12 +120,12 @@ class Network:
         await _ip("address", "replace", gateway, "dev", self._bridge)
 
     async def _check_bridge(self) -> None:
-        """Refuse a bridge that another node's pods hang on; an empty one is taken over."""
+        """Raise ConfigError where another node uses the bridge; an unused one is taken over."""
         (bridge,) = json.loads(await _ip("-json", "link", "show", "dev", self._bridge))
         if bridge.get("ifalias") == self._owner:
             return
         if _has_ports(self._bridge):
-            found = bridge.get("ifalias") or "somebody else"
+            found = bridge.get("ifalias") or "another owner"
             text = f"it belongs to {found}: set another 'bridge' and 'pod_cidr'"
             raise vk.ConfigError(f"bridge: {self._bridge} cannot be used: {text}")
         await _ip("address", "flush", "dev", self._bridge)
@@ -137,7 +137,7 @@ class Network:
 
     async def _make(self, uid: str, ip: str) -> None:
         name, link = self.namespace(uid).name, self._link(uid)
-        if _link_exists(link):  # of a namespace that somebody else removed
+        if _link_exists(link):  # of a namespace that was removed from outside
             await _ip("link", "delete", link, missing_ok=True)
         await _ip("netns", "add", name)
         await _batch(
@@ -154,9 +154,11 @@ class Network:
 
 
 async def socket_in(namespace: Path, family: socket.AddressFamily) -> socket.socket:
-    """Return a TCP socket that belongs to a network namespace; raises NotFoundError without one."""
+    """Return a TCP socket in a network namespace; raises NotFoundError without one."""
     loop = asyncio.get_running_loop()
-    with ThreadPoolExecutor(1) as thread:  # it stays in the namespace, so it ends with this call
+    with ThreadPoolExecutor(
+        1
+    ) as thread:  # the thread stays in the namespace, so it ends with this call
         return await loop.run_in_executor(thread, _socket_in, namespace, family)
 
 
@@ -180,7 +182,7 @@ async def _batch(*commands: str, namespace: str = "") -> None:
 
 
 async def _ip(*arguments: str, lines: Sequence[str] = (), missing_ok: bool = False) -> str:
-    """Run iproute2, to its end, and return what it says; raises TemporaryError."""
+    """Run iproute2 to completion and return its output; raises TemporaryError."""
     code, said, wrong = await finish_before_cancel(
         _run(arguments, "".join(f"{line}\n" for line in lines))
     )

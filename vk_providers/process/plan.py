@@ -1,8 +1,7 @@
-"""The plan of a pod: what the provider tells a supervisor to run, with nothing left to decide.
+"""The plan of a pod: the complete input of its supervisor.
 
-What comes in: the containers of a `vk.Pod` and where they run on this machine; what goes out: the
-JSON that `supervisor.plan` describes. The provider makes it, `link.start_supervisor` writes it.
-Probes and hooks are checked here: what a supervisor cannot do raises InvalidInputError.
+In: the containers of a `vk.Pod` and their settings on this machine. Out: the JSON described in
+`supervisor.plan`. Probes and hooks are validated: unsupported ones raise InvalidInputError.
 """
 
 from __future__ import annotations
@@ -38,9 +37,9 @@ class ProbePlan:
 
     @classmethod
     def of(cls, raw: Json | None, *, host: str, ports: Mapping[str, int]) -> ProbePlan | None:
-        """Read a probe of a container; None where there is none.
+        """Return a probe of a container; None where there is none.
 
-        ``host`` is asked where the probe names no host; ``ports`` are the container's by name.
+        ``host`` is the default host of the probe; ``ports`` are the container's ports by name.
         """
         if not raw:
             return None
@@ -60,11 +59,11 @@ class ProbePlan:
 class ContainerPlan:
     """One container.
 
-    ``cell`` is the command of bubblewrap, up to what it would execute, that builds the container's
-    namespaces; empty: it has none of its own. It runs as ``uid`` and ``gid`` too, but without
-    ``env``; ``argv``, ``cwd`` and ``env`` count inside. ``insides`` are mounts of a cell that must
-    lie in a volume: its folder, the path below, and the place inside. ``message_file`` is the path
-    on this machine of the termination message, or None.
+    ``namespaces`` is the bwrap command, without the command to execute, that creates the
+    container's namespaces; empty: not isolated. It also runs as ``uid`` and ``gid``, but without
+    ``env``; ``argv``, ``cwd`` and ``env`` apply inside. ``confined_mounts`` must be inside of a
+    volume: its folder, the path beneath it, and the mount point. ``message_file`` is the host path
+    of the termination message, or None.
     """
 
     name: str
@@ -99,10 +98,10 @@ class ContainerPlan:
         initial: bool = False,
         **where: Any,
     ) -> ContainerPlan:
-        """Take over what the pod says of a container; ``where`` are fields of this class.
+        """Return the plan of a container; ``where`` are fields of this class.
 
-        ``initial`` says that it is one of the init containers, ``host`` is the pod's address, for
-        probes. Raises InvalidInputError.
+        ``initial``: it is one of the init containers. ``host`` is the pod's address, for probes.
+        Raises InvalidInputError.
         """
         raw = container.raw
         hooks: Json = raw.get("lifecycle") or {}
@@ -133,7 +132,7 @@ class PodPlan:
     restart_policy: str = "Always"
     grace_period: float = 30.0
     log_limit: int = _LOG_LIMIT
-    """Bytes of one log file of a container; a full one is put aside."""
+    """Bytes of a container's log file before it is rotated."""
     log_files: int = _LOG_FILES
     containers: Sequence[ContainerPlan]
 
@@ -145,7 +144,7 @@ class PodPlan:
 
 
 def _action(raw: Json, *, host: str, ports: Mapping[str, int]) -> Json:
-    """Return what a probe or hook does; raises InvalidInputError where nothing can do it."""
+    """Return the handler of a probe or hook; raises InvalidInputError for unsupported ones."""
     if raw.get("exec"):
         return {"exec": list(raw["exec"].get("command") or ())}
     if raw.get("httpGet"):

@@ -1,10 +1,10 @@
-"""From a pod to the plan of its supervisor: what each container executes, where, as whom.
+"""Computes the plan of a pod for its supervisor: command, environment, user, mounts.
 
-In: the pod with its address, the configuration, and how pods are isolated; out: a `plan.Plan`, with
-the folders and files that it names made below the pod's files folder. The provider calls `launch`.
+In: the pod with its address, the configuration, and the isolation. Out: a `plan.PodPlan`, with its
+folders and files created below the pod's files folder.
 
-Without isolation no process can see a volume at its ``mountPath``: it then finds the folder of its
-volumes in VK_VOLUMES, and the file of its termination message in VK_TERMINATION_MESSAGE.
+Without isolation, volumes are not mounted at their ``mountPath``: VK_VOLUMES is the folder of the
+volumes, and VK_TERMINATION_MESSAGE the file of the termination message.
 """
 
 from __future__ import annotations
@@ -41,19 +41,19 @@ VOLUMES = "volumes"
 
 @attrs.frozen(kw_only=True)
 class PodPlanner:
-    """Makes the plan of one pod."""
+    """Computes the plan of one pod."""
 
     pod: vk.Pod
     """With its addresses filled in."""
     ip: str
     files: Path
-    """The pod's files folder; it is there."""
+    """The pod's files folder; exists."""
     config: ProcessConfig
     isolation: Bubblewrap | None
     own_network: bool
 
     def plan(self) -> PodPlan:
-        """Return the plan. Raises InvalidInputError for a pod that cannot run here; repeatable."""
+        """Return the plan; idempotent. Raises InvalidInputError for a pod that cannot run here."""
         self._volumes.make()
         containers = [self._container(each, initial=True) for each in self.pod.init_containers]
         containers += [self._container(each, initial=False) for each in self.pod.containers]
@@ -74,7 +74,7 @@ class PodPlanner:
 
     @property
     def hostname(self) -> str:
-        """The pod's host name, cut to what Linux takes."""
+        """The pod's host name, truncated to 63 characters."""
         return (self.pod.spec.get("hostname") or self.pod.key.name)[:63].rstrip("-.")
 
     def _container(self, container: vk.Container, *, initial: bool) -> ContainerPlan:
@@ -104,7 +104,7 @@ class PodPlanner:
         self, isolation: Bubblewrap, container: vk.Container, root: Path, who: ContainerUser
     ) -> dict[str, Any]:
         if who.uid not in (None, os.geteuid()) and isolation.refused_users:
-            text = f"no other user can have isolated processes: {isolation.refused_users}"
+            text = f"isolated processes cannot run as another user: {isolation.refused_users}"
             raise vk.InvalidInputError(text, reason="CreateContainerConfigError")
         mounts = list(self._mounts(container, root))
         return {
@@ -114,7 +114,7 @@ class PodPlanner:
 
     def _mounts(self, container: vk.Container, root: Path) -> Iterator[Mount]:
         covered = any(self.config.folder.is_relative_to(each.target) for each in own_folders())
-        if root == _MACHINE and not covered:  # what other pods have there is nobody's business
+        if root == _MACHINE and not covered:  # hides the state of other pods
             yield Mount(target=str(self.config.folder), option="--tmpfs", mode="0700")
         resolver = os.path.realpath("/etc/resolv.conf")
         if os.path.exists(resolver):
@@ -125,7 +125,7 @@ class PodPlanner:
         yield Mount(target=path, option="--bind", source=str(self._message_file(container.name)))
 
     def _message_file(self, container: str) -> Path:
-        """Make the file of a container's termination message, which any user can write."""
+        """Create the file of a container's termination message, writable by any user."""
         folder = self.files / "messages"
         folder.mkdir(mode=0o711, exist_ok=True)
         folder.chmod(0o711)

@@ -1,11 +1,10 @@
-"""One pod of this machine, as vk sees it: its link, its newest report, its status.
+"""One pod of this machine on vk's side: its connection, newest report and status.
 
-The provider makes one for each pod folder and runs `ProcessPod.follow` until the pod is over. What is
-known without a link, after a supervisor was killed, is in the folder's files.
+The provider creates one for each pod folder and runs `ProcessPod.follow` until the pod has ended.
+After a supervisor was killed, the status is read from the folder's files.
 
-The surprising part: a pod that is over keeps its status and its logs until it is removed; one whose
-supervisor died is Failed with the reason SupervisorLost, whatever its restart policy, since nothing
-is left that could restart it.
+An ended pod keeps its status and logs until it is removed. A pod whose supervisor died is Failed
+with the reason SupervisorLost, regardless of its restart policy, since it cannot be restarted.
 """
 
 from __future__ import annotations
@@ -28,14 +27,14 @@ from vk_providers.process.supervisor_session import SupervisorSession
 __all__ = ["ProcessPod"]
 
 _SHORTEST, _LONGEST = 0.05, 2.0
-"""Seconds between two looks at a supervisor that is just ending or does not answer."""
+"""Seconds between connection attempts to a supervisor that is exiting or unreachable."""
 _STREAMS: Mapping[str | None, LogStream] = {None: "all", "stdout": "stdout", "stderr": "stderr"}
 _LOST = "the pod's supervisor was killed, or the machine was restarted"
 
 
 @attrs.define(eq=False)
 class ProcessPod:
-    """A pod that was started here."""
+    """A pod that was started on this machine."""
 
     identity: PodIdentity
     folder: Path
@@ -43,18 +42,18 @@ class ProcessPod:
     host_ip: str
     client: SupervisorClient | None = None
     report: Report | None = None
-    """The newest one; None: the supervisor is starting."""
+    """The newest report; None: the supervisor is starting."""
     over: bool = False
-    """Whether nothing of the pod runs any more, or ever will."""
+    """Whether the pod has ended and its supervisor has exited."""
     asked_to_end: bool = False
-    """Whether somebody wanted its end, now or before vk started."""
+    """Whether a stop was requested, now or before vk started."""
     _connecting: asyncio.Lock = attrs.field(factory=asyncio.Lock, init=False)
 
     def refresh(self) -> None:
-        """Read what the folder says, where no link says it."""
+        """Read the status from the folder, without a connection."""
         if self.client is not None and not self.client.closed and self.report is not None:
             return
-        alive = is_running(self.folder)  # before the report, which may be the last one
+        alive = is_running(self.folder)  # checked before reading the report, which may be the last
         found = last_report(self.folder)
         if found is not None:
             self.report = found[0]
@@ -62,9 +61,9 @@ class ProcessPod:
         self.over = not alive and self.report is not None
 
     def status(self, *, deleting: bool) -> vk.PodStatus:
-        """Return the pod's status; ``deleting`` says whether somebody asked for its end.
+        """Return the pod's status; ``deleting``: whether the pod is being deleted.
 
-        Raises TemporaryError where the supervisor has not said anything yet.
+        Raises TemporaryError where the supervisor has not reported a status yet.
         """
         report = self.report
         if report is None:
@@ -80,22 +79,22 @@ class ProcessPod:
         if lost:
             return attrs.evolve(status, phase="Failed", reason="SupervisorLost", message=_LOST)
         if report.ended and report.stopping and not deleting:
-            text = "the pod's supervisor was asked to end, as at a shutdown of the machine"
+            text = "the pod's supervisor was terminated, as at a shutdown of the machine"
             return attrs.evolve(status, phase="Failed", reason="Terminated", message=text)
         return status
 
     async def stop(self, grace_period: float) -> None:
-        """Ask the pod to end; raises TemporaryError where its supervisor does not answer."""
+        """Stop the pod; raises TemporaryError where its supervisor is unreachable."""
         self.report = await (await self.connected()).stop(grace_period)
 
     async def connected(self) -> SupervisorClient:
-        """Return the link, a new one where there is none; raises TemporaryError."""
+        """Return a connected client; raises TemporaryError."""
         async with self._connecting:
             if self.client is None or self.client.closed:
                 try:
                     self.client = await connect(self.folder)
                 except vk.NotFoundError as error:
-                    raise vk.TemporaryError(f"pod {self.identity.key} does not run") from error
+                    raise vk.TemporaryError(f"pod {self.identity.key} is not running") from error
             return self.client
 
     async def session(
@@ -113,7 +112,7 @@ class ProcessPod:
     async def follow(
         self, changed: Callable[[], None], on_event: Callable[[PodEvent], None]
     ) -> None:
-        """Keep `report` the newest, until the pod is over; ``changed`` is called after each change.
+        """Update `report` until the pod has ended; ``changed`` is called after each change.
 
         ``tell`` gets every event, those of an earlier process of vk again.
         """
@@ -132,7 +131,7 @@ class ProcessPod:
         changed()
 
     async def logs(self, container: str, options: vk.LogOptions) -> AsyncGenerator[bytes, None]:
-        """Return a container's log; raises InvalidInputError for a run that never was."""
+        """Return a container's log; raises InvalidInputError for a run that does not exist."""
         reason = self._waits(container)
         try:
             return await read_log(
@@ -158,7 +157,7 @@ class ProcessPod:
             raise vk.InvalidInputError(f"pod {self.identity.key} has ended")
 
     def _waits(self, container: str) -> str:
-        """Return why a container has not started, empty where it has."""
+        """Return the reason why a container is waiting, empty where it is not."""
         status = self.status(deleting=False)
         for each in (*status.init_containers, *status.containers):
             if each.name == container and isinstance(each.state, vk.Waiting):
@@ -166,7 +165,7 @@ class ProcessPod:
         return ""
 
     def close(self) -> None:
-        """Leave the pod to its supervisor."""
+        """Disconnect; the pod keeps running."""
         if self.client is not None:
             self.client.close()
             self.client = None
@@ -177,7 +176,7 @@ class ProcessPod:
         changed: Callable[[], None],
         on_event: Callable[[PodEvent], None],
     ) -> None:
-        """Take what comes over one link; raises LinkClosed at its end, before that of the pod."""
+        """Handle the changes and events of one connection; raises SupervisorDisconnected."""
         async with asyncio.TaskGroup() as group:
             forwarding = group.create_task(_forward_events(client, on_event))
             try:
@@ -192,7 +191,7 @@ class ProcessPod:
                 ended = True
                 client.close()
         if not ended:
-            raise SupervisorDisconnected("the supervisor went away")
+            raise SupervisorDisconnected("the connection to the supervisor was lost")
 
 
 async def _forward_events(client: SupervisorClient, on_event: Callable[[PodEvent], None]) -> None:

@@ -1,29 +1,29 @@
-"""The protocol between vk and a pod's supervisor, and its values on vk's side.
+"""The protocol between vk and a pod's supervisor, and its data types on vk's side.
 
 The supervisor listens on ``supervisor.sock`` in the pod's folder; any number of clients connect.
-Frames, streams and credit are in `supervisor.frames`; this is what the JSON frames say.
+Frames, streams and credit are in `supervisor.frames`; this describes the JSON messages.
 
 A client sends requests ``{"id": N, "do": WHAT, ...}`` and gets ``{"id": N, "answer": {...}}`` or
-``{"id": N, "error": TEXT}``; a request that makes no sense costs the connection.
+``{"id": N, "error": TEXT}``; a malformed request closes the connection.
 
 | do | with | answer |
 |---|---|---|
 | status | | the status |
-| watch | after | nothing; notes follow: the events above ``after``, the status, then each change |
-| stop | grace_period | the status; a later stop can only shrink the grace period |
+| watch | after | nothing; notifications follow: events above ``after``, the status, its changes |
+| stop | grace_period | the status; a later stop can only shorten the grace period |
 | signal | container, signal | nothing |
 | processes | | the process ids of each container |
 | exec | channel, container, argv, env, stdin, tty, width, height | tty |
 | attach | channel, container, stdin | tty: whether the container has a terminal |
 | resize | channel, width, height | nothing |
-| close | channel | nothing; an exec'd command and all that it started is killed |
+| close | channel | nothing; an exec'd command and its descendants are killed |
 
-Notes come unasked: ``{"note": "status", "status": {...}}``, ``{"note": "event", "event": {...}}``,
+Notifications: ``{"note": "status", "status": {...}}``, ``{"note": "event", "event": {...}}``,
 ``{"note": "exit", "channel": N, "exit_code": N, "signal": N, "message": TEXT}``. The client
-chooses the channel of a session; the ``exit`` note is the last thing on it. Status notes are
-folded: who reads slowly misses what a newer one has replaced.
+chooses the channel of a session; the ``exit`` note is the last message on it. Status notes are
+coalesced: a slow reader gets only the newest one.
 
-`Report` is the status on vk's side, read from a note or, where nobody answers, from the file
+`Report` is the status on vk's side, read from a note or, without a supervisor, from the file
 ``status.json`` (`last_report`).
 """
 
@@ -51,7 +51,7 @@ _LOST = {
 
 @attrs.frozen
 class SessionExit:
-    """The end of a session; ``code`` is 128 and the number where a signal ended the command."""
+    """The exit of a session; ``code`` is 128 + signal for a killed command."""
 
     code: int
     signal: int = 0
@@ -60,7 +60,7 @@ class SessionExit:
 
 @attrs.frozen(kw_only=True)
 class PodEvent:
-    """Something that ``kubectl describe`` should show; ``sequence`` rises by 1 within a pod."""
+    """An event for ``kubectl describe``; ``sequence`` increases by 1 within a pod."""
 
     sequence: int
     time: datetime
@@ -71,16 +71,16 @@ class PodEvent:
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> PodEvent:
-        """Read it as the supervisor writes it."""
+        """Return the event of the supervisor's JSON."""
         return cls(**{**raw, "time": datetime.fromisoformat(raw["time"])})
 
 
 @attrs.frozen
 class Report:
-    """What a supervisor says of its pod."""
+    """The status reported by a supervisor."""
 
     raw: Mapping[str, Any]
-    """A Kubernetes pod status with the keys uid, namespace, name, stopping and ended beside it."""
+    """A Kubernetes pod status with the extra keys uid, namespace, name, stopping and ended."""
 
     @property
     def key(self) -> vk.PodKey:
@@ -89,25 +89,25 @@ class Report:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing of the pod runs or will run again."""
+        """Whether the pod has ended and will not run again."""
         return bool(self.raw["ended"])
 
     @property
     def stopping(self) -> bool:
-        """Whether the pod was asked to end."""
+        """Whether the pod is being stopped."""
         return bool(self.raw["stopping"])
 
     @property
     def pids(self) -> Mapping[str, int]:
-        """The main process of each container that runs."""
+        """The main PID of each running container."""
         return {each["name"]: each["pid"] for each in self._containers() if each["pid"]}
 
     def pod_status(self) -> vk.PodStatus:
-        """Return the pod's status; addresses are the provider's to add."""
+        """Return the pod's status, without addresses."""
         return vk.PodStatus.from_json(self.key, self.raw)
 
     def lost(self) -> Report:
-        """Return the report of a pod whose supervisor is dead: what had not ended has now."""
+        """Return the report of a pod whose supervisor is dead: all containers are terminated."""
         if self.ended:
             return self
         kinds = ("initContainerStatuses", "containerStatuses")
@@ -119,15 +119,15 @@ class Report:
 
 
 def is_running(folder: Path) -> bool:
-    """Whether anything of the folder's pod still runs: its supervisor, or what it left to end."""
+    """Return whether the supervisor of the folder's pod, or its reaper, is running."""
     return is_locked(str(folder / "lock"))
 
 
 def last_report(folder: Path) -> tuple[Report, tuple[PodEvent, ...]] | None:
-    """Return the last status and the last events of the folder's pod; None: it never ran.
+    """Return the last status and events of the folder's pod; None: it never ran.
 
-    The state is the last one that the supervisor saw. Where `is_running` says no and the report
-    has not `Report.ended`, the pod is lost (`Report.lost`).
+    Where `is_running` is false and the report has not `Report.ended`, the pod is lost
+    (`Report.lost`).
     """
     try:
         content = json.loads((folder / "status.json").read_bytes())

@@ -1,9 +1,8 @@
 """ProcessProvider: a node whose pods are processes of this machine, and outlive vk.
 
-The core calls it. Each pod has a supervisor (`supervisor`) that runs it; here is what vk does of
-that: start one with a plan (`launch`), follow it (`workload`), and take up again, at the start,
-every pod that the node's folder has (`folders`). What pods are kept apart by is in `isolation` and
-`network`.
+Each pod has a supervisor (`supervisor`). The provider starts it with a plan (`planner`), follows
+its status (`pod`), and at its own start adopts all pods in the node's folder (`folders`). The
+isolation of pods is in `isolation` and `network`.
 """
 
 from __future__ import annotations
@@ -34,12 +33,12 @@ log = logging.getLogger(__name__)
 _UNNOTICED = frozenset(
     {"metadata.annotations", "metadata.labels", "spec.activeDeadlineSeconds", "spec.tolerations"}
 )
-"""What may change without a process noticing."""
+"""Fields whose change does not affect processes."""
 _RESOURCES = frozenset({"spec.containers[].resources", "spec.initContainers[].resources"})
-"""Counted at admission; nothing holds a process to them, so nothing needs to be done."""
+"""Counted at admission, not enforced on processes: a change needs no action."""
 _CONTAINERS = _RESOURCES | {"spec.containers", "spec.initContainers"}
 _AGAIN = 5.0
-"""Seconds until a pod is followed again after something unexpected."""
+"""Seconds until a pod is followed again after an unexpected error."""
 
 
 @attrs.define(eq=False)
@@ -61,14 +60,14 @@ class ProcessProvider(vk.Provider):
     @classmethod
     @asynccontextmanager
     async def development(cls) -> AsyncIterator[Mapping[str, str]]:
-        """Give a state folder for as long as `vk dev` runs; its pods end with it."""
+        """Yield a temporary state folder while `vk dev` runs; its pods end with it."""
         from vk_providers.process.development import temporary_state
 
         async with temporary_state() as folder:
             yield {"state": str(folder)}
 
     async def __aenter__(self) -> Self:
-        """Take up the pods of an earlier process. Raises ConfigError."""
+        """Adopt the pods of an earlier process. Raises ConfigError."""
         config = self.context.config or ProcessConfig()
         self._runtime = await PodRuntime.open(
             config, cluster_uid=self.context.cluster_uid, node_name=self.context.node_name
@@ -86,11 +85,11 @@ class ProcessProvider(vk.Provider):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Leave the pods to their supervisors."""
+        """Disconnect; the pods keep running under their supervisors."""
         await self._stack.aclose()
 
     async def describe_node(self) -> vk.NodeInfo:
-        """Say what this machine has, or what the configuration says."""
+        """Return the configured capacity, or that of this machine."""
         config = self._runtime.config
         memory = config.memory or f"{machine.memory_bytes()['MemTotal'] // 1024}Ki"
         return vk.NodeInfo(
@@ -103,7 +102,7 @@ class ProcessProvider(vk.Provider):
         )
 
     async def create_pod(self, pod: vk.Pod) -> vk.PodStatus:
-        """Start the pod's supervisor; one that runs or ran for this UID is found again."""
+        """Start the pod's supervisor, unless one runs or ran for this UID."""
         workload = self._find(pod.key)
         if workload is None:
             workload = self._follow(await self._runtime.start(pod))
@@ -111,7 +110,7 @@ class ProcessProvider(vk.Provider):
         return self._status(workload)
 
     async def update_pod(self, pod: vk.Pod, changed: Collection[str]) -> vk.PodStatus:
-        """Accept what no process notices; anything else would need new processes."""
+        """Accept changes that do not affect processes; raises UnsupportedError for others."""
         inside = {name for name in changed if "[]" in name}
         unnoticed = _UNNOTICED | (_CONTAINERS if inside and inside <= _RESOURCES else set())
         impossible = sorted(set(changed) - unnoticed)
@@ -121,11 +120,11 @@ class ProcessProvider(vk.Provider):
         return self._status(self._get(pod.key))
 
     async def update_files(self, key: vk.PodKey, volume: str, files: vk.FileTree) -> None:
-        """Write a volume's files anew, all at one moment; processes see them at once."""
+        """Replace a volume's files atomically; processes see the new files at once."""
         await self._runtime.update_files(self._get(key).identity.key.uid, volume, files)
 
     async def delete_pod(self, key: vk.PodKey, *, grace_period: float) -> vk.PodStatus:
-        """Ask the pod to end; one that has ended is removed, with its logs."""
+        """Stop the pod; remove an ended one with its logs."""
         workload = self._find(key)
         if workload is not None:
             workload.refresh()
@@ -156,7 +155,7 @@ class ProcessProvider(vk.Provider):
         return [self._status(workload) for workload in found]
 
     async def watch_pods(self) -> AsyncIterator[vk.PodChange]:
-        """Yield what the supervisors say."""
+        """Yield the status changes of the supervisors."""
         async for change in self._changes:
             yield change
 
@@ -172,7 +171,7 @@ class ProcessProvider(vk.Provider):
     async def exec(
         self, container: vk.ContainerKey, command: Sequence[str], io: vk.ExecIO
     ) -> int | None:
-        """Run a command in a container; None where the supervisor died before it ended."""
+        """Run a command in a container; returns None where the supervisor died before its end."""
         tty, stdin = io.tty, io.stdin is not None
         session = await self._get(container.pod).session(
             lambda client: client.exec(container.name, command, tty=tty, stdin=stdin)
@@ -180,7 +179,7 @@ class ProcessProvider(vk.Provider):
         return await relay_session(session, io)
 
     async def attach(self, container: vk.ContainerKey, io: vk.ExecIO) -> None:
-        """Join a container's own process."""
+        """Attach to a container's main process."""
         session = await self._get(container.pod).session(
             lambda client: client.attach(container.name, stdin=io.stdin is not None)
         )
@@ -195,7 +194,7 @@ class ProcessProvider(vk.Provider):
         await relay_connection(reader, writer, stream)
 
     async def stats(self) -> vk.NodeStats:
-        """Measure what the processes of the pods use."""
+        """Measure the usage of the pods' processes."""
         subjects = [
             MeasuredPod(
                 key=each.identity.key,
@@ -214,7 +213,7 @@ class ProcessProvider(vk.Provider):
             workload.close()
 
     def _find(self, key: vk.PodKey) -> ProcessPod | None:
-        """Return the pod, also one that a create whose outcome got lost has started."""
+        """Return the pod, also one started by a create whose outcome was lost."""
         if (known := self._workloads.get(key.uid)) is not None:
             return known
         found = self._runtime.load(key.uid)
@@ -230,7 +229,7 @@ class ProcessProvider(vk.Provider):
         return workload.status(deleting=deleting or self._is_deleted(workload.identity.key))
 
     def _is_deleted(self, key: vk.PodKey) -> bool:
-        """Whether somebody has deleted the pod, or its object is gone already."""
+        """Return whether the pod is being deleted or is gone."""
         pod = self.context.pods.get(key.uid)
         return pod is None or bool(pod.metadata.get("deletionTimestamp"))
 
@@ -239,7 +238,7 @@ class ProcessProvider(vk.Provider):
         return workload.over and workload.asked_to_end and forgotten
 
     def _follow(self, workload: ProcessPod) -> ProcessPod:
-        """Follow the pod from now on; where it is followed already, leave it at that."""
+        """Follow the pod, unless it is followed already."""
         uid = workload.identity.key.uid
         if (known := self._workloads.get(uid)) is not None:
             workload.close()
@@ -249,14 +248,14 @@ class ProcessProvider(vk.Provider):
         return workload
 
     async def _run(self, workload: ProcessPod) -> None:
-        """Follow the pod to its end, then give back what only its processes needed."""
+        """Follow the pod to its end, then release its network and volumes."""
         key = workload.identity.key
 
         def changed() -> None:
             self._changes.put(key.uid, self._status(workload))
 
         def on_event(event: PodEvent) -> None:
-            if not (event.reason == "Killing" and self._is_deleted(key)):  # the core says it
+            if not (event.reason == "Killing" and self._is_deleted(key)):  # the core emits it
                 name = f"{key.uid}/{event.sequence}"
                 self.context.emit(key, event.type, event.reason, event.message, id=name)
 
@@ -264,8 +263,8 @@ class ProcessProvider(vk.Provider):
             try:
                 await workload.follow(changed, on_event)
                 await self._runtime.release(key.uid)
-            except Exception:  # one bad pod hurts only itself
-                log.exception("pod failed", extra={"pod": str(key), "uid": key.uid})
+            except Exception:  # an error of one pod does not affect others
+                log.exception("following the pod failed", extra={"pod": str(key), "uid": key.uid})
                 await asyncio.sleep(_AGAIN)
             else:
                 return
@@ -275,6 +274,6 @@ class ProcessProvider(vk.Provider):
         follower = self._followers.pop(uid, None)
         if follower is not None:
             follower.cancel()
-            await asyncio.wait([follower])  # it may be at work in the pod's folders
+            await asyncio.wait([follower])  # it may still use the pod's folders
         self._changes.discard(uid)
         await self._runtime.remove(uid)

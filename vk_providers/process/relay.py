@@ -1,7 +1,7 @@
-"""Carries bytes between a client and a process or a socket, each direction at its own pace.
+"""Copies bytes between a client and a process or a socket, with independent backpressure.
 
 `exec` and `attach` relay an `ExecIO` and a session of the supervisor (`relay_session`),
-port-forward a `ByteStream` and a connection (`relay_connection`). Cancelling ends both ends.
+port-forward a `ByteStream` and a connection (`relay_connection`). Cancelling closes both ends.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _PIECE = 64 * 1024
 
 
 async def relay_session(session: SupervisorSession, io: vk.ExecIO) -> int | None:
-    """Relay until the command ends and all that it said was read; return its exit code.
+    """Copy until the command ends and its output is read; return its exit code.
 
-    None: the supervisor went away before it could say. Raises what the client's streams raise.
+    None: the supervisor was lost before. Raises the errors of the client's streams.
     """
     async with session:
         try:
             await _relay_streams(session, io)
-        except ExceptionGroup as group:  # of two that fail together the first one tells why
+        except ExceptionGroup as group:  # of two errors the first is the cause
             raise _first(group) from None
         try:
             return (await session.wait()).code
@@ -40,9 +40,9 @@ async def relay_session(session: SupervisorSession, io: vk.ExecIO) -> int | None
 async def relay_connection(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, stream: vk.ByteStream
 ) -> None:
-    """Relay until both sides have ended; raises what the client's stream raises.
+    """Copy until both sides have ended; raises the errors of the client's stream.
 
-    A process that breaks the connection off has ended its side.
+    A connection reset by the process counts as the end of its side.
     """
     try:
         async with asyncio.TaskGroup() as group:
@@ -82,7 +82,7 @@ async def _resize(session: SupervisorSession, io: vk.ExecIO) -> None:
 
 async def _output(incoming: OutputStream, target: vk.ByteWriter | None) -> None:
     while piece := await incoming.read():
-        if target is not None:  # else nobody asked for it
+        if target is not None:  # else the client did not request it
             await target.write(piece)
 
 
@@ -104,7 +104,7 @@ async def _from_client(writer: asyncio.StreamWriter, stream: vk.ByteStream) -> N
         try:
             writer.write(piece)
             await writer.drain()
-        except OSError:  # nobody reads on; what the process says is still relayed
+        except OSError:  # the process reads no more; its output is still copied
             return
     with suppress(OSError):
         writer.write_eof()

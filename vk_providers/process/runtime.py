@@ -1,7 +1,7 @@
-"""The place where one node's pods live: folders, isolation, network, and how a pod starts there.
+"""The runtime of one node's pods: folders, isolation, network, and the start of a pod.
 
-The provider asks it to take up what is there (`PodRuntime.adopt`, `load`), to `start` a pod, to `release`
-what only processes need once it has ended, and to `remove` the rest. Everything may be repeated.
+The provider calls it to adopt existing pods (`PodRuntime.adopt`, `load`), to `start` a pod, to
+`release` network and volumes after its end, and to `remove` the rest. All methods are idempotent.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _LOOPBACKS = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
 
 @attrs.frozen(kw_only=True, eq=False)
 class PodRuntime:
-    """Where pods run. `open` makes it."""
+    """Runs pods; created by `open`."""
 
     config: ProcessConfig
     host_ip: str
@@ -47,7 +47,7 @@ class PodRuntime:
 
     @classmethod
     async def open(cls, config: ProcessConfig, *, cluster_uid: str, node_name: str) -> Self:
-        """Prepare the machine; raises ConfigError where it does not allow what is configured."""
+        """Prepare the machine; raises ConfigError where it does not support the configuration."""
         folders = PodFolders.of(config.folder, cluster_uid=cluster_uid, node_name=node_name)
         network = None
         if config.network == "namespace":
@@ -62,7 +62,7 @@ class PodRuntime:
         )
 
     async def adopt(self) -> list[ProcessPod]:
-        """Return every pod that was started here; remove what never became one."""
+        """Return all pods that were started here; remove incomplete folders."""
         found: list[ProcessPod] = []
         ips: dict[str, str] = {}
         for uid in self._folders.uids():
@@ -75,11 +75,11 @@ class PodRuntime:
                 ips[uid] = workload.identity.ip
         if self._network is not None:
             await self._network.open(ips)
-        log.info("pods taken up", extra={"pods": len(found)})
+        log.info("pods adopted", extra={"pods": len(found)})
         return found
 
     def load(self, uid: str) -> ProcessPod | None:
-        """Return the pod that was started for ``uid``, None where there was none."""
+        """Return the pod of ``uid``, None where it was not started."""
         identity, folder = self._folders.load(uid), self._folders.pod(uid)
         if identity is None or not (is_running(folder) or last_report(folder)):
             return None
@@ -88,7 +88,7 @@ class PodRuntime:
         return workload
 
     async def start(self, pod: vk.Pod) -> ProcessPod:
-        """Start the pod; safe to repeat. Nothing is left where it raises a ProviderError."""
+        """Start the pod; idempotent. Leaves nothing behind where it raises a ProviderError."""
         uid = pod.key.uid
         own_network = self._network is not None and not pod.spec.get("hostNetwork")
         try:
@@ -118,23 +118,23 @@ class PodRuntime:
         return ProcessPod(identity, folder, self.host_ip, client)
 
     async def update_files(self, uid: str, volume: str, files: vk.FileTree) -> None:
-        """Write a volume's files anew; raises NotFoundError where the pod's folder is gone."""
+        """Replace a volume's files; raises NotFoundError where the pod's folder is gone."""
         folder = self._folders.files(uid) / VOLUMES / volume
         if not folder.is_dir():
-            raise vk.NotFoundError(f"volume {volume!r} of pod {uid} is not there")
+            raise vk.NotFoundError(f"volume {volume!r} of pod {uid} does not exist")
         try:
             await finish_before_cancel(asyncio.to_thread(vk.write_files, folder, files))
         except OSError as error:
             raise vk.TemporaryError(f"volume {volume!r}: {error}") from error
 
     async def release(self, uid: str) -> None:
-        """Give back network and volumes of a pod that has ended."""
+        """Release network and volumes of an ended pod."""
         if self._network is not None:
             await self._network.remove(uid)
         await finish_before_cancel(asyncio.to_thread(self._folders.remove_files, uid))
 
     async def remove(self, uid: str) -> None:
-        """Remove all that is left of a pod that has ended."""
+        """Remove all resources of an ended pod."""
         await self.release(uid)
         await finish_before_cancel(asyncio.to_thread(self._folders.remove, uid))
 

@@ -1,7 +1,7 @@
-"""Work that must not be left half done: whoever is cancelled while it runs waits for its end.
+"""Cancellation that waits for work which must not be interrupted.
 
-A thread or a program cannot be stopped at any moment: left alone it would go on in folders and
-namespaces that others own by then. So what is given here is short.
+A thread or a program cannot be stopped at any moment: left running, it would continue in folders
+and namespaces that others own by then. The work must be short.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ T = TypeVar("T")
 
 
 async def finish_before_cancel(work: Coroutine[Any, Any, T]) -> T:
-    """Return what ``work`` gives; a cancellation is raised once it has ended."""
+    """Return the result of ``work``; a cancellation is raised after its end."""
     running = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
         await asyncio.wait([running])
-        running.exception()  # nobody is left to hear of it
+        running.exception()  # retrieved, so that asyncio does not log it
         raise

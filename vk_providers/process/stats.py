@@ -1,11 +1,11 @@
-"""How much the pods and this machine use, from procfs.
+"""Usage of the pods and of this machine, from procfs.
 
-In: the main process of each container that runs; out: a `vk.NodeStats`. One look at the process
-table serves all pods. A container is its main process with what that started; a pod is all that
-its supervisor holds, the supervisor included, so commands of `kubectl exec` count too.
+In: the main process of each running container. Out: a `vk.NodeStats`. The process table is read
+once for all pods. A container is its main process with its descendants; a pod is its supervisor
+with all descendants, including commands of `kubectl exec`.
 
-The surprising part: what a process used goes to its parent's account when that has waited for it,
-so the sum over a family only falls where a child was never waited for; a falling sum is held.
+The CPU time of a process is added to its parent once the parent has waited for it, so the sum over
+a process tree decreases only where a child was never waited for; a decreasing sum is kept constant.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ __all__ = ["MeasuredPod", "UsageMeter"]
 
 _TICK = os.sysconf("SC_CLK_TCK")
 _UTIME, _STIME, _CUTIME, _CSTIME, _STARTED, _RESIDENT = 11, 12, 13, 14, 19, 21
-"""Places in /proc/PID/stat behind the command's name."""
+"""Field offsets in /proc/PID/stat after the command name."""
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _BUSY = slice(1, 4), slice(6, 9)
-"""user, nice, system and irq, softirq, steal of /proc/stat: not idle, not waiting for disks."""
+"""user, nice, system, irq, softirq, steal of /proc/stat: without idle and iowait."""
 
 
 @attrs.frozen(kw_only=True)
@@ -38,28 +38,28 @@ class MeasuredPod:
 
     key: vk.PodKey
     pids: Mapping[str, int]
-    """The main process of each container that runs."""
+    """The main PID of each running container."""
     own_network: bool
 
 
 def _boot() -> float:
-    """Return when the machine started, in seconds since 1970, by the clock of this moment.
+    """Return the boot time in seconds since 1970.
 
-    What /proc/stat says is whole seconds: the use of a young container would be wrong by far.
+    The value in /proc/stat is in whole seconds, too coarse for the usage of a new container.
     """
     return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 @attrs.define(eq=False)
 class UsageMeter:
-    """Measures; remembers of each pod what it must not fall below."""
+    """Measures usage; keeps the CPU time of each container monotonic."""
 
     _highest: dict[tuple[str, str, datetime | None], float] = attrs.field(factory=dict, init=False)
-    # Once: a start that moved with each correction of the clock would look like another start.
+    # Computed once: corrections of the clock must not change start times.
     _boot: float = attrs.field(factory=_boot, init=False)
 
     def measure(self, subjects: Collection[MeasuredPod]) -> vk.NodeStats:
-        """Return the usage now. Blocks for as long as reading procfs takes."""
+        """Return the current usage. Blocks while procfs is read."""
         before, self._highest = self._highest, {}
         table = process_table()
         pods = [self._pod(each, table, before) for each in subjects if each.pids]
@@ -125,32 +125,33 @@ def _stat(pid: int) -> list[int] | None:
         content = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:
         return None
-    # The command's name stands in brackets and may hold anything, brackets too.
+    # The command name is in parentheses and may contain parentheses.
     return [0, *map(int, content.rpartition(b")")[2].split()[1:])]
 
 
 def _main_thread(pid: int) -> float:
-    """Return for how many seconds the main thread ran, to the nanosecond.
+    """Return the CPU seconds of the main thread, in nanosecond resolution.
 
-    A process that did little has not used a tick; a metrics-server leaves out who used nothing.
+    A short-lived process may use less than a tick, and metrics-server drops containers without
+    usage.
     """
     try:
         return int(Path(f"/proc/{pid}/schedstat").read_bytes().split()[0]) / 1e9
-    except (OSError, IndexError):  # it has ended, or the kernel does not count
+    except (OSError, IndexError):  # it has ended, or the kernel has no schedstat
         return 0.0
 
 
 def _share(pid: int) -> int | None:
-    """Return the process's memory, of what it shares with others only its part, in bytes."""
+    """Return the proportional set size (PSS) of a process in bytes."""
     try:
         lines = Path(f"/proc/{pid}/smaps_rollup").read_bytes().splitlines()
-    except OSError:  # it has ended, or may not be looked into
+    except OSError:  # it has ended, or is not accessible
         return None
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(b"Pss:")), None)
 
 
 def _network(pid: int) -> tuple[int, int] | tuple[None, None]:
-    """Return the bytes that came in and went out over the link of the process's namespace."""
+    """Return received and sent bytes of eth0 in the process's network namespace."""
     try:
         lines = Path(f"/proc/{pid}/net/dev").read_text().splitlines()
     except OSError:

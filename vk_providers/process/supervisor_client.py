@@ -1,11 +1,12 @@
-"""The link from vk to the supervisor of one pod.
+"""The client of one pod's supervisor.
 
 The provider calls `start_supervisor` for a new pod and `connect` after a restart of vk; it follows
-`SupervisorClient.changes` and `SupervisorClient.events`, and uses the link for stop, exec and attach. Any number of links
-to one supervisor may be open. The link runs no task: what comes in is handled as it comes.
+`SupervisorClient.changes` and `SupervisorClient.events`, and uses the client for stop, exec and
+attach. Any number of clients can be connected. A client runs no task: input is handled as it
+arrives.
 
-The surprising part: a supervisor ends by itself when its pod has ended. `SupervisorClient.changes` then yields
-the last report and ends; a supervisor that was killed raises LinkClosed instead.
+A supervisor exits when its pod has ended: `SupervisorClient.changes` then yields the last report
+and ends. A killed supervisor raises SupervisorDisconnected instead.
 """
 
 from __future__ import annotations
@@ -50,14 +51,14 @@ class SupervisorClient:
         self._connection = SupervisorConnection(self._take_note, self._take_frame, self._lose)
 
     async def status(self) -> Report:
-        """Return how the pod is now. Raises LinkClosed."""
+        """Return the current status. Raises SupervisorDisconnected."""
         return Report(await self._connection.request({"do": "status"}))
 
     async def changes(self) -> AsyncGenerator[Report, None]:
-        """Yield how the pod is now, then each change; what comes faster than it is read is folded.
+        """Yield the current status, then the newest one after each change.
 
-        Ends after the report that says that the pod has ended; raises LinkClosed where the
-        supervisor, or this link, ended before.
+        Ends after the report of a pod that has ended; raises SupervisorDisconnected where the
+        supervisor, or this connection, ended before.
         """
         told: Report | None = None
         while True:
@@ -71,14 +72,14 @@ class SupervisorClient:
                 if (final := self._final()) is not None:
                     yield final
                     return
-                raise SupervisorDisconnected("the supervisor ended before its pod")
+                raise SupervisorDisconnected("the supervisor exited before its pod ended")
             else:
                 await news.wait()
 
     async def events(self, after: int = 0) -> AsyncGenerator[PodEvent, None]:
-        """Yield the events above ``after``, then each new one; ends with either side.
+        """Yield events with a sequence above ``after``; ends with the connection.
 
-        A supervisor keeps the last 100, in its file too.
+        A supervisor keeps the last 100 events, also in its file.
         """
         while True:
             news = self._news
@@ -94,18 +95,19 @@ class SupervisorClient:
                 yield event
 
     async def stop(self, grace_period: float) -> Report:
-        """Ask the pod to end within ``grace_period`` seconds, and return how it is; never waits.
+        """Stop the pod within ``grace_period`` seconds; return its status without waiting.
 
-        A later call can only shrink the grace period; 0 kills at once. Raises LinkClosed.
+        Later calls can only shorten the grace period; 0 kills at once. Raises
+        SupervisorDisconnected.
         """
         return Report(await self._connection.request({"do": "stop", "grace_period": grace_period}))
 
     async def signal(self, container: str, number: int) -> None:
-        """Send a signal to every process of a container. Raises LinkClosed."""
+        """Send a signal to all processes of a container. Raises SupervisorDisconnected."""
         await self._connection.request({"do": "signal", "container": container, "signal": number})
 
     async def processes(self) -> Mapping[str, Sequence[int]]:
-        """Return the ids of the processes of each container, for stats. Raises LinkClosed."""
+        """Return the PIDs of each container. Raises SupervisorDisconnected."""
         return await self._connection.request({"do": "processes"})
 
     async def exec(
@@ -120,35 +122,37 @@ class SupervisorClient:
     ) -> SupervisorSession:
         """Run a command in a container, with ``env`` added to the container's environment.
 
-        ``size`` is the width and height that a terminal has from the start.
+        ``size`` is the initial width and height of a terminal.
 
-        A command that cannot be found or executed is a session that ends with 127 or 126 and says
-        why on stderr. The command ends with its session, and the session with the link. Raises
-        TemporaryError where the container does not run, LinkClosed without a supervisor.
+        For a command that cannot be found or executed, the session ends with 127 or 126 and an
+        error on stderr. The command ends with its session, the session with the connection. Raises
+        TemporaryError where the container is not running, SupervisorDisconnected without a
+        supervisor.
         """
         request = {"argv": list(command), "env": dict(env or {}), "tty": tty, "stdin": stdin}
         request |= {"width": size[0], "height": size[1]}
         return await self._open({"do": "exec", "container": container, **request})
 
     async def attach(self, container: str, *, stdin: bool = False) -> SupervisorSession:
-        """Join the streams of a container's own process; what it said before is in its log.
+        """Attach to the streams of a container's main process; earlier output is in its log.
 
-        Raises TemporaryError where the container does not run, LinkClosed without a supervisor.
+        Raises TemporaryError where the container is not running, SupervisorDisconnected without a
+        supervisor.
         """
         return await self._open({"do": "attach", "container": container, "stdin": stdin})
 
     def close(self) -> None:
-        """Close the connection: its sessions end, the pod goes on."""
+        """Close the connection: its sessions end, the pod keeps running."""
         self._connection.close()
 
     @property
     def closed(self) -> bool:
-        """Whether the connection is gone."""
+        """Whether the connection is closed."""
         return self._connection.closed
 
     async def open(self) -> None:
-        """Connect, and ask for everything that changes; raises OSError."""
-        # The path of a socket may have 107 bytes only; this one is short for any folder.
+        """Connect, and watch for changes; raises OSError."""
+        # A socket path is limited to 107 bytes; /proc/self/fd keeps it short.
         descriptor = os.open(self.folder, os.O_PATH | os.O_DIRECTORY)
         try:
             path = f"/proc/self/fd/{descriptor}/supervisor.sock"
@@ -183,7 +187,7 @@ class SupervisorClient:
         news.set()
 
     def _final(self) -> Report | None:
-        """Return the report of a pod that ended, where the file has it and the link missed it."""
+        """Return the report of an ended pod from the file, where the connection missed it."""
         found = last_report(self.folder)
         return found[0] if found is not None and found[0].ended else None
 
@@ -193,7 +197,7 @@ class SupervisorClient:
         self._sessions[channel] = session
         try:
             answer = await self._connection.request({**request, "channel": channel})
-        except BaseException:  # also when cancelled: the command may have started
+        except BaseException:  # also when cancelled: the command may have been started
             session.close()
             self._sessions.pop(channel, None)
             raise
@@ -204,14 +208,13 @@ class SupervisorClient:
 async def start_supervisor(
     folder: Path, plan: PodPlan, *, wrap: Sequence[str] = ()
 ) -> SupervisorClient:
-    """Start the pod of ``plan`` in ``folder`` and connect; a pod that runs there is left alone.
+    """Start the pod of ``plan`` in ``folder``, unless it runs there already, and connect.
 
-    ``wrap`` stands before the supervisor's command, so that all of the pod runs in a namespace.
+    ``wrap`` is a command prefix for the supervisor, so that the whole pod runs in a namespace.
 
-    The pod then runs whatever becomes of this process. Safe to repeat. A pod that ends before it
-    can be connected to gives a link that is closed already and has the last report. Raises
-    PermanentError where the folder's pod ran before, TemporaryError where the supervisor does not
-    start.
+    The pod outlives this process. Idempotent. For a pod that ended before the connection, the
+    client is closed and has the last report. Raises PermanentError where the pod of this folder ran
+    before, TemporaryError where the supervisor does not start.
     """
     if not is_running(folder):
         _write_plan(folder, plan)
@@ -238,10 +241,10 @@ async def start_supervisor(
 
 
 async def connect(folder: Path) -> SupervisorClient:
-    """Return a link to the supervisor of the folder's pod.
+    """Connect to the supervisor of the pod in ``folder``.
 
-    Raises NotFoundError where none runs (`wire.last_report` has what it said last), TemporaryError
-    where it is just starting or ending.
+    Raises NotFoundError where none is running (see `protocol.last_report`), TemporaryError where it
+    is just starting or exiting.
     """
     client = SupervisorClient(folder)
     try:
@@ -261,4 +264,4 @@ def _write_plan(folder: Path, plan: PodPlan) -> None:
 
 
 def _why(said: bytes) -> str:
-    return said.decode(errors="replace").strip().rpartition("\n")[2] or "it said nothing"
+    return said.decode(errors="replace").strip().rpartition("\n")[2] or "no error output"

@@ -1,7 +1,7 @@
-"""The connection of a link: requests with their answers, notes, and the frames of the sessions.
+"""The connection to a supervisor: requests and responses, notifications, frames of sessions.
 
-`link.Link` owns one. It runs no task: what comes in is handled as it comes, and what goes out is
-bounded by the credit of the sessions and by the requests that wait for an answer.
+It runs no task: input is handled as it arrives, and output is bounded by the credit of the sessions
+and by the pending requests.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Message = dict[str, Any]
 
 @attrs.define(eq=False)
 class SupervisorConnection(asyncio.Protocol):
-    """Speaks the protocol of `wire`; ``on_frame`` gets kind, channel and content."""
+    """Implements `protocol`; ``on_frame`` gets kind, channel and content of a frame."""
 
     _on_note: Callable[[Message], None]
     _on_frame: Callable[[int, int, bytes], None]
@@ -39,27 +39,27 @@ class SupervisorConnection(asyncio.Protocol):
 
     @property
     def closed(self) -> bool:
-        """Whether the connection is gone."""
+        """Whether the connection is closed."""
         return self._transport is None
 
     def number(self) -> int:
-        """Return a number that was not given before, for a channel."""
+        """Return an unused number, for a channel."""
         return next(self._numbers)
 
     def send(self, content: bytes) -> None:
-        """Send whole frames; without a connection they are lost."""
+        """Send whole frames; without a connection they are dropped."""
         if self._transport is not None:
             self._transport.write(content)
 
     def send_request(self, request: Message) -> None:
-        """Send a request whose answer nobody waits for."""
+        """Send a request without waiting for its response."""
         self.send(frames.json_frame({"id": self.number(), **request}))
 
     async def request(self, request: Message) -> Message:
-        """Send a request and return its answer.
+        """Send a request and return its response.
 
-        Raises LinkClosed without a connection, TemporaryError where the answer is a refusal or
-        takes more than 10 s.
+        Raises SupervisorDisconnected without a connection, TemporaryError for an error response or
+        after 10 s.
         """
         if self.closed:
             raise SupervisorDisconnected("the supervisor is not connected")
@@ -70,7 +70,7 @@ class SupervisorConnection(asyncio.Protocol):
             async with asyncio.timeout(_ANSWER_TIMEOUT):
                 message = await answer
         except TimeoutError as error:
-            raise vk.TemporaryError("the supervisor does not answer") from error
+            raise vk.TemporaryError("the supervisor did not respond in time") from error
         finally:
             self._answers.pop(number, None)
         if "error" in message:
@@ -79,23 +79,25 @@ class SupervisorConnection(asyncio.Protocol):
         return result
 
     def close(self) -> None:
-        """Close the connection; whoever waits for an answer gets LinkClosed."""
+        """Close the connection; pending requests raise SupervisorDisconnected."""
         transport, self._transport = self._transport, None
         if transport is None:
             return
         transport.close()
         for answer in self._answers.values():
             if not answer.done():
-                answer.set_exception(SupervisorDisconnected("the supervisor went away"))
+                answer.set_exception(
+                    SupervisorDisconnected("the connection to the supervisor was lost")
+                )
         self._on_lost()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the socket."""
+        """Store the transport."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
     def data_received(self, content: bytes) -> None:
-        """Take what the supervisor sent."""
+        """Handle frames from the supervisor."""
         for kind, channel, body in self._frames.feed(content):
             if kind == frames.JSON:
                 self._take(json.loads(body))
@@ -103,7 +105,7 @@ class SupervisorConnection(asyncio.Protocol):
                 self._on_frame(kind, channel, body)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Take the end."""
+        """Close the connection."""
         self.close()
 
     def _take(self, message: Message) -> None:

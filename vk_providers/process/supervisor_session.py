@@ -1,7 +1,7 @@
-"""One exec or attach over a link: its streams, its terminal, its end.
+"""One exec or attach session with a supervisor: its streams, terminal and exit.
 
-`link.Link` makes it and hands it what comes in; the provider reads, writes and waits. Each stream
-is bounded by the credit that reading gives back: whoever does not read stderr stops stderr only.
+Each stream is bounded by the credit that its reader returns: a client that does not read stderr
+blocks stderr only.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["OutputStream", "SupervisorDisconnected", "SupervisorSession"]
 
 
 class SupervisorDisconnected(vk.TemporaryError):
-    """The supervisor is not connected any more."""
+    """The connection to the supervisor is closed."""
 
 
 @attrs.define(eq=False)
@@ -36,7 +36,7 @@ class OutputStream:
     _taken: int = attrs.field(default=0, init=False)
 
     async def read(self) -> bytes:
-        """Return the next bytes; none at the end. Cancelling loses nothing."""
+        """Return the next bytes; empty at EOF. Safe to cancel."""
         while not self._chunks:
             if self._ended:
                 return b""
@@ -50,25 +50,25 @@ class OutputStream:
         return chunk
 
     def feed(self, chunk: bytes) -> None:
-        """Take bytes from the link."""
+        """Append received bytes."""
         self._chunks.append(chunk)
         self._news.set()
 
     def end(self) -> None:
-        """Nothing more comes."""
+        """Mark the end of the stream."""
         self._ended = True
         self._news.set()
 
 
 @attrs.define(eq=False)
 class SupervisorSession:
-    """A running command, or an attached container. Leaving its context closes it."""
+    """A running command, or an attached container. Exiting its context closes it."""
 
     channel: int
     _send: Callable[[bytes], None]
     _request: Callable[[dict[str, Any]], None]
     tty: bool = attrs.field(default=False, init=False)
-    """Whether there is a terminal; then stderr stays empty."""
+    """Whether there is a terminal; stderr is then empty."""
     stdout: OutputStream = attrs.field(init=False)
     stderr: OutputStream = attrs.field(init=False)
     _credit: int = attrs.field(default=frames.WINDOW, init=False)
@@ -92,9 +92,9 @@ class SupervisorSession:
         self.close()
 
     async def write(self, content: bytes) -> None:
-        """Send stdin; returns once the supervisor has room for all of it.
+        """Send stdin; returns once the supervisor has accepted all of it.
 
-        After the end of the command it returns at once: what a command does not read is lost.
+        After the end of the command it returns at once and drops the input.
         """
         rest = memoryview(content)
         while rest and not self._over.is_set():
@@ -108,7 +108,7 @@ class SupervisorSession:
             self._send(frames.frame(frames.STDIN, self.channel, piece))
 
     def end_input(self) -> None:
-        """Close stdin, after all that was written."""
+        """Send EOF of stdin."""
         if not self._over.is_set():
             self._send(frames.frame(frames.STDIN, self.channel, b""))
 
@@ -120,20 +120,22 @@ class SupervisorSession:
             )
 
     async def wait(self) -> SessionExit:
-        """Wait for the end; the output may still have to be read. Raises LinkClosed."""
+        """Wait for the exit; output may still be unread. Raises SupervisorDisconnected."""
         await self._over.wait()
         if self._exit is None:
-            raise SupervisorDisconnected("the supervisor went away before the session ended")
+            raise SupervisorDisconnected(
+                "the connection to the supervisor was lost before the session ended"
+            )
         return self._exit
 
     def close(self) -> None:
-        """Leave: an exec'd command ends with all that it started, an attached container runs on."""
+        """Close: kills an exec'd command with its descendants, detaches from a container."""
         if not self._over.is_set():
             self._request({"do": "close", "channel": self.channel})
             self.finish(SessionExit(137, 9, "closed"))
 
     def take(self, kind: int, content: bytes) -> None:
-        """Take a frame of the link."""
+        """Handle a frame."""
         if kind == frames.CREDIT:
             self._credit += frames.read_credit(content)[1]
             self._more_credit.set()
@@ -141,7 +143,7 @@ class SupervisorSession:
             (self.stdout if kind == frames.STDOUT else self.stderr).feed(content)
 
     def finish(self, exit: SessionExit | None) -> None:
-        """Take the end; None: the link was lost."""
+        """Set the exit; None: the connection was lost."""
         if not self._over.is_set():
             self._exit = exit
             self._over.set()

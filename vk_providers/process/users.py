@@ -1,7 +1,7 @@
-"""As whom a container runs: what the pod says, then what its image says, then vk's own user.
+"""The user of a container: from the pod's security context, else its image, else vk's own user.
 
-In come the security contexts and the image's ``user``; out goes an `ContainerUser`. `launch` calls it.
-Names are looked up in the files of the image's root folder, as in a container.
+In: the security contexts and the image's ``user``. Out: a `ContainerUser`. Names are looked up in
+/etc/passwd and /etc/group of the image's root folder, as in a container.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _REASON = "CreateContainerConfigError"
 
 @attrs.frozen(kw_only=True)
 class ContainerUser:
-    """A user. ``uid`` and ``gid`` None: those of vk itself."""
+    """User and groups of a process; ``uid`` and ``gid`` None: those of vk."""
 
     uid: int | None = None
     gid: int | None = None
@@ -32,9 +32,9 @@ class ContainerUser:
 
 
 def container_user(container: Json, pod: Json, *, image_user: str, root: Path) -> ContainerUser:
-    """Return the account of a container; ``container`` and ``pod`` are the raw specs.
+    """Return the user of a container; ``container`` and ``pod`` are the raw specs.
 
-    Raises InvalidInputError where vk may not act as that user, or there is no such name.
+    Raises InvalidInputError where vk cannot switch to that user, or the name is unknown.
     """
     security = {**_set(pod.get("securityContext")), **_set(container.get("securityContext"))}
     name, colon, group = image_user.partition(":")

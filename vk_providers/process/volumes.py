@@ -1,11 +1,11 @@
-"""The volumes of one pod: made below its files folder, and where containers find them.
+"""The volumes of one pod: their folders, and the mounts of its containers.
 
 In: the pod with what the core resolved of it. Out: folders ``volumes/NAME``, and for a container
-its mounts. `launch` calls it for a pod that starts, `site` when files change.
+its mounts. Used by `planner` for a new pod, and by `runtime` when files change.
 
-The surprising part: a volume of files is mounted as a folder of links (`vk.write_files`), so that
-an update is seen by a process that runs; a subPath of one is a file of its own, and stays as it was
-until the container starts again, as with a kubelet.
+A volume of files is mounted as a folder of symbolic links (`vk.write_files`), so that running
+processes see updates; a subPath of one is a single file, which stays unchanged until the container
+restarts, as with a kubelet.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["Volumes", "normal"]
 _FILES = ("configMap", "secret", "downwardAPI", "projected")
 _CLAIMS = ("persistentVolumeClaim", "ephemeral")
 _ABSENT = ".absent"
-"""The empty folder that a subPath shows of files that are not there; no volume has such a name."""
+"""An empty folder for a subPath of missing files; no volume can have this name."""
 
 
 def normal(path: str) -> str:
@@ -36,13 +36,13 @@ def normal(path: str) -> str:
 
 @attrs.frozen(kw_only=True)
 class Volumes:
-    """The volumes of ``pod``, in ``folder``; repeatable. Raises InvalidInputError."""
+    """The volumes of ``pod``, in ``folder``; idempotent. Raises InvalidInputError."""
 
     pod: vk.Pod
     folder: Path
 
     def make(self) -> None:
-        """Make every volume, and the folders in it that containers want mounted."""
+        """Create all volumes, their subPath folders and mount points."""
         self.folder.mkdir(mode=0o711, exist_ok=True)
         self.folder.chmod(0o711)
         for name, volume in self.pod.volumes.items():
@@ -74,7 +74,7 @@ class Volumes:
                 )
 
     def on_machine(self, container: vk.Container, path: str) -> str:
-        """Return where ``path`` of a container lies on the machine, where nothing is mounted."""
+        """Return the host path of ``path`` in a container that is not isolated."""
         wanted = PurePosixPath(normal(path))
         for mount in _volume_mounts(container):
             target = PurePosixPath(normal(mount["mountPath"]))
@@ -104,7 +104,7 @@ class Volumes:
         try:
             vk.write_files(self.folder / name, files)
         except PermissionError as error:
-            text = f"volume {name!r}: vk may not give its files to their owner: {error.strerror}"
+            text = f"volume {name!r}: vk cannot change the owner of its files: {error.strerror}"
             raise vk.InvalidInputError(text, reason="CreateContainerConfigError") from None
 
     def _link(self, name: str, path: Path) -> None:
@@ -132,7 +132,7 @@ class Volumes:
             raise vk.InvalidInputError(text, reason="CreateContainerConfigError") from None
 
     def _make_place(self, mount: Mapping[str, Any], container: vk.Container) -> None:
-        """Make the place of a mount that lies in a volume of files, which nobody can write to."""
+        """Create the mount point of a mount inside of a read-only volume of files."""
         target = PurePosixPath(normal(mount["mountPath"]))
         for outer in _volume_mounts(container):
             root, name = PurePosixPath(normal(outer["mountPath"])), str(outer["name"])
@@ -141,7 +141,7 @@ class Volumes:
                 continue
             inner = target.relative_to(root)
             if (self.folder / name / inner.parts[0]).is_symlink():
-                continue  # it is among the files, or cannot be
+                continue  # one of the files, or impossible
             is_file = self._source(mount, container).is_file()
             _make_folders(self.folder / name, inner.parent if is_file else inner)
             if is_file:
@@ -149,7 +149,7 @@ class Volumes:
 
 
 def _machine_path(volume: vk.Volume) -> Path:
-    """Return the folder of this machine that a claim stands for."""
+    """Return the host folder of a claim."""
     if volume.kind not in _CLAIMS:
         text = f"volume {volume.name!r}: this provider does not mount volumes of kind {volume.kind}"
         raise vk.InvalidInputError(text, reason="UnsupportedVolume")
@@ -163,13 +163,13 @@ def _machine_path(volume: vk.Volume) -> Path:
         text = f"volume {volume.name!r}: {expected}"
         raise vk.InvalidInputError(text, reason="UnsupportedVolume")
     if not path.exists():
-        text = f"volume {volume.name!r}: {path} is not on this machine"
+        text = f"volume {volume.name!r}: {path} does not exist on this machine"
         raise vk.InvalidInputError(text, reason="UnsupportedVolume")
     return path
 
 
 def _make_folders(folder: Path, path: PurePosixPath) -> None:
-    """Make the folders of ``path`` below ``folder``, with these rights whatever the umask is."""
+    """Create the folders of ``path`` below ``folder`` with mode 0755."""
     for part in path.parts:
         folder /= part
         folder.mkdir(exist_ok=True)

@@ -114,7 +114,7 @@ async def test_the_other_places(tmp_path: Path, name: str) -> None:
 async def test_a_profile_that_assumes_a_role_is_not_used_without_it(
     name: str, tmp_path: Path
 ) -> None:
-    """Its key alone is somebody else, who may be allowed more."""
+    """Its access key alone is another identity, which may have more permissions."""
     (tmp_path / ".aliyun").mkdir()
     (tmp_path / ".alibabacloud").mkdir()
     if name == "cli":
@@ -236,7 +236,7 @@ async def test_the_checks_say_what_works_and_what_does_not(emulator: RunningEmul
     checks = {check.name: check async for check in world.provider().checks()}
     assert [name for name, check in checks.items() if not check.ok] == []
     assert checks["quota"].text == "10000 of 10000 vCPU are free"
-    assert "look alike" in checks["eci:DescribeContainerGroups"].text
+    assert "or the permission is missing" in checks["eci:DescribeContainerGroups"].text
     assert checks["vSwitch vsw-emulator-h"].text.endswith("free addresses")
     await emulator.set_faults({"kind": "denied", "actions": ["DeleteContainerGroup"]})
     checks = {check.name: check async for check in world.provider().checks()}

@@ -98,7 +98,7 @@ async def test_no_pod_is_deleted_from_the_cluster_while_its_group_may_live(world
 async def test_a_surplus_group_that_somebody_else_deleted_hides_no_permission(
     world: World,
 ) -> None:
-    """Nobody asks for such a group again, so it stays noted as alive."""
+    """Such a group is not described again, so it stays known as alive."""
     surplus, other = world.add("surplus"), world.add("other")
     async with world.provider(list_lag="0.01") as provider:
         status = await provider.create_pod(surplus)

@@ -89,7 +89,7 @@ async def test_many_lost_creates_are_settled_by_one_list(world: World) -> None:
         tries = [provider.create_pod(pod) for pod in pods]
         assert len(await asyncio.gather(*tries, return_exceptions=True)) == 50
         await asyncio.sleep(0.3)  # the lag is real time
-        with pytest.raises(vk.TemporaryError, match="the next list settles them"):
+        with pytest.raises(vk.TemporaryError, match="unknown until the next list"):
             await provider.get_pods([pods[0].key])
         await until(provider, is_running)
         before = len(await world.calls(GROUPS))
@@ -282,7 +282,7 @@ async def test_a_throttled_create_was_not_made_and_slows_us_down(world: World) -
     pod = world.add()
     async with world.provider() as provider:
         await world.emulator.set_faults({"kind": "throttle", "actions": [CREATE], "count": 1})
-        with pytest.raises(vk.TemporaryError, match="slows down"):
+        with pytest.raises(vk.TemporaryError, match="vk reduces its rate"):
             await provider.create_pod(pod)
         await provider.create_pod(pod)
     tokens = {call["token"] for call in await world.calls(CREATE)}
@@ -323,7 +323,7 @@ async def test_an_image_whose_change_was_done_though_its_answer_was_lost_is_no_r
 
 
 async def test_changed_labels_are_changed_tags_and_nothing_starts_again(world: World) -> None:
-    """Also where one goes; tags that somebody else has put there stay."""
+    """Also where one goes; tags of others stay."""
     pod = world.add(metadata={"labels": {"app": "web", "team": "a"}})
     async with world.provider() as provider:
         await provider.create_pod(pod)
@@ -408,7 +408,7 @@ async def test_two_clusters_with_one_node_name_do_not_touch_each_other(world: Wo
 
 
 async def test_a_group_that_was_given_up_is_in_no_list(world: World) -> None:
-    """Else the next list would say that the pod has a group, and it would wait for ever."""
+    """Else the next list would say that the pod has a group, and it would wait indefinitely."""
     pod = world.add()
     async with world.provider(list_lag="0.01") as provider:
         await world.emulator.set_faults({"kind": "schedule_failed", "count": 1})

@@ -148,7 +148,7 @@ async def test_a_command_that_the_service_would_not_take_is_refused_before(
 ) -> None:
     async with world.provider() as provider:
         client = provider._service.client
-        with pytest.raises(vk.InvalidInputError, match="ECI takes a command"):
+        with pytest.raises(vk.InvalidInputError, match="ECI accepts commands"):
             await execute(
                 client, group="eci-a", container="c", command=words, io=Streams(), wrap=False
             )

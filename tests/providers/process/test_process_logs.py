@@ -186,7 +186,7 @@ async def test_following_from_tail_0_gives_only_what_is_new(tmp_path: Path) -> N
 
 
 async def test_following_ends_when_nothing_of_the_pod_is_alive(tmp_path: Path) -> None:
-    """Its supervisor was killed: nobody says that the run has ended."""
+    """Its supervisor was killed, so the end of the run is not marked."""
     log = new_log(tmp_path)
     log.write("stdout", b"last\n")
     assert await read(tmp_path, follow=True) == b"last\n"

@@ -209,7 +209,7 @@ async def test_a_restarted_vk_keeps_addresses_and_removes_what_nobody_uses(
         status = await first.create(wanted)
         await first.first_line(wanted)
         (name,) = _namespaces()
-        stale = name.replace(wanted.key.uid, f"uid-{os.getpid()}-of-nobody")
+        stale = name.replace(wanted.key.uid, f"uid-{os.getpid()}-unowned")
         _ip("netns", "add", stale)
     async with node(state, objects=first.pods, **own) as second:
         assert _namespaces() == {name}
@@ -249,7 +249,7 @@ async def test_a_bridge_that_another_nodes_pods_hang_on_is_refused(
         with pytest.raises(vk.ConfigError, match="belongs to other/node"):
             async with node(tmp_path, **own):
                 raise AssertionError("it opened")
-    async with node(tmp_path, **own):  # nobody's pods hang on it any more
+    async with node(tmp_path, **own):  # no pods use it any more
         (bridge,) = json.loads(_ip("-json", "link", "show", own["bridge"]))
         assert bridge["ifalias"] == f"{CLUSTER}/{NODE}"
 

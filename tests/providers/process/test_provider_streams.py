@@ -114,7 +114,7 @@ async def test_exec_in_a_pod_that_has_ended_says_so(state: Path) -> None:
         wanted = pod(sh("true"))
         await here.create(wanted)
         await here.until(wanted, ended)
-        with pytest.raises(vk.ProviderError, match=r"has ended|does not run"):
+        with pytest.raises(vk.ProviderError, match=r"has ended|is not running"):
             await _run(here, wanted, Client(), "true")
 
 
@@ -160,7 +160,7 @@ class _Pager(Client):
 
 
 async def test_attach_that_was_cut_off_says_so(state: Path) -> None:
-    """The container waits 5 s for who takes nothing; to him it must not look like its end."""
+    """The container waits 5 s for a stalled client, which must not see that as its end."""
     async with node(state) as here:
         wanted = pod(sh("read line; head -c 2000000 /dev/zero | tr '\\0' '\\n'", stdin=True))
         await here.create(wanted)

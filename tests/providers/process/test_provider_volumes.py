@@ -218,10 +218,10 @@ async def test_a_claim_is_the_folder_of_the_machine_that_its_volume_names(
     ("spec", "told"),
     [
         ({"nfs": {"server": "s", "path": "/p"}}, "expected a PersistentVolume of kind hostPath"),
-        ({"local": {"path": "/nowhere/at/all"}}, "/nowhere/at/all is not on this machine"),
+        ({"local": {"path": "/nowhere/at/all"}}, "/nowhere/at/all does not exist on this machine"),
         (
             {"hostPath": {"path": "/nowhere/at/all", "type": "Directory"}},
-            "/nowhere/at/all is not on this machine",
+            "/nowhere/at/all does not exist on this machine",
         ),
     ],
 )

@@ -308,7 +308,7 @@ async def test_a_pod_outlives_the_process_that_started_it(tmp_path: Path) -> Non
         "from pathlib import Path\n"
         "import supervised as s, vk\n"
         "from vk_providers.process.supervisor_client import start_supervisor\n"
-        "from vk_providers.process.plan import Plan\n"
+        "from vk_providers.process.plan import PodPlan\n"
         "async def main():\n"
         "    script = 'while :; do echo tick; sleep 0.01; done'\n"
         "    plan = PodPlan(key=vk.PodKey('d', 'p', 'u'), containers=[s.sh(script)])\n"

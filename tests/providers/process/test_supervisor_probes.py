@@ -178,8 +178,8 @@ async def test_an_https_probe_checks_no_certificate(tmp_path: Path) -> None:
     [
         (b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", "statuscode: 503"),
         (b"HTTP/1.1 404 No\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "statuscode: 404"),
-        (b"SSH-2.0-nonsense\r\n", "no HTTP answer"),
-        (b"", "no HTTP answer"),
+        (b"SSH-2.0-nonsense\r\n", "malformed HTTP response"),
+        (b"", "malformed HTTP response"),
     ],
 )
 async def test_a_bad_answer_is_said(tmp_path: Path, answer: bytes, text: str) -> None:
@@ -290,7 +290,7 @@ async def test_what_a_container_puts_in_place_of_its_message_file_is_neither_rea
     tmp_path: Path, kind: str
 ) -> None:
     file, other = tmp_path / "message", tmp_path / "other"
-    other.write_text("of somebody else")
+    other.write_text("of another user")
     make = {"fifo": f"mkfifo {file}", "link": f"ln -s {other} {file}"}[kind]
     script = f"test -p {file} || test -L {file} && exit 0; rm -f {file}; {make}; exit 1"
     main = sh(script, message_file=str(file))
@@ -299,5 +299,5 @@ async def test_what_a_container_puts_in_place_of_its_message_file_is_neither_rea
         event = await pod.event("FailedTerminationMessage")
     assert container(report).restart_count == 1
     assert (state(report).exit_code, state(report).message) == (0, "")
-    assert other.read_text() == "of somebody else"
+    assert other.read_text() == "of another user"
     assert event.message == f"{file}: not a regular file"

@@ -221,9 +221,9 @@ async def test_a_command_in_a_container_that_does_not_run_is_refused(tmp_path: P
     containers = [sh("sleep 1000", name="i", kind="init"), SLEEP]
     async with supervised(tmp_path / "pod", containers) as pod:
         for name in ("c", "unknown"):
-            with pytest.raises(vk.TemporaryError, match=f"container {name} does not run"):
+            with pytest.raises(vk.TemporaryError, match=f"container {name} is not running"):
                 await pod.link.exec(name, ["true"])
-            with pytest.raises(vk.TemporaryError, match=f"container {name} does not run"):
+            with pytest.raises(vk.TemporaryError, match=f"container {name} is not running"):
                 await pod.link.attach(name)
         assert await pod.output("echo init", container="i") == "init\n"
 

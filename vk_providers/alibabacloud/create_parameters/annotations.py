@@ -55,7 +55,7 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)Gi", re.ASCII)
 _ID = re.compile(r"[a-z]{2,5}-[A-Za-z0-9]+", re.ASCII)
 _ACR = re.compile(r"(?:([a-z0-9-]+):)?(cri-[a-z0-9]+)", re.ASCII)
 HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:-]*", re.ASCII)
-"""Names and addresses of machines."""
+"""Host names and addresses."""
 
 
 def _items(text: str) -> list[str]:
@@ -63,7 +63,7 @@ def _items(text: str) -> list[str]:
 
 
 def choice(parameter: str, *known: str) -> Parse:
-    """One word of ``known``."""
+    """Return a parser of one of ``known``."""
 
     def parse(text: str) -> dict[str, Any]:
         if text not in known:
@@ -74,7 +74,7 @@ def choice(parameter: str, *known: str) -> Parse:
 
 
 def flag(parameter: str, yes: object = True) -> Parse:
-    """``true`` or ``false``; ``yes`` is what true sends, where it is no boolean."""
+    """Return a parser of ``true`` or ``false``; ``yes`` is sent for true."""
 
     def parse(text: str) -> dict[str, Any]:
         if text not in ("true", "false"):
@@ -87,18 +87,18 @@ def flag(parameter: str, yes: object = True) -> Parse:
 
 
 def number(parameter: str, least: int, most: int) -> Parse:
-    """A whole number."""
+    """Return a parser of an integer."""
 
     def parse(text: str) -> dict[str, Any]:
         if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
-            raise ValueError(f"a whole number from {least} to {most}")
+            raise ValueError(f"an integer from {least} to {most}")
         return {parameter: int(text)}
 
     return parse
 
 
 def word(parameter: str, pattern: re.Pattern[str] = _ID, *, expected: str = "an id") -> Parse:
-    """A text of the form of ``pattern``."""
+    """Return a parser of strings that match ``pattern``."""
 
     def parse(text: str) -> dict[str, Any]:
         if not pattern.fullmatch(text):
@@ -109,48 +109,48 @@ def word(parameter: str, pattern: re.Pattern[str] = _ID, *, expected: str = "an 
 
 
 def ids(parameter: str, most: int) -> Parse:
-    """Ids with commas between them, sent as one text."""
+    """Return a parser of comma-separated ids, sent as one string."""
 
     def parse(text: str) -> dict[str, Any]:
         found = _items(text)
         if not 0 < len(found) <= most or not all(_ID.fullmatch(one) for one in found):
-            raise ValueError(f"1 to {most} ids with commas between them")
+            raise ValueError(f"1 to {most} comma-separated ids")
         return {parameter: ",".join(found)}
 
     return parse
 
 
 def listed(parameter: str, most: int, *, joined: bool = False) -> Parse:
-    """Names or addresses with commas between them, sent as a list or joined again."""
+    """Return a parser of comma-separated names or addresses, sent as a list or joined."""
 
     def parse(text: str) -> dict[str, Any]:
         items = _items(text)
         if not 0 < len(items) <= most or not all(HOST.fullmatch(one) for one in items):
-            raise ValueError(f"1 to {most} names or addresses with commas between them")
+            raise ValueError(f"1 to {most} comma-separated names or addresses")
         return {parameter: ",".join(items) if joined else items}
 
     return parse
 
 
 def specs(text: str) -> dict[str, Any]:
-    """Sizes and instance types; a single size is vCPU and memory."""
+    """Parse sizes and instance types; a single size is vCPU and memory."""
     found = _items(text)
     if not 0 < len(found) <= 5 or not all(_SPEC.fullmatch(one) for one in found):
-        raise ValueError("1 to 5 sizes such as 2-4Gi or ecs.c6.xlarge with commas between them")
+        raise ValueError("1 to 5 comma-separated sizes such as 2-4Gi or ecs.c6.xlarge")
     if len(found) == 1 and (size := _SIZE.fullmatch(found[0])):
         return {"Cpu": size[1], "Memory": size[2], "specs": tuple(found)}
     return {"specs": tuple(found)}
 
 
 def price(text: str) -> dict[str, Any]:
-    """A price an hour."""
+    """Parse an hourly price."""
     if not re.fullmatch(r"\d{1,6}(\.\d{1,3})?", text, re.ASCII):
         raise ValueError("a price with three decimals at most")
     return {"SpotPriceLimit": text}
 
 
 def storage(text: str) -> dict[str, Any]:
-    """Whole GiB."""
+    """Parse a size in whole GiB."""
     size = vk.parse_quantity(text) / (1 << 30)
     if size != int(size) or not 0 <= size <= 5000:
         raise ValueError("whole GiB, 5000Gi at most")
@@ -158,7 +158,7 @@ def storage(text: str) -> dict[str, Any]:
 
 
 def bandwidth(parameter: str) -> Parse:
-    """Bytes a second."""
+    """Return a parser of a bandwidth in bytes a second."""
 
     def parse(text: str) -> dict[str, Any]:
         value = vk.parse_quantity(text)
@@ -170,10 +170,10 @@ def bandwidth(parameter: str) -> Parse:
 
 
 def tags(text: str) -> dict[str, Any]:
-    """Tags ``key:value``."""
+    """Parse tags ``key:value``."""
     pairs = [item.partition(":") for item in _items(text)]
     if not 0 < len(pairs) <= 3 or not all(sign for _, sign, _ in pairs):
-        raise ValueError("1 to 3 tags key:value with commas between them")
+        raise ValueError("1 to 3 comma-separated tags key:value")
     for key, _, value in pairs:
         banned = key.startswith(("aliyun", "acs:", "vk-", "label/")) or value.startswith(
             ("aliyun", "acs:")
@@ -186,13 +186,13 @@ def tags(text: str) -> dict[str, Any]:
 
 
 def hosts(text: str) -> dict[str, Any]:
-    """JSON: lines of the hosts file."""
+    """Parse JSON with entries of the hosts file."""
     entries = orjson.loads(text)
     return {"HostAliase": [{"Ip": one["ip"], "Hostname": [one["host"]]} for one in entries]}
 
 
 def dns(text: str) -> dict[str, Any]:
-    """JSON: resolver settings."""
+    """Parse JSON with DNS settings."""
     fields = orjson.loads(text)
     options = [item.partition(":") for item in _items(fields.get("options") or "")]
     return {
@@ -206,16 +206,16 @@ def dns(text: str) -> dict[str, Any]:
 
 
 def sysctls(text: str) -> dict[str, Any]:
-    """JSON: kernel parameters."""
+    """Parse JSON with sysctls."""
     entries = [{"Name": one["name"], "Value": one["value"]} for one in orjson.loads(text)]
     return {"HostSecurityContext": {"Sysctl": entries}}
 
 
 def acr(text: str) -> dict[str, Any]:
-    """Registry instances, each with or without its region."""
+    """Parse ids of ACR instances, each with or without its region."""
     found = [_ACR.fullmatch(item) for item in _items(text)]
     if not found or not all(found):
-        raise ValueError("ids such as cri-x or cn-beijing:cri-x with commas between them")
+        raise ValueError("comma-separated ids such as cri-x or cn-beijing:cri-x")
     return {
         "AcrRegistryInfo": [
             {"InstanceId": one[2], "RegionId": one[1]} for one in found if one is not None
@@ -224,7 +224,7 @@ def acr(text: str) -> dict[str, Any]:
 
 
 def arns(parameter: str) -> Parse:
-    """The ARN of a role for a registry."""
+    """Return a parser of the ARN of a role for a registry."""
 
     def parse(text: str) -> dict[str, Any]:
         if not text.startswith("acs:ram::"):
@@ -250,7 +250,7 @@ PRIVILEGED = frozenset(
         "acr-user-arns",
     }
 )
-"""Annotations that give a pod rights, addresses or networks: closed unless allowed."""
+"""Annotations that grant a pod rights, addresses or networks; need the allow-list."""
 WRITTEN_BY_NODE = frozenset(
     {
         "eci-instance-id",
@@ -262,29 +262,29 @@ WRITTEN_BY_NODE = frozenset(
         "allocated-ipv6Address",
     }
 )
-"""Annotations that a node writes: no wishes."""
+"""Annotations that the node writes."""
 READ_BY_VK = frozenset({"eci-fail-strategy", "pod-fail-on-create-err", "eci-spot-fallback"})
-"""Annotations that say what vk does, not what the service does."""
+"""Annotations that control vk and are not sent to the service."""
 IGNORED: Mapping[str, str] = {
-    "eci-reschedule-enable": "vk always tries again unless the strategy is fail-fast",
-    "eci-eviction-enable": "evictions are the cluster's",
-    "eci-wait-clusterip-ready": "cluster addresses are the cluster's network's",
+    "eci-reschedule-enable": "vk always retries unless the strategy is fail-fast",
+    "eci-eviction-enable": "the cluster controls evictions",
+    "eci-wait-clusterip-ready": "the cluster's network provides ClusterIPs",
     "eip-internet-charge-type": "the service has no parameter for it",
     "eip-public-ip-address-pool-id": "the service has no parameter for it",
     "imc-perfect-match": "the service has no parameter for it",
     "imc-match-count-request": "the service has no parameter for it",
-    "eci-instance-family": "the service has no parameter for it; name types in eci-use-specs",
-    "eci-instance-generation": "the service has no parameter for it; name types in eci-use-specs",
+    "eci-instance-family": "the service has no parameter for it; see eci-use-specs",
+    "eci-instance-generation": "the service has no parameter for it; see eci-use-specs",
     "eci-privatepool-matchcriteria": "the service has no parameter for it",
     "eci-privatepool-id": "the service has no parameter for it",
     "eci-ephemeral-storage-options": "the service has no parameter for it",
 }
-"""Annotations that are understood and have no effect here, each with the reason."""
+"""Known annotations without effect, each with the reason."""
 
 
 @attrs.frozen
 class AnnotationParameters:
-    """What the annotations ask for: parameters, and the sizes of eci-use-specs in their order."""
+    """Parameters from annotations, and the sizes of eci-use-specs in order of preference."""
 
     parameters: Mapping[str, Any]
     specs: tuple[str, ...] = ()
@@ -293,7 +293,7 @@ class AnnotationParameters:
 def annotation_parameters(
     annotations: Mapping[str, str], allowed: frozenset[str], problems: FieldErrors
 ) -> AnnotationParameters:
-    """Return what ``annotations`` ask for; ``allowed`` are the powerful ones that are open."""
+    """Return the parameters of ``annotations``; ``allowed``: permitted privileged ones."""
     parameters: dict[str, Any] = {}
     specs: tuple[str, ...] = ()
     for full, text in sorted(annotations.items()):
@@ -318,16 +318,16 @@ def _read_annotation(
         return {}
     rule = RULES.get(name)
     if rule is None:
-        problems.add(path, "no such annotation is known")
+        problems.add(path, "unknown annotation")
         return {}
     if name in PRIVILEGED and name not in allowed:
-        problems.add(path, "the operator's allow-list does not open it for this namespace")
+        problems.add(path, "the operator's allow-list does not permit it in this namespace")
         return {}
     try:
         return rule(text)
     except (ValueError, ArithmeticError, KeyError, TypeError, AttributeError) as error:
         known = type(error) is ValueError and not isinstance(error, orjson.JSONDecodeError)
-        problems.add(path, f"expected {error}" if known else "the value cannot be read")
+        problems.add(path, f"expected {error}" if known else "invalid value")
         return {}
 
 
@@ -401,7 +401,4 @@ RULES: Mapping[str, Parse] = {
     "kubernetes.io/ingress-bandwidth": bandwidth("IngressBandwidth"),
     "kubernetes.io/egress-bandwidth": bandwidth("EgressBandwidth"),
 }
-"""Each annotation, without its prefix, and how its text becomes parameters.
-
-A parser's ValueError says what was expected.
-"""
+"""The parser of each annotation, by its name without the prefix."""

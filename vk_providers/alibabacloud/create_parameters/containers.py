@@ -50,15 +50,15 @@ _NO_CONTEXT: Mapping[str, Any] = {}
 
 @attrs.frozen(kw_only=True)
 class PodContext:
-    """What a container takes from its pod."""
+    """The settings of a pod that apply to its containers."""
 
     pod_context: Mapping[str, Any]
     """The pod's ``securityContext``."""
     privileged: bool = False
-    """Whether the operator lets the pod's containers be privileged."""
+    """Whether the operator's allow-list permits privileged containers."""
     sidecar: bool = False
     priority: int = 0
-    """Of containers with sidecars before them: these start by it, the highest first."""
+    """Launch priority of a sidecar: containers start in descending order of it."""
 
 
 def container_parameters(
@@ -119,7 +119,7 @@ def _common(
 
 
 def amount(raw: Mapping[str, Any], resource: str) -> Decimal:
-    """Return what a container asks for: its limit where it has one, else its request, else 0."""
+    """Return the limit of a container, or else its request, or else 0."""
     resources = raw.get("resources") or {}
     for kind in ("limits", "requests"):
         quantity = (resources.get(kind) or {}).get(resource)
@@ -146,7 +146,7 @@ def _resources(raw: Mapping[str, Any], path: str, problems: FieldErrors) -> dict
 
 
 def _number(value: Decimal) -> str:
-    """Write a number of vCPU or GiB with three decimals at most, rounded up."""
+    """Format a number of vCPU or GiB with three decimals at most, rounded up."""
     thousandths = int((value * 1000).to_integral_value(rounding="ROUND_CEILING"))
     return f"{(Decimal(thousandths) / 1000).normalize():f}"
 
@@ -178,7 +178,7 @@ def _variables(
     for name in container.open_env:
         source = references.get(name, {}).get("valueFrom") or {}
         if (source.get("fieldRef") or {}).get("fieldPath") != _POD_IP:
-            text = f"ECI tells a container {_POD_IP} alone, in a variable of its own"
+            text = f"ECI supports only {_POD_IP}, as the whole value of a variable"
             problems.add(f"{path}.env ({name})", text)
         yield {"Key": name, "FieldRef": {"FieldPath": _POD_IP}}
 
@@ -203,7 +203,9 @@ def _mount(
     if expression := mount.get("subPathExpr"):
         sub_path = vk.expand_variables(expression, container.env)
         if "$(" in sub_path:
-            problems.add(f"{path}.subPathExpr", "expected variables that are known beforehand")
+            problems.add(
+                f"{path}.subPathExpr", "expected only variables known before the pod starts"
+            )
     return {
         "Name": mount["name"],
         "MountPath": mount["mountPath"],
@@ -223,7 +225,7 @@ def _security(
         if capability.removeprefix("CAP_") not in _CAPABILITIES:
             problems.add(f"{path}.securityContext.capabilities.add", f"ECI has no {capability}")
     if own.get("privileged") and not placement.privileged:
-        text = "the operator's allow-list does not open 'privileged' for this namespace"
+        text = "the operator's allow-list does not permit 'privileged' in this namespace"
         problems.add(f"{path}.securityContext.privileged", text)
     return {
         "SecurityContext": {
@@ -284,7 +286,7 @@ def probe_parameters(
 def lifecycle_parameters(
     raw: Raw, path: str, ports: Mapping[str, int], problems: FieldErrors
 ) -> dict[str, Any]:
-    """Return the parameters of the hooks, all names flat as the service has them."""
+    """Return the parameters of the lifecycle hooks, in the service's flat naming."""
     lifecycle = raw.get("lifecycle") or {}
     parameters: dict[str, Any] = {}
     for field, prefix in _HOOKS.items():
@@ -321,7 +323,7 @@ def _hook(hook: Raw, path: str, ports: Mapping[str, int], problems: FieldErrors)
 def _probe_port(
     value: object, ports: Mapping[str, int], path: str, problems: FieldErrors
 ) -> int | None:
-    """Return a port by its number or its name."""
+    """Return a port number; resolve the name of a port."""
     if isinstance(value, int):
         return value
     text = str(value)

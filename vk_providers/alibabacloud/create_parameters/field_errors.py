@@ -1,4 +1,4 @@
-"""What is wrong with a pod, all of it at once: each entry has a path, and what was expected."""
+"""The validation errors of a pod, collected: each has a field path and what was expected."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ _SHOWN = 20
 
 @attrs.define
 class FieldErrors:
-    """Collects while a request is planned."""
+    """Validation errors, as Kubernetes' field.ErrorList."""
 
     found: list[str] = attrs.field(factory=list, init=False)
 
     def add(self, path: str, text: str) -> None:
-        """Note that the field at ``path`` is wrong; ``text`` never quotes a value."""
+        """Add an error of the field at ``path``; ``text`` never contains a value."""
         self.found.append(f"{path}: {text}")
 
     def at_most(self, path: str, count: int, most: int, unit: str) -> None:
-        """Note when there are more than the service takes."""
+        """Add an error where ``count`` exceeds the service's limit."""
         if count > most:
-            self.add(path, f"{count} {unit}, and ECI takes {most} at most")
+            self.add(path, f"{count} {unit}, and ECI accepts {most} at most")
 
     def finish(self) -> None:
-        """Raise InvalidInputError with everything that was noted."""
+        """Raise InvalidInputError with all errors, if there are any."""
         if self.found:
             more = len(self.found) - _SHOWN
             rest = [f"and {more} more"] if more > 0 else []

@@ -1,10 +1,10 @@
-"""From a pod to the parameters of CreateContainerGroup: everything that it says, or why not. Pure.
+"""The parameters of CreateContainerGroup for a pod. Pure.
 
-In: the pod as the core resolved it, the configuration, whose node this is, and which attempt it is.
-Out: a Plan, or an InvalidInputError that names everything that is wrong at once. What ECI cannot do
-and the pod can do without is in ``GroupParameters.notes``.
+In: the resolved pod, the configuration, the identity of the node, and the number of the attempt.
+Out: `GroupParameters`, or an InvalidInputError that lists all errors at once. Fields that ECI does
+not support and that are ignored are in ``GroupParameters.notes``.
 
-Which vSwitch and size come first goes by the attempt: each new attempt begins one further.
+The order of vSwitches and sizes is rotated by the attempt: each attempt starts with the next one.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ _PRIVILEGED = "privileged"
 
 @attrs.frozen
 class GroupParameters:
-    """What is sent; ``size`` None: types are named instead. ``notes``: what ECI cannot do."""
+    """Parameters; ``size`` None: by instance types. ``notes``: what ECI ignores."""
 
-    parameters: Mapping[str, Any] = attrs.field(repr=False)  # it holds secrets
+    parameters: Mapping[str, Any] = attrs.field(repr=False)  # contains secrets
     size: InstanceSize | None
     notes: tuple[str, ...] = ()
 
@@ -60,7 +60,7 @@ class GroupParameters:
 def group_parameters(
     pod: vk.Pod, *, config: EciConfig, profile: Profile, identity: NodeIdentity, attempt: int
 ) -> GroupParameters:
-    """Return what makes the group of ``pod`` at its ``attempt``. Raises InvalidInputError."""
+    """Return the parameters for an ``attempt`` of ``pod``. Raises InvalidInputError."""
     problems = FieldErrors()
     annotations = {**profile.annotations, **pod.annotations}
     allowed = _allowed(config, pod.key.namespace, profile)
@@ -104,7 +104,7 @@ def _tags(tags: Mapping[str, str]) -> list[dict[str, str]]:
 
 
 def _allowed(config: EciConfig, namespace: str, profile: Profile) -> frozenset[str]:
-    """Return what is open: for the namespace, and what the operator's own profile sets."""
+    """Return the permitted annotations: for the namespace, and those of the profile."""
     names = {*config.allow.get("*", ()), *config.allow.get(namespace, ()), *profile.annotations}
     return frozenset(name.removeprefix(PREFIX) for name in names)
 
@@ -131,7 +131,7 @@ def _turned(items: Sequence[_T], attempt: int) -> list[_T]:
 def _attempted(
     asked: Mapping[str, Any], annotations: Mapping[str, str], attempt: int
 ) -> dict[str, Any]:
-    """Return the wishes as they hold at ``attempt``: after the first no spot, where that is so."""
+    """Return the annotations' parameters; with spot-fallback without spot after attempt 0."""
     left = {name: value for name, value in asked.items() if name != "VSwitchId"}
     if attempt and annotations.get(f"{PREFIX}eci-spot-fallback") == "true":
         for name in ("SpotStrategy", "SpotPriceLimit", "SpotDuration"):
@@ -140,7 +140,7 @@ def _attempted(
 
 
 def _merged(parameters: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``asked`` with lists added to those of the pod, and structures joined."""
+    """Return ``asked`` merged with the pod's lists and structures."""
     result: dict[str, Any] = {}
     for name, value in asked.items():
         before = parameters.get(name)
@@ -160,7 +160,7 @@ def _types(wished: AnnotationParameters, attempt: int) -> str | None:
 
 
 def _contents(pod: vk.Pod, allowed: frozenset[str], problems: FieldErrors) -> dict[str, Any]:
-    """Return containers, init containers and volumes; a native sidecar is a container there."""
+    """Return containers, init containers and volumes; native sidecars become containers."""
     context = pod.spec.get("securityContext") or {}
     privileged = _PRIVILEGED in allowed
     sidecars: list[dict[str, Any]] = []
@@ -197,7 +197,7 @@ def _contents(pod: vk.Pod, allowed: frozenset[str], problems: FieldErrors) -> di
 def _size(
     pod: vk.Pod, wished: AnnotationParameters, config: EciConfig, problems: FieldErrors
 ) -> InstanceSize | None:
-    """Return the size of the group: by annotation, or the sum of what containers ask for."""
+    """Return the size of the group: by annotation, or the sum over its containers."""
     if wished.specs:
         given = wished.parameters
         return (
@@ -212,14 +212,14 @@ def _size(
     size = choose_size(cpu, memory, region=config.region, spot=spot)
     if size is None:
         kind = " for spot" if spot else ""
-        text = f"ECI sells no size{kind} of {cpu:.2f} vCPU with {memory / _GIB:.2f} GiB"
+        text = f"ECI has no size{kind} of {cpu:.2f} vCPU with {memory / _GIB:.2f} GiB"
         problems.add("spec.containers[].resources", f"{text}, {LARGEST} with 512 is the largest")
     return size
 
 
 def _total(pod: vk.Pod, resource: str) -> Decimal:
-    """Return what the pod needs: its containers together, or its largest init container."""
-    own = amount(pod.spec, resource)  # a request of the pod as a whole stands for all
+    """Return the effective request: all containers together, or the largest init container."""
+    own = amount(pod.spec, resource)  # pod-level resources take precedence
     if own:
         return own
     running = [one.raw for one in pod.containers]
@@ -234,7 +234,7 @@ def _is_sidecar(raw: Mapping[str, Any]) -> bool:
 
 
 def _is_free(raw: Mapping[str, Any]) -> bool:
-    """Whether the container says that the service shall not count it."""
+    """Return whether the container is excluded from the size (__ECI_RESOURCE_IGNORE__)."""
     return any(_ignores(one) for one in raw.get("env") or ())
 
 
@@ -244,7 +244,7 @@ def _ignores(variable: Mapping[str, Any]) -> bool:
 
 
 def _extra_storage(pod: vk.Pod) -> int | None:
-    """Return the GiB beyond those that every group has; None for none."""
+    """Return the GiB beyond those included in every group; None for none."""
     total = sum(_storages(pod), Decimal(0)) / _GIB
     extra = -int((_BASE_STORAGE - total) // 1) if total > _BASE_STORAGE else 0
     return extra or None

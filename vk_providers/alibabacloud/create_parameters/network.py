@@ -1,4 +1,4 @@
-"""Resolver, hosts file and kernel parameters of a pod, for CreateContainerGroup. Pure."""
+"""DNS settings, hosts file and sysctls of a pod, for CreateContainerGroup. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _UNSAFE_SYSCTLS = ("kernel.shm", "kernel.msg", "kernel.sem", "fs.mqueue.", "net.
 
 
 def resolver(pod: vk.Pod) -> dict[str, Any]:
-    """Return the resolver settings that the core worked out; without servers the region's."""
+    """Return the DNS settings that the core resolved; without servers those of the region."""
     dns = pod.dns
     if not dns.servers:
         return {"DnsPolicy": "Default"}
@@ -31,14 +31,14 @@ def resolver(pod: vk.Pod) -> dict[str, Any]:
 
 
 def hosts(pod: vk.Pod) -> list[dict[str, Any]]:
-    """Return the extra lines of the hosts file; the service spells them HostAliase."""
+    """Return the host aliases; the service spells the parameter HostAliase."""
     return [{"Ip": alias.ip, "Hostname": list(alias.hostnames)} for alias in pod.hosts]
 
 
 def sysctls(pod: vk.Pod, allowed: frozenset[str], problems: FieldErrors) -> dict[str, Any]:
-    """Return the kernel parameters: those that containers may set, and those of the machine.
+    """Return the sysctls: safe ones, and unsafe ones where the allow-list permits them.
 
-    The latter only where the operator opens what does the same by annotation.
+    Unsafe ones need the same permission as the annotation that sets them.
     """
     safe, unsafe = [], []
     for one in (pod.spec.get("securityContext") or {}).get("sysctls") or ():
@@ -48,7 +48,7 @@ def sysctls(pod: vk.Pod, allowed: frozenset[str], problems: FieldErrors) -> dict
         elif one["name"].startswith(_UNSAFE_SYSCTLS):
             unsafe.append(entry)
             if _HOST_SYSCTLS not in allowed:
-                text = f"{one['name']}: the operator's allow-list does not open {_HOST_SYSCTLS}"
+                text = f"{one['name']}: the operator's allow-list does not permit {_HOST_SYSCTLS}"
                 problems.add("spec.securityContext.sysctls", text)
         else:
             problems.add("spec.securityContext.sysctls", f"ECI cannot set {one['name']}")

@@ -1,4 +1,4 @@
-"""Which registry logins go along with a pod: only those of the registries of its images. Pure."""
+"""The registry credentials of a pod: only for the registries of its images. Pure."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def credentials_for(pod: vk.Pod, problems: FieldErrors) -> list[dict[str, str]]:
 
 
 def acr_registries(parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the registries to log in to by role, each with the roles that were named."""
+    """Return the ACR instances with the ARNs of the roles to log in with."""
     arns = parameters.get("AcrArns") or {}
     return [{**one, **arns} for one in parameters.get("AcrRegistryInfo") or ()]
 
 
 def _registry_of(image: str) -> str:
-    """Return the host of an image's name, by the rule that every container runtime has."""
+    """Return the registry host of an image name, as container runtimes determine it."""
     first, slash, _ = image.partition("/")
     is_host = slash and ("." in first or ":" in first or first == "localhost")
     host = first if is_host else _HUB

@@ -1,8 +1,7 @@
-"""The sizes that ECI sells, and which one a pod gets. Pure; the table is the vendor's (eci docs,
-"specify the number of vCPUs and memory size").
+"""The sizes of ECI, and the choice for a pod. Pure; the table is from the vendor's documentation
+("specify the number of vCPUs and memory size").
 
-The service rounds up by itself; here the size is known before, for what is written on the pod and
-for refusing what is larger than anything sold.
+The service rounds up as well; the size is computed here to reject pods that are too large.
 """
 
 from __future__ import annotations
@@ -65,8 +64,8 @@ def choose_size(
 ) -> InstanceSize | None:
     """Return the size for ``cpu`` vCPU and ``memory`` bytes; None where none is large enough.
 
-    The fewest vCPU that have a memory large enough, and the least such memory. Nothing asked for
-    (both 0): 2 vCPU with 4 GiB, the service's own default.
+    The smallest number of vCPU with enough memory, and the smallest such memory. Without requests
+    (both 0): 2 vCPU with 4 GiB, the default of the service.
     """
     if not cpu and not memory:
         return _DEFAULT
@@ -76,7 +75,7 @@ def choose_size(
 
 
 def size_of(cpu: object, memory: object) -> InstanceSize | None:
-    """Return the size that an answer tells in numbers; None where it tells none."""
+    """Return the size in an answer; None where it has none."""
     if not isinstance(cpu, int | float) or not isinstance(memory, int | float):
         return None
     return InstanceSize(Decimal(str(cpu)), Decimal(str(memory)))

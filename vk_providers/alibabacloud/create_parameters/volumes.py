@@ -1,8 +1,8 @@
 """One volume of a pod, as CreateContainerGroup takes it. Pure.
 
-Config maps, secrets, tokens and the downward API come as files that the core rendered; they are a
-copy that never changes. Claims come with the PersistentVolume that they are bound to; those of the
-vendor's CSI drivers become the flexVolume of the same kind.
+ConfigMaps, Secrets, tokens and the downward API are files that the core resolved; the copy in the
+group is not updated. Claims come with their PersistentVolume; those of the vendor's CSI drivers
+become the flexVolume of the same kind.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SECRET_REF = "secretRef"
 
 
 def volume_parameters(pod: vk.Pod, name: str, path: str, problems: FieldErrors) -> dict[str, Any]:
-    """Return the parameters of the volume ``name``; ``path`` is where it stands in the pod."""
+    """Return the parameters of the volume ``name`` at the field ``path``."""
     volume = pod.volumes[name]
     where = f"{path}.{volume.kind}"
     return {"Name": name, **_source(pod, volume, where, problems)}
@@ -48,7 +48,7 @@ def _source(pod: vk.Pod, volume: vk.Volume, path: str, problems: FieldErrors) ->
             return _nfs(nfs)
         case vk.CSI() as csi:
             return _csi(csi, path, problems)
-    problems.add(path, "volumes of this kind do not exist on ECI")
+    problems.add(path, "ECI does not support volumes of this kind")
     return {}
 
 
@@ -70,7 +70,7 @@ def _files(files: vk.FileTree | None, path: str, problems: FieldErrors) -> dict[
     if files is None:
         problems.add(path, "its files are not resolved")
         return {}
-    if not files:  # such as of an empty config map
+    if not files:  # such as an empty ConfigMap
         return {"Type": "EmptyDirVolume"}
     problems.at_most(path, len(files), _MOST_FILES, "files")
     total = sum(len(file.content) for file in files.values())
@@ -133,7 +133,7 @@ def _csi(csi: vk.CSI, path: str, problems: FieldErrors) -> dict[str, Any]:
 
 def _disk(csi: vk.CSI, path: str, problems: FieldErrors) -> dict[str, Any]:
     if not csi.handle:
-        problems.add(f"{path}.volumeHandle", "expected the id of a disk")
+        problems.add(f"{path}.volumeHandle", "expected a disk id")
     return _flex_volume("alicloud/disk", {"volumeId": csi.handle}, csi.filesystem)
 
 

@@ -1,7 +1,7 @@
 """An emulator of Alibaba Cloud ECI, for users without an account: see docs/eci-emulator.md.
 
-`serve` runs one in this process, `start` in a process of its own; both give a `RunningEmulator`. It knows
-nothing of the provider and its client, so that it is an independent check of them.
+`serve` runs one in this process, `start` in a child process; both yield a `RunningEmulator`. It is
+independent of the provider and its client, so that it is an independent check of them.
 """
 
 from vk_providers.alibabacloud.emulator.launch import RunningEmulator, serve, start

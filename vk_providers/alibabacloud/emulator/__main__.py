@@ -37,7 +37,7 @@ def _vswitches(_: Any, __: Any, texts: tuple[str, ...]) -> tuple[VSwitch, ...]:
 
 
 def _options(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command one option for each setting."""
+    """Add an option for each setting to a command."""
     for field in reversed(attrs.fields(EmulatorSettings)):
         if "help" in field.metadata:
             name = field.name.replace("_", "-")
@@ -60,7 +60,7 @@ def _options(function: Callable[..., None]) -> Callable[..., None]:
     default=0,
     help="Port on 127.0.0.1; 0 is any that is free.",
 )
-@click.option("--stop-at-eof", is_flag=True, help="End when the standard input ends.")
+@click.option("--stop-at-eof", is_flag=True, help="Exit at EOF of stdin.")
 @click.option(
     "--vswitch",
     "vswitches",

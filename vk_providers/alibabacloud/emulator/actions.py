@@ -1,4 +1,4 @@
-"""Every action that the emulator answers, with what it takes and what does it."""
+"""All actions that the emulator supports, with their parameters and implementations."""
 
 from __future__ import annotations
 

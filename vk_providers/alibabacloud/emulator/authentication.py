@@ -24,7 +24,7 @@ from vk_providers.alibabacloud.emulator.states import read_moment
 __all__ = ["AccessKey", "AccessKeys", "sign", "string_to_sign"]
 
 _SKEW = 900.0
-"""Seconds by which a caller's clock may differ."""
+"""Permitted clock skew of callers in seconds."""
 _SIGNED = (
     "AccessKeyId",
     "Signature",
@@ -37,7 +37,7 @@ _SIGNED = (
 
 @attrs.frozen
 class AccessKey:
-    """An access key, for ever or for a while."""
+    """An access key, permanent or temporary."""
 
     id: str
     secret: str = attrs.field(repr=False)
@@ -48,7 +48,7 @@ class AccessKey:
 
 @attrs.define(eq=False)
 class AccessKeys:
-    """The account's credentials and the nonces that were used."""
+    """The account's access keys and the used nonces."""
 
     random: random.Random
     _keys: dict[str, AccessKey] = attrs.field(factory=dict, init=False)
@@ -56,11 +56,11 @@ class AccessKeys:
     _used: deque[tuple[float, str]] = attrs.field(factory=deque, init=False)
 
     def add(self, credential: AccessKey) -> None:
-        """Let a credential be used."""
+        """Add an access key."""
         self._keys[credential.id] = credential
 
     def issue(self, identity: str, expires: float) -> AccessKey:
-        """Return a new temporary credential."""
+        """Return a new temporary access key."""
         letters = string.ascii_letters + string.digits
         id, secret, token = ("".join(self.random.choices(letters, k=k)) for k in (20, 30, 60))
         credential = AccessKey(f"STS.{id}", secret, f"CAIS{token}", expires, identity)
@@ -68,18 +68,18 @@ class AccessKeys:
         return credential
 
     def left(self, credential: AccessKey, now: float) -> float:
-        """Return for how many more seconds a temporary credential is good."""
+        """Return the remaining validity of a temporary access key in seconds."""
         known = self._keys[credential.id]
         return (known.expires or now) - now
 
     def expire(self, now: float) -> None:
-        """Let all temporary credentials end now."""
+        """Expire all temporary credentials."""
         for credential in list(self._keys.values()):
             if credential.expires is not None:
                 self.add(attrs.evolve(credential, expires=now))
 
     def authenticate(self, method: str, parameters: Mapping[str, str], now: float) -> AccessKey:
-        """Return whose call it is. Raises `EciApiError`."""
+        """Return the access key of the caller. Raises `EciApiError`."""
         for name in _SIGNED:
             if not parameters.get(name):
                 raise missing(name)
@@ -143,7 +143,7 @@ def _check_signature(method: str, parameters: Mapping[str, str], secret: str) ->
 
 
 def string_to_sign(method: str, parameters: Mapping[str, str]) -> str:
-    """Return what a call with these parameters signs."""
+    """Return the string to sign of these parameters."""
     pairs = sorted((name, text) for name, text in parameters.items() if name != "Signature")
     canonical = "&".join(f"{_encoded(name)}={_encoded(text)}" for name, text in pairs)
     return f"{method}&%2F&{_encoded(canonical)}"

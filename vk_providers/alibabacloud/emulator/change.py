@@ -71,7 +71,7 @@ LIST_TAGS = ObjectSchema(
 
 
 def delete(call: ApiCall) -> dict[str, Any]:
-    """Delete a group, in every state but while another change is under way."""
+    """Delete a group, in every status except during another change."""
     group = call.group()
     force = bool(call.parameters.get("Force"))
     if group.status in ("Restarting", "Updating"):
@@ -84,14 +84,14 @@ def delete(call: ApiCall) -> dict[str, Any]:
 
 
 def restart(call: ApiCall) -> dict[str, Any]:
-    """Start all containers again."""
+    """Restart all containers."""
     group = _changeable(call)
     group.replace(call.now, group.parameters, "Restarting")
     return {}
 
 
 def update(call: ApiCall) -> dict[str, Any]:
-    """Change what containers are made of, and add tags; tags alone restart nothing."""
+    """Update containers and add tags; tags alone restart nothing."""
     group = _changeable(call)
     given = {key: value for key, value in call.parameters.items() if key not in _NOT_MERGED}
     tags = {each["Key"]: each.get("Value", "") for each in call.parameters.get("Tag", [])}
@@ -120,7 +120,7 @@ def tag(call: ApiCall) -> dict[str, Any]:
 
 
 def untag(call: ApiCall) -> dict[str, Any]:
-    """Take tags away from groups."""
+    """Remove tags from groups."""
     groups = [call.cloud.book.get(each) for each in call.parameters["ResourceId"]]
     for group in groups:
         keys = list(group.tags) if call.parameters.get("All") else call.parameters.get("TagKey", [])
@@ -130,7 +130,7 @@ def untag(call: ApiCall) -> dict[str, Any]:
 
 
 def list_tags(call: ApiCall) -> dict[str, Any]:
-    """Answer with a row for each tag of each group that is asked for, all on one page."""
+    """Return a row for each tag of each requested group, on one page."""
     asked, tags = call.parameters.get("ResourceId"), call.tags()
     rows = [
         {
@@ -164,7 +164,7 @@ def _put_tags(group: EmulatedGroup, tags: dict[str, str], now: float) -> None:
 
 
 def _merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``new`` with the members that it does not name; lists are matched by name."""
+    """Return ``old`` updated by ``new``; lists are merged by name."""
     merged = dict(new)
     for name in _NAMED:
         if name in new:

@@ -1,6 +1,6 @@
-"""The emulated cloud as a whole: its account, its region, its groups, its book of calls.
+"""The emulated cloud: its access keys, region, container groups, faults and ledger.
 
-`rpc` lets calls in, the action modules work on it, `control` sets its faults and its stock.
+`rpc` admits calls, the action modules work on it, `control_api` sets faults and stock.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = ["ApiCall", "Cloud"]
 
 @attrs.define(eq=False)
 class Cloud:
-    """Everything that the emulator knows."""
+    """The state of the emulator."""
 
     settings: EmulatorSettings
     clock: Callable[[], float] = attrs.field(repr=False)
@@ -60,7 +60,7 @@ class Cloud:
     def create(
         self, parameters: dict[str, Any], size: BilledSize, now: float, *, unplaced: str = ""
     ) -> EmulatedGroup:
-        """Create a group. Raises `Refusal` where there is no place for it."""
+        """Create a group. Raises `Refusal` where it cannot be placed."""
         place, stocked = self.region.choose(parameters, size)
         id, number = self.book.new_id()
         group = EmulatedGroup(
@@ -94,7 +94,7 @@ class Cloud:
 
 @attrs.frozen
 class ApiCall:
-    """One call that was let in."""
+    """One admitted call."""
 
     cloud: Cloud
     action: str
@@ -103,19 +103,19 @@ class ApiCall:
     identity: AccessKey | None
     fault: InjectedFault | None = None
     record: dict[str, Any] = attrs.field(factory=dict)
-    """The call's line in the ledger."""
+    """The ledger entry of the call."""
     base: str = ""
-    """The URL at which the emulator was called, for URLs in answers."""
+    """The URL of the emulator, for URLs in responses."""
 
     def text(self, name: str) -> str:
-        """Return a parameter's text; empty where it is not given."""
+        """Return a parameter as a string; empty where it is not set."""
         return str(self.parameters.get(name, ""))
 
     def group(self) -> EmulatedGroup:
-        """Return the group that the call is about. Raises `Refusal`."""
+        """Return the group of the call. Raises `Refusal`."""
         self.record["group"] = self.text("ContainerGroupId")
         return self.cloud.book.get(self.text("ContainerGroupId"))
 
     def tags(self) -> Mapping[str, str | None]:
-        """Return the tags that are asked for; None: any value."""
+        """Return the requested tags; None: any value."""
         return {each["Key"]: each.get("Value") for each in self.parameters.get("Tag", [])}

@@ -1,7 +1,7 @@
-"""One container of a group: pulls, runs what its command comes to, restarts, is probed.
+"""One container of an emulated group: image pull, simulated run, restarts, probes.
 
-Its group starts and stops it and is told of every change. All steps are due on the timeline; a
-step of a run that is over finds another number of life and does nothing.
+The group starts and stops it and is notified of every change. All steps are scheduled on the
+timeline; a step of an ended run has an outdated number and does nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["ContainerOwner", "EmulatedContainer"]
 _BACKOFF = 10.0
 _BACKOFF_MOST = 300.0
 _CALM = 600.0
-"""A run this long ends the backoff, as with Kubernetes."""
+"""A run this long resets the backoff, as in Kubernetes."""
 _KILLED = 137
 
 
@@ -40,22 +40,22 @@ class ContainerOwner(Protocol):
 
     @property
     def restart_policy(self) -> str:
-        """Return Always, OnFailure or Never."""
+        """Always, OnFailure or Never."""
 
     @property
     def image_cached(self) -> bool:
-        """Tell whether images come from a cache."""
+        """Whether images come from an image cache."""
 
     def changed(self, at: float) -> None:
-        """Take note that a container has another state."""
+        """Handle a changed state of a container."""
 
     def happened(self, at: float, reason: str, message: str, *, type: str = "Normal") -> None:
-        """Take an event."""
+        """Add an event."""
 
 
 @attrs.define(eq=False)
 class EmulatedContainer:
-    """A container's state, as far as time has been played."""
+    """The state of a container, up to the current time."""
 
     spec: Mapping[str, Any]
     owner: ContainerOwner = attrs.field(repr=False)
@@ -64,12 +64,12 @@ class EmulatedContainer:
     last: TerminatedState | None = None
     restarts: int = 0
     created: bool = False
-    """Whether its image is there and it has been started once."""
+    """Whether its image is pulled and it was created."""
     ready: bool = False
     over: bool = False
-    """Whether it has run for the last time."""
+    """Whether it has ended and will not restart."""
     recordings: dict[float, Any] = attrs.field(factory=dict, repr=False)
-    """Its runs' output by their start, as far as somebody asked for it."""
+    """Recorded output of its runs, by their start."""
     env: Mapping[str, str] = attrs.field(init=False)
     _life: int = 0
     _failures: int = 0
@@ -80,29 +80,29 @@ class EmulatedContainer:
 
     @property
     def name(self) -> str:
-        """Return its name."""
+        """The name."""
         return str(self.spec["Name"])
 
     @property
     def argv(self) -> tuple[str, ...]:
-        """Return the command with its arguments; none where the image's own is to run."""
+        """The command with its arguments; empty: that of the image."""
         command = self.spec.get("Command", ())
         return (*command, *self.spec.get("Arg", ())) if command else ()
 
     @property
     def sidecar(self) -> bool:
-        """Tell whether its group may end without it."""
+        """Whether the group may end without it."""
         return self.env.get("ECI_CONTAINER_TYPE") == "sidecar"
 
     @property
     def priority(self) -> int:
-        """Return when it starts among the others: the highest first."""
+        """The launch priority; the highest starts first."""
         text = self.env.get("ECI_CONTAINER_LAUNCH_PRIORITY", "0")
         return int(text) if text.lstrip("-").isdecimal() else 0
 
     @property
     def failed(self) -> bool:
-        """Tell whether it ended in a way that fails its group."""
+        """Whether its exit code fails the group."""
         ignored = self.env.get("ECI_CONTAINER_IGNORE_EXIT_CODE") == "true"
         return isinstance(self.state, TerminatedState) and self.state.code != 0 and not ignored
 
@@ -115,7 +115,7 @@ class EmulatedContainer:
         self._later(at, self._pull_seconds(), self._missing if "missing" in base else self._pulled)
 
     def stop(self, at: float, code: int = _KILLED, reason: str = "Error") -> None:
-        """End it for good."""
+        """Stop the container; it does not restart."""
         self._life += 1
         if isinstance(self.state, RunningState):
             signal = 9 if code == _KILLED else 0
@@ -160,7 +160,7 @@ class EmulatedContainer:
         self._set(at, RunningState(at))
 
     def _probe(self, at: float) -> None:
-        """Plan what the probes will find; HTTP and TCP always find a healthy container."""
+        """Schedule probe results; HTTP and TCP probes always succeed."""
         liveness, readiness = self.spec.get("LivenessProbe"), self.spec.get("ReadinessProbe")
         if readiness and _healthy(readiness):
             self._later(at, _seconds(readiness, "SuccessThreshold", 1), self._readied)
@@ -193,7 +193,7 @@ class EmulatedContainer:
             self._again(at, ended)
 
     def _again(self, at: float, ended: TerminatedState) -> None:
-        """Restart: the first time at once, then with backoff as Kubernetes does."""
+        """Schedule a restart: the first at once, then with backoff, as in Kubernetes."""
         calm = ended.finished - ended.started >= self.owner.timeline.scaled(_CALM)
         self._failures = 0 if calm else self._failures + 1
         self.last = ended
@@ -232,7 +232,7 @@ def _healthy(probe: Mapping[str, Any]) -> bool:
 
 
 def _seconds(probe: Mapping[str, Any], threshold: str, usual: int) -> float:
-    """Return how long a probe takes to make up its mind."""
+    """Return the time until a probe reaches its threshold."""
     period = probe.get("PeriodSeconds", 10)
     times = probe.get(threshold, usual)
     return float(probe.get("InitialDelaySeconds", 0) + period * (times - 1))

@@ -1,4 +1,4 @@
-"""What a program inside a container finds: its variables and the files of its volumes."""
+"""The environment of a program in an emulated container: its variables and volume files."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def container_of(group: EmulatedGroup, name: str) -> EmulatedContainer:
 
 
 def program_context(group: EmulatedGroup, container: EmulatedContainer) -> ProgramContext:
-    """Return where a program of the container runs."""
+    """Return the context of a program in the container."""
     folder = container.spec.get("WorkingDir", "/")
     return ProgramContext(environment(group, container), dict(_files(group, container)), folder)
 
 
 def environment(group: EmulatedGroup, container: EmulatedContainer) -> Mapping[str, str]:
-    """Return the variables that a program in the container sees."""
+    """Return the variables of a program in the container."""
     values = {
         "HOSTNAME": str(group.parameters.get("HostName", group.name)),
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",

@@ -1,6 +1,6 @@
-"""The emulator's own paths below ``/emulator/``: its ledger, its faults, what its region has left.
+"""The emulator's control API below ``/emulator/``: ledger, faults, stock and quota of the region.
 
-They need no signature: whoever can reach the port may use them.
+It needs no signature: any client that can reach the port may use it.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _PATHS = (
 
 @attrs.define(eq=False)
 class ControlApi:
-    """Answers the emulator's own paths."""
+    """Handles requests of the control API."""
 
     cloud: Cloud
 
     def answer(self, method: str, path: str, body: bytes) -> ApiResponse:
-        """Answer one request; what is wrong is said in one line."""
+        """Handle one request; errors are one line."""
         self.cloud.timeline.now()
         try:
             return _json(self._answer(method, path, body))
@@ -78,7 +78,7 @@ class ControlApi:
         }
 
     def _set_region(self, document: Any) -> None:
-        """Set what is given, all or nothing."""
+        """Apply the given settings, all or none."""
         region = self.cloud.region
         if not isinstance(document, Mapping):
             raise ValueError("expected an object")

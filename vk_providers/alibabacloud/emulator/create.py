@@ -1,4 +1,4 @@
-"""CreateContainerGroup: what the single parameters do not say about each other, then the group."""
+"""CreateContainerGroup: validation across parameters, then the creation of the group."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PROBES = ("HttpGet", "Exec", "TcpSocket")
 
 
 def create(call: ApiCall) -> dict[str, Any]:
-    """Create a group; answer with its id."""
+    """Create a group; return its id."""
     parameters, cloud = call.parameters, call.cloud
     check(parameters)
     size = size_of(parameters, cloud.settings.region)
@@ -37,7 +37,7 @@ def create(call: ApiCall) -> dict[str, Any]:
 
 
 def check(parameters: Mapping[str, Any]) -> None:
-    """Check the containers, volumes and tags of a group. Raises `EciApiError`."""
+    """Validate the containers, volumes and tags of a group. Raises `EciApiError`."""
     containers = [*parameters.get("Container", []), *parameters.get("InitContainer", [])]
     _unique("Container.Name", (each["Name"] for each in containers), "DuplicatedName")
     volumes = parameters.get("Volume", [])

@@ -1,4 +1,4 @@
-"""The actions that list groups: whole, as statuses, or their events."""
+"""The actions that describe groups: in full, as statuses, or their events."""
 
 from __future__ import annotations
 
@@ -80,11 +80,11 @@ _BY: Mapping[str, Callable[[EmulatedGroup], Any]] = {
     "ContainerGroupName": lambda group: group.name,
     "Status": lambda group: group.status,
 }
-"""What a filter compares with."""
+"""The value that a filter is compared with."""
 
 
 def describe_groups(call: ApiCall) -> dict[str, Any]:
-    """Answer with a page of whole groups."""
+    """Return a page of groups."""
     page = _page(call, 20)
     events = bool(call.parameters.get("WithEvent"))
     rows = [group_row(each, events=events) for each in page.groups]
@@ -92,7 +92,7 @@ def describe_groups(call: ApiCall) -> dict[str, Any]:
 
 
 def describe_status(call: ApiCall) -> dict[str, Any]:
-    """Answer with a page of statuses; with SinceSecond of what changed in those seconds."""
+    """Return a page of statuses; with SinceSecond of groups that changed since."""
     page = _page(call, 200)
     rows = [status_row(each) for each in page.groups]
     if call.cloud.settings.pascal_status:
@@ -101,7 +101,7 @@ def describe_status(call: ApiCall) -> dict[str, Any]:
 
 
 def describe_events(call: ApiCall) -> dict[str, Any]:
-    """Answer with the events of a page of groups."""
+    """Return the events of a page of groups."""
     page = _page(call, 200)
     since = call.now - call.parameters["SinceSecond"] if "SinceSecond" in call.parameters else 0.0
     rows = [events_row(each, since, call.text("EventSource")) for each in page.groups]
@@ -113,7 +113,7 @@ def _listed(page: GroupPage, rows: dict[str, Any]) -> dict[str, Any]:
 
 
 def _page(call: ApiCall, usual: int) -> GroupPage:
-    """Return the page that is asked for, or less of it where a fault says so."""
+    """Return the requested page, or a part of it by a fault."""
     asked = call.parameters
     limit = asked.get("Limit", usual)
     if call.fault and call.fault.kind == "denied":

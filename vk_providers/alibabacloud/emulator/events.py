@@ -1,4 +1,4 @@
-"""The events of a group: what happened, how often, first and last when."""
+"""The events of a group, with counts and first and last time."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import attrs
 __all__ = ["Event", "Events"]
 
 _KEPT = 50
-"""Events that the service returns of a group at most."""
+"""Maximum number of events of a group."""
 
 
 @attrs.define(eq=False)
 class Event:
-    """The same thing, once or often."""
+    """An event with its count."""
 
     name: str
     type: str
@@ -29,12 +29,12 @@ class Events:
     """The newest events of one group."""
 
     prefix: str
-    """What their names begin with, for this group alone."""
+    """Prefix of their names, unique for the group."""
     all: list[Event] = attrs.field(factory=list)
     _next: int = 1
 
     def add(self, at: float, *, type: str, reason: str, message: str, source: str) -> None:
-        """Count the event, or add it."""
+        """Increase the count of an event, or add it."""
         for event in self.all:
             if (event.reason, event.message) == (reason, message):
                 event.count += 1

@@ -58,11 +58,13 @@ EXEC = ObjectSchema(
 
 
 def execute(call: ApiCall) -> dict[str, Any]:
-    """Answer with the URL of a session, or with what the command wrote."""
+    """Return the URL of a session, or the output with Sync."""
     group, command = call.group(), tuple(call.parameters["Command"])
     long = any(len(each) > _WORD for each in command)
     if long or sum(len(each.encode()) for each in command) > _COMMAND_BYTES:
-        expected = f"expected words of at most {_WORD} characters, {_COMMAND_BYTES} bytes in all"
+        expected = (
+            f"expected arguments of at most {_WORD} characters, {_COMMAND_BYTES} bytes in total"
+        )
         raise invalid("Command", expected, "ValueExceeded")
     container = container_of(group, call.text("ContainerName"))
     if group.status != "Running" or not isinstance(container.state, RunningState):
@@ -92,7 +94,7 @@ def execute(call: ApiCall) -> dict[str, Any]:
 
 
 def _at_once(command: tuple[str, ...], place: ProgramContext) -> str:
-    """Return the output of a command that nobody types to. Raises `EciApiError` if it takes long."""
+    """Return the output of a command without stdin. Raises `EciApiError` if it takes long."""
     pieces = list[bytes]()
     for at, content in output(command, place):
         if at > _SYNC_LONGEST:
@@ -106,13 +108,13 @@ _STATUS_CHANNEL = 3
 _SIZE_CHANNEL = 4
 _CLOSE = 255
 _LOOK = 0.5
-"""Seconds between looks whether the container still runs."""
+"""Seconds between checks whether the container is running."""
 _INTERRUPTED = 130
 
 
 @attrs.define(eq=False)
 class EmulatedExecSession:
-    """A session that is open."""
+    """An open session."""
 
     ticket: ExecTicket
     socket: web.WebSocketResponse
@@ -126,7 +128,7 @@ class EmulatedExecSession:
     _news: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
 
     async def run(self) -> None:
-        """Run the command until it ends, the client leaves or the container is gone."""
+        """Run the command until it ends, the client disconnects or the container ends."""
         ways = [self._listen(), self._run_command(), self._watch()]
         tasks = [asyncio.ensure_future(way) for way in ways]
         try:
@@ -211,7 +213,7 @@ class EmulatedExecSession:
             await self.socket.send_bytes(bytes([channel]) + content)
 
     async def _wait(self, seconds: float) -> None:
-        """Let time pass, or an interrupt come."""
+        """Wait for the time, or for an interrupt."""
         try:
             async with asyncio.timeout(None if math.isinf(seconds) else seconds):
                 while not self._interrupted:
@@ -221,10 +223,12 @@ class EmulatedExecSession:
             return
 
     async def _read(self) -> bytes:
-        """Return the next input; nothing at its end, or where there is none."""
+        """Return the next input; empty at EOF, or without stdin."""
         while not (self._input or self._interrupted):
             if self._ended or not self.ticket.stdin:
-                self._ended = self._ended and not self.ticket.tty  # a terminal can be read again
+                self._ended = (
+                    self._ended and not self.ticket.tty
+                )  # a terminal can be read after Ctrl-D
                 return b""
             self._news.clear()
             await self._news.wait()

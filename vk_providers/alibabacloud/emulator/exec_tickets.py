@@ -1,4 +1,4 @@
-"""Exec sessions that were asked for and not yet opened; a ticket is good once, for 30 seconds."""
+"""One-time tickets of exec sessions, valid for 30 seconds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _GOOD = 30.0
 
 @attrs.frozen(eq=False, kw_only=True)
 class ExecTicket:
-    """What a session will run, and in which run of which container."""
+    """The command of a session, and its container run."""
 
     group: EmulatedGroup
     container: EmulatedContainer
@@ -30,19 +30,19 @@ class ExecTicket:
 
     @property
     def alive(self) -> bool:
-        """Tell whether the container still is in the same run."""
+        """Whether the container is still in the same run."""
         return self.container.state is self.run
 
 
 @attrs.define(eq=False)
 class ExecTickets:
-    """The tickets that are good."""
+    """The valid tickets."""
 
     random: random.Random
     _tickets: dict[str, tuple[float, ExecTicket]] = attrs.field(factory=dict, init=False)
 
     def issue(self, ticket: ExecTicket, now: float) -> str:
-        """Return the secret that opens the session."""
+        """Return the secret of a new ticket."""
         for secret, (until, _) in list(self._tickets.items()):
             if until < now:
                 del self._tickets[secret]
@@ -51,6 +51,6 @@ class ExecTickets:
         return secret
 
     def redeem(self, secret: str, now: float) -> ExecTicket | None:
-        """Return the ticket, once and in time."""
+        """Return a valid ticket, once."""
         until, ticket = self._tickets.pop(secret, (0.0, None))
         return ticket if now <= until else None

@@ -29,24 +29,24 @@ KINDS: Mapping[str, str] = {
     "no_stock": "creating is refused with OperationDenied.NoStock",
     "schedule_failed": "a group is created and ends as ScheduleFailed",
     "ignored": "a delete, update or restart is answered as if it were done, and is not",
-    "unknown_fields": "answers carry fields that nobody knows",
-    "unknown_status": "lists tell a status that nobody knows",
+    "unknown_fields": "answers contain unknown fields",
+    "unknown_status": "lists contain an unknown status",
     "broken_row": "the first row of a list has its id, and null for everything else",
 }
-"""Each kind, and what it does."""
+"""The effect of each kind."""
 _LONGEST = 600.0
 
 
 @attrs.define(eq=False, kw_only=True)
 class InjectedFault:
-    """One kind of fault, on some calls."""
+    """A fault that affects some calls."""
 
     kind: str
     actions: tuple[str, ...] = ()
-    """Which actions; none: all."""
+    """The affected actions; empty: all."""
     probability: float = 1.0
     count: int | None = None
-    """How often it still happens; None: always."""
+    """Remaining count; None: unlimited."""
     seconds: float = 1.0
     status: int = 0
     code: str = ""
@@ -54,7 +54,7 @@ class InjectedFault:
     done: bool | None = None
 
     def document(self) -> dict[str, Any]:
-        """Return it as JSON values that may be set again."""
+        """Return the fault as JSON values, in the format of the PUT."""
         usual = InjectedFault(kind=self.kind)
         values = attrs.asdict(self) | {"actions": list(self.actions)}
         given = {name: value for name, value in values.items() if value != getattr(usual, name)}
@@ -63,13 +63,13 @@ class InjectedFault:
 
 @attrs.define(eq=False)
 class Faults:
-    """The faults that are set."""
+    """The configured faults."""
 
     random: random.Random
     all: Sequence[InjectedFault] = ()
 
     def pick(self, action: str) -> InjectedFault | None:
-        """Return the first fault that this call meets, and count it."""
+        """Return the first fault of this call, and decrease its count."""
         for fault in self.all:
             if fault.count == 0 or (fault.actions and action not in fault.actions):
                 continue
@@ -81,7 +81,7 @@ class Faults:
 
 
 def read_faults(document: Any) -> list[InjectedFault]:
-    """Read the body of the PUT. Raises ValueError with one line that names what is wrong."""
+    """Parse the body of the PUT. Raises ValueError with a one-line message."""
     if not isinstance(document, Mapping) or list(document) != ["faults"]:
         raise ValueError('expected {"faults": [...]}')
     if not isinstance(document["faults"], list):
@@ -126,12 +126,12 @@ _MEMBERS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "probability": (_is_number(0, 1), "a number from 0 to 1"),
     "count": (
         lambda value: value is None or (type(value) is int and value >= 0),
-        "a whole number from 0 on, or null",
+        "an integer of at least 0, or null",
     ),
     "seconds": (_is_number(0, _LONGEST), f"a number from 0 to {_LONGEST:g}"),
     "status": (_is_whole(400, 599), "a status from 400 to 599"),
     "code": (lambda value: isinstance(value, str) and value != "", "a code"),
-    "rows": (_is_whole(0, 1000), "a whole number from 0 to 1000"),
+    "rows": (_is_whole(0, 1000), "an integer from 0 to 1000"),
     "done": (lambda value: type(value) is bool, "true or false"),
 }
 
@@ -142,7 +142,7 @@ _ROW_LISTS = ("ContainerGroups", "Data")
 
 
 def altered_answer(kind: str, document: dict[str, Any]) -> dict[str, Any]:
-    """Return the document as this kind of fault leaves it."""
+    """Return the answer as altered by this kind of fault."""
     match kind:
         case "unknown_fields":
             return dict(_with_unknown(document))
@@ -167,7 +167,7 @@ def _strange(row: Row) -> Row:
 
 
 def _broken_row(row: Row) -> Row:
-    """Return a row whose id can be read and nothing else."""
+    """Return a row with its id, and null for everything else."""
     ids = ("ContainerGroupId", "containerGroupId")
     return {name: value if name in ids else None for name, value in row.items()}
 

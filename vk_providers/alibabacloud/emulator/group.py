@@ -1,7 +1,7 @@
-"""One container group: from Scheduling to its end, driven by the timeline and by the actions.
+"""One emulated container group: from Scheduling to its end, driven by the timeline and the actions.
 
-The containers tell it of every change; it decides its status from them. What it must tell others
-(addresses and stock are free again, it may be forgotten) goes through ``on_end`` and ``on_gone``.
+Its containers notify it of every change, and its status follows from them. The callbacks ``on_end``
+(release of addresses and stock) and ``on_gone`` notify its owner.
 """
 
 from __future__ import annotations
@@ -27,32 +27,32 @@ FINAL = frozenset({"Succeeded", "Failed", "Expired", "ScheduleFailed"})
 _STARTING = frozenset({"Pending", "Restarting", "Updating"})
 _GRACE = 30.0
 _NOTICE = 180.0
-"""From the notice of a reclaim to the reclaim."""
+"""Seconds from the notice of a spot reclaim to the reclaim."""
 _MAX_PENDING = 240
-"""Minutes in Pending after which the service gives up."""
+"""Minutes in Pending after which the group fails."""
 _REPLACING = 1.0
 
 
 @attrs.define(eq=False)
 class EmulatedGroup:
-    """A group's state, as far as time has been played."""
+    """The state of a group, up to the current time."""
 
     id: str
     number: int
-    """Counts up: the order of lists."""
+    """Sequence number: the order in lists."""
     parameters: dict[str, Any] = attrs.field(repr=False)
     place: Placement
     size: BilledSize
     timeline: Timeline = attrs.field(repr=False)
     settings: EmulatorSettings = attrs.field(repr=False)
     entry: LedgerEntry
-    """What the ledger keeps of it."""
+    """Its ledger entry."""
     on_end: Callable[[EmulatedGroup, float], None] = attrs.field(repr=False)
     on_gone: Callable[[EmulatedGroup], None] = attrs.field(repr=False)
     unplaced: str = ""
-    """Why it will not be scheduled; empty where it will."""
+    """Why it cannot be scheduled; empty: it can."""
     stocked: bool = True
-    """Whether it took of its zone's stock."""
+    """Whether it uses stock of its zone."""
     status: str = "Scheduling"
     changed_at: float = 0.0
     address: str = ""
@@ -63,7 +63,7 @@ class EmulatedGroup:
     tags: dict[str, str] = attrs.field(init=False)
     _started: list[EmulatedContainer] = attrs.field(factory=list, init=False)
     _era: int = 0
-    """Steps of the group that were planned before it restarted or ended are void."""
+    """Invalidates scheduled steps after a restart or end."""
 
     def __attrs_post_init__(self) -> None:
         self.events = Events(f"{self.name}.{self.id.removeprefix('eci-')}.")
@@ -73,37 +73,37 @@ class EmulatedGroup:
 
     @property
     def name(self) -> str:
-        """Return the name, which identifies nothing."""
+        """The name, which need not be unique."""
         return str(self.parameters["ContainerGroupName"])
 
     @property
     def created(self) -> float:
-        """Return when it was created."""
+        """The creation time."""
         return self.entry.created
 
     @property
     def restart_policy(self) -> str:
-        """Return Always, OnFailure or Never."""
+        """Always, OnFailure or Never."""
         return str(self.parameters.get("RestartPolicy", "Always"))
 
     @property
     def image_cached(self) -> bool:
-        """Tell whether an image cache was asked for."""
+        """Whether an image cache was requested."""
         asked = self.parameters
         return bool(asked.get("AutoMatchImageCache") or asked.get("ImageSnapshotId"))
 
     @property
     def spot(self) -> bool:
-        """Tell whether it may be reclaimed."""
+        """Whether it is a spot group."""
         return str(self.parameters.get("SpotStrategy", "NoSpot")) != "NoSpot"
 
     @property
     def alive(self) -> bool:
-        """Tell whether it has not ended and is not gone."""
+        """Whether it has not ended and is not deleted."""
         return self.status not in FINAL and self.status != "Gone"
 
     def begin(self) -> None:
-        """Let time begin for it, right after it was made."""
+        """Schedule its first step, after its creation."""
         self.changed_at = self.created
         step = self._unschedulable if self.unplaced else self._scheduled
         self._later(self.created, self.settings.scheduling, step)
@@ -117,11 +117,11 @@ class EmulatedGroup:
         type: str = "Normal",
         source: str = "K8sAgent",
     ) -> None:
-        """Take an event."""
+        """Add an event."""
         self.events.add(at, type=type, reason=reason, message=message, source=source)
 
     def changed(self, at: float) -> None:
-        """See what a container's new state makes of the group."""
+        """Update the group's status after a change of a container."""
         self.changed_at = at
         if not self.alive or self.status == "Terminating":
             return
@@ -136,30 +136,30 @@ class EmulatedGroup:
             self.status = "Running"
 
     def end(self, at: float, status: str) -> None:
-        """Let it end for good, with a final status."""
+        """End the group with a final status."""
         self._finish(at)
         self.status, self.finished = status, at
         self.on_end(self, at)
 
     def delete(self, at: float, *, force: bool) -> None:
-        """Delete it: at once, or after its hooks for the end of containers."""
-        wait = 0.0 if force or self.status in FINAL else self._farewell()
+        """Delete the group: at once, or after its preStop hooks."""
+        wait = 0.0 if force or self.status in FINAL else self._pre_stop_seconds()
         if wait <= 0:
-            self._vanish(at)
+            self._remove(at)
             return
         self.status, self.changed_at = "Terminating", at
         self._era += 1
-        self._later(at, wait, self._vanish)
+        self._later(at, wait, self._remove)
 
     def reclaim(self, at: float) -> None:
-        """Take a spot group back: notice now, Expired three minutes later."""
+        """Reclaim a spot group: notice now, Expired three minutes later."""
         text = "The instance is about to be released, since its spot resources are taken back."
         self._warn(at, "SpotToBeReleased", text)
         self.changed_at = at
         self.timeline.after(at, _NOTICE, self._reclaimed)
 
     def replace(self, at: float, parameters: dict[str, Any], status: str) -> None:
-        """Start all containers again, with these parameters; the address stays."""
+        """Restart all containers with these parameters; the address stays."""
         for each in self.inits + self.containers:
             each.stop(at)
         self.parameters, self.status, self.changed_at = parameters, status, at
@@ -222,7 +222,7 @@ class EmulatedGroup:
             self._start_next(at)
 
     def _initialised(self, at: float) -> bool:
-        """Tell whether the init containers are done; start the next one, or fail with it."""
+        """Return whether the init containers are done; start the next one, or fail."""
         for each in self.inits:
             if not each.over:
                 if each.state == WaitingState("PodInitializing"):
@@ -244,8 +244,8 @@ class EmulatedGroup:
                 self._started.append(each)
                 each.start(at)
 
-    def _farewell(self) -> float:
-        """Return how long the hooks take that run before containers end; 0 without any."""
+    def _pre_stop_seconds(self) -> float:
+        """Return the duration of the preStop hooks; 0 without any."""
         grace = float(self.parameters.get("TerminationGracePeriodSeconds", _GRACE))
         takes = 0.0
         for each in self.containers:
@@ -254,7 +254,7 @@ class EmulatedGroup:
                 takes = max(takes, outcome(tuple(command), endless=False).seconds)
         return min(takes, grace)
 
-    def _vanish(self, at: float) -> None:
+    def _remove(self, at: float) -> None:
         if self.alive:
             self._finish(at)
             self.on_end(self, at)
@@ -262,7 +262,7 @@ class EmulatedGroup:
         self.on_gone(self)
 
     def _finish(self, at: float) -> None:
-        """Stop whatever runs, and the bill."""
+        """Stop all containers, and billing."""
         self._era += 1
         for each in self.inits + self.containers:
             each.stop(at)

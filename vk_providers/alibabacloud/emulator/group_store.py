@@ -1,4 +1,4 @@
-"""The groups that exist: found by id, listed in pages, remembered for a while after their end."""
+"""The existing container groups: by id, in paginated lists, kept for a while after their end."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from vk_providers.alibabacloud.emulator.timeline import Timeline
 __all__ = ["GroupPage", "GroupStore"]
 
 _REMEMBERED = 3600.0
-"""Seconds for which every group that ended is kept."""
+"""Seconds for which every ended group is kept."""
 _REMEMBERED_UNPLACED = 86_400.0
 _NEWEST = 100
-"""Groups that are kept for longer."""
+"""Number of ended groups that are kept for longer."""
 _TOKENS = 10_000
 
 
 @attrs.frozen
 class GroupPage:
-    """A part of a list."""
+    """A page of a list."""
 
     groups: list[EmulatedGroup]
     total: int
@@ -34,7 +34,7 @@ class GroupPage:
 
 @attrs.define(eq=False)
 class GroupStore:
-    """All groups but those that are gone."""
+    """All groups except deleted ones."""
 
     timeline: Timeline
     random: random.Random
@@ -45,17 +45,17 @@ class GroupStore:
     _number: int = 0
 
     def new_id(self) -> tuple[str, int]:
-        """Return the id of a new group and its place in lists."""
+        """Return the id of a new group and its position in lists."""
         self._number += 1
         letters = string.ascii_lowercase + string.digits
         return "eci-" + "".join(self.random.choices(letters, k=20)), self._number
 
     def add(self, group: EmulatedGroup) -> None:
-        """Keep a new group."""
+        """Add a new group."""
         self._groups[group.id] = group
 
     def get(self, id: str) -> EmulatedGroup:
-        """Return the group of this id. Raises `Refusal`."""
+        """Return a group by its id. Raises `EciApiError`."""
         if id not in self._groups:
             raise not_found("ContainerGroupId")
         return self._groups[id]
@@ -65,11 +65,11 @@ class GroupStore:
         return self._groups.values()
 
     def drop(self, group: EmulatedGroup) -> None:
-        """Forget a group that is gone."""
+        """Drop a group that does not exist any more."""
         self._groups.pop(group.id, None)
 
     def ended(self, group: EmulatedGroup, at: float) -> None:
-        """Plan to forget a group that has come to its end."""
+        """Schedule the removal of an ended group."""
         unplaced = group.status == "ScheduleFailed" or bool(group.unplaced)
         kept = _REMEMBERED_UNPLACED if unplaced else _REMEMBERED
         step = self.drop if unplaced else self._age
@@ -87,8 +87,8 @@ class GroupStore:
     ) -> GroupPage:
         """Return a page of the groups that are ``wanted``. Raises `Refusal`.
 
-        A token is good for the ``query`` that it was made for. Asked for by id a new group is
-        found at once, in other lists after the lag.
+        A token is valid for its ``query`` only. By id, a new group is found at once, in other
+        lists after the list lag.
         """
         after = self._after(token, query)
         if ids is None:
@@ -103,7 +103,7 @@ class GroupStore:
         return GroupPage(rows, len(found), self.token(query, rows[-1].number) if more else "")
 
     def token(self, query: str, after: int) -> str:
-        """Return a new token for what comes after this number."""
+        """Return a new token for the groups after this number."""
         digits = f"{self.random.getrandbits(128):032x}"
         self._tokens[digits] = (query, after)
         while len(self._tokens) > _TOKENS:

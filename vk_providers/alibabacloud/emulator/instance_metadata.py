@@ -1,7 +1,7 @@
-"""The machine that the node's program would run on: its metadata service, and DescribeInstances.
+"""The instance that the node's program would run on: metadata service and DescribeInstances.
 
-``PUT /latest/api/token`` gives the token that the hardened mode wants, ``/latest/meta-data/`` the
-values. The security group is no metadata; ECS tells it.
+``PUT /latest/api/token`` returns the token of the hardened mode, ``/latest/meta-data/`` the values.
+The security group is not in the metadata, only in DescribeInstances of ECS.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _TOKEN = "X-aliyun-ecs-metadata-token"
 _LONGEST = 21_600
 _LIFETIME = 21_600.0
 _EARLY = 1800.0
-"""New credentials of the role are there so long before the old ones end."""
+"""Seconds before their expiry at which the role's credentials are replaced."""
 _TEXT = "text/plain"
 
 INSTANCES = ObjectSchema(
@@ -43,7 +43,7 @@ INSTANCES = ObjectSchema(
 
 
 def describe_instances(call: ApiCall) -> dict[str, Any]:
-    """Answer as ECS does, with the one machine."""
+    """Return the instance, as ECS does."""
     settings = call.cloud.settings
     asked = call.text("InstanceIds")
     vswitch = settings.vswitches[0]
@@ -68,7 +68,7 @@ class MetadataService:
     _credential: AccessKey | None = None
 
     def answer(self, method: str, path: str, headers: Mapping[str, str]) -> ApiResponse:
-        """Answer one request."""
+        """Handle one request."""
         now = self.cloud.timeline.now()
         if path == "/latest/api/token":
             return self._issue(method, headers.get(_TTL, ""), now)

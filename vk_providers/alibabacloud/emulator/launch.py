@@ -1,4 +1,4 @@
-"""An emulator that runs: in this process (`serve`) or in one of its own (`start`)."""
+"""Starts an emulator: in this process (`serve`) or in a child process (`start`)."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ _URL = re.compile(r"http://[0-9.]+:[0-9]+")
 
 @attrs.frozen(eq=False)
 class RunningEmulator:
-    """Where it listens, what it is like, and its own paths as functions.
+    """A running emulator: its URL, settings, and the control API as methods.
 
-    Each raises ValueError with the emulator's one line where it does not take what it is given.
+    Methods raise ValueError with the emulator's message for invalid input.
     """
 
     url: str
     settings: EmulatorSettings
     pid: int | None
-    """Its process; None: this one."""
+    """PID of its process; None: this process."""
     _session: aiohttp.ClientSession
 
     async def ledger(self) -> dict[str, Any]:
@@ -41,7 +41,7 @@ class RunningEmulator:
         return found
 
     async def set_faults(self, *faults: Mapping[str, Any]) -> None:
-        """Set these faults in place of those before; none: all goes well."""
+        """Replace the faults; without arguments: no faults."""
         await self._ask("PUT", "faults", {"faults": faults})
 
     async def region(self) -> dict[str, Any]:
@@ -54,15 +54,15 @@ class RunningEmulator:
         await self._ask("PUT", "region", changes)
 
     async def reclaim(self, id: str) -> None:
-        """Take a spot group back: its notice now, Expired three minutes of the service later."""
+        """Reclaim a spot group: notice now, Expired three minutes (of the service) later."""
         await self._ask("POST", "reclaim", {"id": id})
 
     async def delete(self, id: str) -> None:
-        """Delete a group as somebody else would; the ledger holds no call for it."""
+        """Delete a group from outside; the ledger contains no call for it."""
         await self._ask("POST", "delete", {"id": id})
 
     async def expire_credentials(self) -> None:
-        """Let all temporary credentials end now."""
+        """Expire all temporary credentials."""
         await self._ask("POST", "expire-credentials")
 
     async def _ask(self, method: str, path: str, document: Any = None) -> Any:
@@ -89,9 +89,9 @@ async def serve(
 async def start(
     settings: EmulatorSettings | None = None, *, port: int = 0
 ) -> AsyncIterator[RunningEmulator]:
-    """Run an emulator in a process of its own; it ends with the context or with this process.
+    """Run an emulator in a child process; it ends with the context or with this process.
 
-    Raises RuntimeError where it does not come up.
+    Raises RuntimeError where it does not start.
     """
     settings = settings or EmulatorSettings()
     module = __package__ or ""
@@ -111,13 +111,13 @@ async def start(
                 line = (await process.stdout.readline()).decode()
         found = _URL.search(line)
         if found is None:
-            raise RuntimeError("the emulator did not say where it listens")
+            raise RuntimeError("the emulator did not print its URL")
         session = await stack.enter_async_context(aiohttp.ClientSession())
         yield RunningEmulator(found[0], settings, process.pid, session)
 
 
 def arguments(settings: EmulatorSettings) -> Sequence[str]:
-    """Return the options of the command line that make these settings."""
+    """Return the command-line options of these settings."""
     usual = EmulatorSettings(region=settings.region)
     options = list[str]()
     for field in attrs.fields(EmulatorSettings):

@@ -1,7 +1,7 @@
-"""The account's book: every call, and every group with when it was billed. Tests read it.
+"""The ledger: every call, and every group with the times of its billing. Read by tests.
 
 Kept in memory by the emulator's process, so that killing a client loses nothing. Of a call's
-parameters it holds the ClientToken, the access key's id and the moment of the signature: no secret.
+parameters it contains the ClientToken, the access key id and the time of the signature: no secret.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import attrs
 __all__ = ["Ledger", "LedgerEntry", "billed_twice", "living", "pod_uid"]
 
 _CALLS = 500_000
-"""Calls that are kept; the oldest go first."""
+"""Maximum number of calls; the oldest are dropped."""
 
 
 @attrs.define(eq=False)
 class LedgerEntry:
-    """One group, for ever. Moments in seconds; None: not yet, or never."""
+    """One group. Times in seconds; None: not yet, or never."""
 
     id: str
     pod_uid: str | None
@@ -32,13 +32,13 @@ class LedgerEntry:
 
 @attrs.define(eq=False)
 class Ledger:
-    """What was asked and what was billed."""
+    """All calls and billed groups."""
 
     groups: list[LedgerEntry] = attrs.field(factory=list)
     _calls: deque[dict[str, Any]] = attrs.field(factory=lambda: deque(maxlen=_CALLS), init=False)
 
     def call(self, action: str, at: float, token: str | None) -> dict[str, Any]:
-        """Write a call down; all but what is given here is filled in later."""
+        """Add a call; the other fields are filled in later."""
         call = {
             "action": action,
             "at": at,
@@ -53,7 +53,7 @@ class Ledger:
         return call
 
     def document(self) -> dict[str, Any]:
-        """Return the book as JSON values."""
+        """Return the ledger as JSON values."""
         return {
             "calls": list(self._calls),
             "groups": [attrs.asdict(entry) for entry in self.groups],
@@ -85,6 +85,6 @@ def billed_twice(ledger: Mapping[str, Any]) -> list[str]:
 
 
 def living(ledger: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the groups that are not at their end: what leaks, once no pod is left."""
+    """Return the groups that have not ended: leaked ones, once no pod is left."""
     groups: Iterable[dict[str, Any]] = ledger["groups"]
     return [group for group in groups if group["ended"] is None]

@@ -1,6 +1,6 @@
-"""DescribeContainerLog: what a container has written so far, as its command would.
+"""DescribeContainerLog: the simulated output of a container so far.
 
-A run's output is played from its beginning, once: a `Recording` goes on where it was left.
+The output of a run is simulated once from its start: a `Recording` continues where it stopped.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from vk_providers.alibabacloud.emulator.states import RunningState, TerminatedSt
 __all__ = ["LOG", "Recording", "describe_log"]
 
 _LINES = 20_000
-"""Lines that are kept of a run."""
+"""Maximum number of lines of a run."""
 _TAIL = 500
 _MOST = 1_048_576
 
@@ -46,22 +46,22 @@ LOG = ObjectSchema(
 
 @attrs.define(eq=False)
 class Recording:
-    """The output of one run of a container, as far as it was played."""
+    """The output of one run of a container, as far as it was simulated."""
 
     started: float
     speed: float
     steps: Steps | None = None
     lines: deque[tuple[float, bytes]] = attrs.field(factory=lambda: deque(maxlen=_LINES))
-    """The moment of each line's first byte, and the line."""
+    """The time of each line's first byte, and the line."""
     at: float = attrs.field(init=False)
-    """The moment of the next step."""
+    """The time of the next step."""
     _answer: bytes | None = None
 
     def __attrs_post_init__(self) -> None:
         self.at = self.started
 
     def play(self, until: float) -> None:
-        """Go on up to this moment."""
+        """Simulate up to this time."""
         while self.steps is not None and self.at <= until:
             try:
                 step = self.steps.send(self._answer)
@@ -75,7 +75,7 @@ class Recording:
                 self.write(step.content)
 
     def write(self, content: bytes) -> None:
-        """Add to the last line, and begin new ones."""
+        """Append to the last line, and start new ones."""
         for piece in content.splitlines(keepends=True):
             if self.lines and not self.lines[-1][1].endswith(b"\n"):
                 began, line = self.lines.pop()
@@ -85,7 +85,7 @@ class Recording:
 
 
 def describe_log(call: ApiCall) -> dict[str, Any]:
-    """Answer with the lines that are asked for, as one text."""
+    """Return the requested lines as one string."""
     group = call.group()
     container = container_of(group, call.text("ContainerName"))
     lines = list(_lines(call, group, container))[-call.parameters.get("Tail", _TAIL) :]
@@ -101,7 +101,7 @@ def describe_log(call: ApiCall) -> dict[str, Any]:
 def _lines(
     call: ApiCall, group: EmulatedGroup, container: EmulatedContainer
 ) -> Iterator[tuple[float, bytes]]:
-    """Yield the lines of the run that is meant, since when they are wanted."""
+    """Yield the lines of the requested run and time."""
     asked = call.parameters
     since = asked.get("StartTime", 0.0)
     if "SinceSeconds" in asked:

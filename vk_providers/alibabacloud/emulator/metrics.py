@@ -1,4 +1,4 @@
-"""The metric actions: numbers made up, but monotonic where they count and within the size."""
+"""The metric actions: simulated values, monotonic for counters and within the group's size."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _POINTS = 500
 _GIB = 2**30
 _NANO = 10**9
 _WAVE = 2 * math.pi / 600
-"""Usage swings in ten minutes."""
+"""Usage oscillates with a period of ten minutes."""
 
 METRIC = ObjectSchema(
     {
@@ -40,7 +40,7 @@ METRICS = ObjectSchema(
 
 
 def describe_metric(call: ApiCall) -> dict[str, Any]:
-    """Answer with the records of one group, of the last five minutes unless told otherwise."""
+    """Return the records of one group, by default of the last five minutes."""
     group, asked = call.group(), call.parameters
     end = min(asked.get("EndTime", call.now), call.now)
     start = asked.get("StartTime", end - _WINDOW)
@@ -49,7 +49,7 @@ def describe_metric(call: ApiCall) -> dict[str, Any]:
 
 
 def describe_metrics(call: ApiCall) -> dict[str, Any]:
-    """Answer with the newest records of groups; with MetricType=summary one each."""
+    """Return the newest records of groups; with MetricType=summary one each."""
     groups = {group.id: group for group in call.cloud.book.all()}
     datas = list[dict[str, Any]]()
     for id in call.parameters["ContainerGroupIds"]:
@@ -61,7 +61,7 @@ def describe_metrics(call: ApiCall) -> dict[str, Any]:
 
 
 def _records(group: EmulatedGroup, start: float, end: float, period: int) -> list[dict[str, Any]]:
-    """Return a record for each period in which the group was billed, and one for now."""
+    """Return a record for each billed period, and one for now."""
     began = group.entry.billed_from
     if began is None:
         return []
@@ -105,7 +105,7 @@ def _record(group: EmulatedGroup, began: float, at: float) -> dict[str, Any]:
 
 
 def _cpu(share: float, age: float, cores: float) -> dict[str, Any]:
-    """Return usage that swings, and its integral, which only grows."""
+    """Return oscillating usage, and its monotonic integral."""
     swing: Callable[[float], float] = math.sin
     now = share * cores * (1 + swing(_WAVE * age) / 2)
     total = share * cores * (age + (1 - math.cos(_WAVE * age)) / (2 * _WAVE))

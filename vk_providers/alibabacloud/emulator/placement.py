@@ -1,4 +1,4 @@
-"""Where groups go: vSwitches with their addresses, the stock of zones, the account's quota."""
+"""The placement of groups: addresses of vSwitches, stock of zones, the account's quota."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["Placement", "Region", "VSwitchAddresses"]
 
 _MOST_VSWITCHES = 10
 _RESERVED = 4
-"""Addresses of each range that the VPC keeps: the first and the last three."""
+"""Reserved addresses of each range: the first and the last three."""
 
 
 @attrs.frozen
 class Placement:
-    """Where a group is, with its address."""
+    """Zone, vSwitch and address of a group."""
 
     zone: str
     vswitch: str
@@ -31,18 +31,18 @@ class Placement:
 
 @attrs.define(eq=False)
 class VSwitchAddresses:
-    """A vSwitch and which of its addresses are taken."""
+    """A vSwitch and its allocated addresses."""
 
     vswitch: VSwitch
     network: IPv4Network
     limit: int
-    """How many addresses it has in all."""
+    """Total number of addresses."""
     taken: set[int] = attrs.field(factory=set)
     _next: int = 1
 
     @classmethod
     def of(cls, vswitch: VSwitch) -> VSwitchAddresses:
-        """Return the subnet of a vSwitch, with nothing in it."""
+        """Return a vSwitch without allocated addresses."""
         network = IPv4Network(vswitch.cidr)
         size = network.num_addresses - _RESERVED
         limit = size if vswitch.addresses is None else min(size, vswitch.addresses)
@@ -50,16 +50,16 @@ class VSwitchAddresses:
 
     @property
     def free(self) -> int:
-        """Return how many addresses are left."""
+        """The number of free addresses."""
         return max(0, self.limit - len(self.taken))
 
     def allow(self, free: int | None) -> None:
-        """Let so many more addresses be taken; None: all that the range has."""
+        """Limit the free addresses; None: all of the range."""
         size = self.network.num_addresses - _RESERVED
         self.limit = size if free is None else min(size, len(self.taken) + free)
 
     def take(self) -> str:
-        """Take the next free address, as late as possible one that was used before."""
+        """Allocate the next free address; reuse addresses as late as possible."""
         size = self.network.num_addresses - _RESERVED
         while self._next in self.taken:
             self._next = self._next % size + 1
@@ -68,7 +68,7 @@ class VSwitchAddresses:
         return str(self.network[offset])
 
     def take_this(self, address: str) -> str:
-        """Take this address. Raises `EciApiError`."""
+        """Allocate this address. Raises `EciApiError`."""
         try:
             wanted = IPv4Address(address)
         except ValueError:
@@ -83,18 +83,18 @@ class VSwitchAddresses:
         return address
 
     def give_back(self, address: str) -> None:
-        """Free an address."""
+        """Release an address."""
         self.taken.discard(int(IPv4Address(address)) - int(self.network.network_address))
 
 
 @attrs.define(eq=False)
 class Region:
-    """What the region has left for the account."""
+    """Stock, quota and addresses of the region."""
 
     settings: EmulatorSettings
     random: random.Random
     stock: dict[str, float | None] = attrs.field(factory=dict)
-    """vCPU left by zone; no entry or None: as much as anybody wants."""
+    """Remaining vCPU by zone; no entry or None: unlimited."""
     quota_cpu: float = attrs.field(init=False)
     used_cpu: float = 0.0
     subnets: dict[str, VSwitchAddresses] = attrs.field(init=False)
@@ -104,7 +104,7 @@ class Region:
         self.subnets = {each.id: VSwitchAddresses.of(each) for each in self.settings.vswitches}
 
     def choose(self, parameters: Mapping[str, Any], size: BilledSize) -> tuple[Placement, bool]:
-        """Take a place; return it and whether its zone has stock. Raises `EciApiError`."""
+        """Allocate a placement; return it and whether the zone has stock. Raises `EciApiError`."""
         if self.used_cpu + size.cpu > self.quota_cpu:
             raise EciApiError(403, "QuotaExceeded", "ECI vCPU quota exceeded.")
         subnets = [each for each in self._asked(parameters) if each.free]
@@ -120,7 +120,7 @@ class Region:
         return Placement(subnet.vswitch.zone, subnet.vswitch.id, address), bool(stocked)
 
     def give_back(self, place: Placement, size: BilledSize, *, stocked: bool) -> None:
-        """Free what a group had."""
+        """Release the resources of a group."""
         self.used_cpu -= size.cpu
         self.subnets[place.vswitch].give_back(place.address)
         self._move_stock(place.zone, size.cpu if stocked else 0)

@@ -32,7 +32,7 @@ __all__ = [
 
 _CPU_HOUR = 0.1764
 _GIB_HOUR = 0.02205
-"""CNY an hour, near the list price of the mainland's regions: to compare, not to bill with."""
+"""CNY an hour, close to list prices: for comparison only."""
 _SPOT = 0.3
 NOTHING = ObjectSchema({})
 PRICE = ObjectSchema(
@@ -86,7 +86,7 @@ VSWITCHES = ObjectSchema(
 
 
 def regions(call: ApiCall) -> dict[str, Any]:
-    """Answer with the one region that there is."""
+    """Return the emulated region."""
     settings = call.cloud.settings
     region = {
         "RegionId": settings.region,
@@ -98,13 +98,13 @@ def regions(call: ApiCall) -> dict[str, Any]:
 
 
 def usage(call: ApiCall) -> dict[str, Any]:
-    """Answer with what the account may use and what it uses."""
+    """Return quota and usage of the account."""
     region = call.cloud.region
     return {"Attributes": {"MaxCpu": f"{region.quota_cpu:g}", "UsedCpu": f"{region.used_cpu:g}"}}
 
 
 def price(call: ApiCall) -> dict[str, Any]:
-    """Answer with the price of an hour."""
+    """Return the hourly price."""
     size = size_of({**call.parameters, "Container": []}, call.cloud.settings.region)
     full = round(size.cpu * _CPU_HOUR + size.memory * _GIB_HOUR, 6)
     spot = call.parameters.get("SpotStrategy", "NoSpot") != "NoSpot"
@@ -131,7 +131,7 @@ def price(call: ApiCall) -> dict[str, Any]:
 
 
 def available(call: ApiCall) -> dict[str, Any]:
-    """Answer with what each zone has in stock."""
+    """Return the stock of each zone."""
     cloud, asked = call.cloud, call.parameters["DestinationResource"]
     rows = list[dict[str, Any]]()
     for zone in zones(cloud.settings):
@@ -157,7 +157,7 @@ def available(call: ApiCall) -> dict[str, Any]:
 
 
 def vswitches(call: ApiCall) -> dict[str, Any]:
-    """Answer as the VPC does: with a page of vSwitches and their free addresses."""
+    """Return a page of vSwitches with their free addresses, as the VPC API does."""
     asked = {name: call.text(name) for name in ("VSwitchId", "ZoneId") if call.text(name)}
     settings = call.cloud.settings
     denied = call.fault is not None and call.fault.kind == "denied"

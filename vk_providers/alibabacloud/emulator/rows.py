@@ -69,7 +69,7 @@ def group_row(group: EmulatedGroup, *, events: bool) -> dict[str, Any]:
 
 
 def _so_far(group: EmulatedGroup) -> dict[str, Any]:
-    """Return what a group has only from some moment on."""
+    """Return the fields that a group has only after some time."""
     row = dict[str, Any]()
     if group.address:
         row["IntranetIp"] = group.address
@@ -183,7 +183,7 @@ def _probe(probe: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _volume(volume: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the flat row; the contents of files are not told."""
+    """Return the flat row, without the contents of files."""
     row = {"Name": volume["Name"], "Type": volume["Type"]}
     kind = volume["Type"]
     members: Mapping[str, Any] = volume.get(kind, {})
@@ -247,7 +247,7 @@ def events_row(group: EmulatedGroup, since: float, source: str) -> dict[str, Any
 
 
 def pascal(value: Any) -> Any:
-    """Return JSON with the other casing of its keys."""
+    """Return JSON with its keys in PascalCase."""
     if isinstance(value, Mapping):
         return {key[:1].upper() + key[1:]: pascal(each) for key, each in value.items()}
     return [pascal(each) for each in value] if isinstance(value, list) else value

@@ -1,8 +1,8 @@
-"""Calls in RPC style: who calls, is it too much, what is meant, then the action, then the answer.
+"""Calls of the RPC API: authentication, throttling, parsing, then the action, then the response.
 
-In: the method and the parameters of query and form together. Out: an `ApiResponse`. The ledger gets a
-line for every call that names an action that exists. Nothing here waits, so that a call is done
-whole or not at all; a delay is left to the caller.
+In: the method and the parameters of query and form together. Out: an `ApiResponse`. The ledger gets
+an entry for every call of an existing action. Nothing here awaits, so that a call is performed
+atomically; a delay is left to the caller.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _COMMON = frozenset(
     }
 )
 _TOKENS_KEPT = 86_400.0
-"""Seconds for which a ClientToken is remembered; the service does not document its figure."""
+"""Seconds for which a ClientToken is kept; the service does not document it."""
 _HTML = b"<html><head><title>502 Bad Gateway</title></head><body>Bad Gateway</body></html>"
 _LISTS = ("DescribeContainerGroups", "DescribeContainerGroupStatus", "DescribeContainerGroupEvents")
 _IGNORED = ("DeleteContainerGroup", "UpdateContainerGroup", "RestartContainerGroup")
@@ -54,7 +54,7 @@ _EMPTY_WHEN_DENIED = frozenset({*_LISTS, "DescribeVSwitches"})
 
 @attrs.frozen
 class ApiAction:
-    """What an action takes, and what does it."""
+    """The parameters and the implementation of an action."""
 
     shape: ObjectSchema
     perform: Callable[[ApiCall], dict[str, Any]]
@@ -64,7 +64,7 @@ class ApiAction:
 
 @attrs.frozen
 class ApiResponse:
-    """What goes back, and how late; ``dropped``: nothing does."""
+    """A response and its delay; ``dropped``: the connection is closed instead."""
 
     status: int
     body: bytes = attrs.field(repr=False)
@@ -75,18 +75,18 @@ class ApiResponse:
 
 @attrs.frozen
 class AdmittedCall:
-    """A call that may be performed, and the fault that it meets."""
+    """A call to be performed, with its fault."""
 
     action: ApiAction
     call: ApiCall
     parameters: Mapping[str, str] = attrs.field(repr=False)
-    """What the action takes, without the token, as it came."""
+    """The parameters of the action as sent, without the token."""
     token: str = ""
 
 
 @attrs.define(eq=False)
 class Rpc:
-    """The RPC face of the cloud."""
+    """The RPC API of the cloud."""
 
     cloud: Cloud
     actions: Mapping[tuple[str, str], ApiAction]
@@ -98,7 +98,7 @@ class Rpc:
     def begin(
         self, method: str, parameters: Mapping[str, str], base: str
     ) -> AdmittedCall | ApiResponse:
-        """Let a call in, or answer why not."""
+        """Admit a call, or return its error response."""
         now = self.cloud.timeline.now()
         name, version = parameters.get("Action", ""), parameters.get("Version", "")
         action = self.actions.get((version, name))
@@ -138,7 +138,7 @@ class Rpc:
     def _identify(
         self, action: ApiAction, method: str, parameters: Mapping[str, str], now: float
     ) -> AccessKey | None:
-        """Return whose call it is, None where the action wants no signature. Raises `EciApiError`."""
+        """Return the caller's key, None for unsigned actions. Raises `EciApiError`."""
         identity = None
         if action.signed:
             identity = self.cloud.account.authenticate(method, parameters, now)
@@ -153,7 +153,7 @@ class Rpc:
         return identity
 
     def perform(self, meant: AdmittedCall) -> ApiResponse:
-        """Do what is meant, in the way that its fault allows, and answer."""
+        """Perform a call, subject to its fault, and return the response."""
         fault = meant.call.fault
         try:
             early = None if fault is None else self._before(fault, meant)
@@ -164,20 +164,20 @@ class Rpc:
         return answer if fault is None else self._after(fault, answer)
 
     def _done(self, meant: AdmittedCall) -> ApiResponse:
-        """Do it and answer what came of it. Raises `EciApiError`."""
+        """Perform a call and return its response. Raises `EciApiError`."""
         document = {"RequestId": self.cloud.request_id(), **self._once(meant)}
         if meant.call.fault is not None:
             document = altered_answer(meant.call.fault.kind, document)
         return ApiResponse(200, orjson.dumps(document))
 
     def _before(self, fault: InjectedFault, meant: AdmittedCall) -> ApiResponse | None:
-        """Return the answer of a call that is not done at all, or raise its refusal."""
+        """Return the response of a call that is not performed, or raise its error."""
         match fault.kind:
             case "throttle":
                 text = "Request was denied due to request throttling."
                 raise EciApiError(400, fault.code or "Throttling", text)
             case "error":
-                raise EciApiError(fault.status, fault.code, "The emulator was told to refuse.")
+                raise EciApiError(fault.status, fault.code, "Refused by an injected fault.")
             case "denied" if meant.call.action not in _EMPTY_WHEN_DENIED:
                 raise EciApiError(403, "Forbidden.RAM", "User not authorized to operate.")
             case "ignored" if meant.call.action in _IGNORED:
@@ -196,7 +196,7 @@ class Rpc:
         return self.refused(EciApiError(status, code, "The request processing has failed."))
 
     def _after(self, fault: InjectedFault, answer: ApiResponse) -> ApiResponse:
-        """Return what a fault makes of the answer to a call that was done or refused."""
+        """Return the response as altered by a fault."""
         match fault.kind:
             case "lost_reply":
                 return attrs.evolve(answer, dropped=True)
@@ -229,7 +229,7 @@ class Rpc:
         return result
 
     def refused(self, refusal: EciApiError) -> ApiResponse:
-        """Return the answer that carries a refusal."""
+        """Return the response of an error."""
         document = {
             "RequestId": self.cloud.request_id(),
             "HostId": "eci.emulator",

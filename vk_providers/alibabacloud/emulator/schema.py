@@ -1,8 +1,8 @@
-"""Parameters such as ``Container.1.EnvironmentVar.2.Key``: flat names in, a checked tree out.
+"""Parses parameters such as ``Container.1.EnvironmentVar.2.Key`` into a validated tree.
 
-A `ObjectSchema` names what a call may carry. Strict, as a check of clients: an unknown name, a repeated
-or missing index, a value of the wrong kind is refused with the name, never with the value. Lists
-count from 1. Pure.
+An `ObjectSchema` defines the parameters of a call. Validation is strict, as a check of clients: an
+unknown name, a repeated or missing index, or an invalid value is rejected with the name, never with
+the value. Lists start at 1. Pure.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ __all__ = [
 ]
 
 Leaf = Callable[[str], Any]
-"""Reads a value; raises ValueError that says what was expected."""
+"""A parser of a value; raises ValueError with what was expected."""
 
 
 @attrs.frozen
 class ObjectSchema:
-    """Named members."""
+    """An object with named members."""
 
     members: Mapping[str, ParameterSchema]
     required: Collection[str] = ()
@@ -45,7 +45,7 @@ class ObjectSchema:
 
 @attrs.frozen
 class ListSchema:
-    """A list, with the most items that the service takes."""
+    """A list with a maximum number of items."""
 
     item: ParameterSchema
     most: int
@@ -55,15 +55,15 @@ ParameterSchema = ObjectSchema | ListSchema | Leaf
 
 
 class _TooLongError(ValueError):
-    """The value is longer than the service takes."""
+    """The value is too long."""
 
 
 class _TooManyError(ValueError):
-    """The value has more parts than the service takes."""
+    """The value has too many items."""
 
 
 def text(longest: int, shortest: int = 0) -> Leaf:
-    """Return a reader of texts with so many characters."""
+    """Return a parser of strings of a length."""
 
     def read(value: str) -> str:
         if len(value) > longest:
@@ -76,7 +76,7 @@ def text(longest: int, shortest: int = 0) -> Leaf:
 
 
 def matching(pattern: str, expected: str) -> Leaf:
-    """Return a reader of texts that match all of ``pattern``."""
+    """Return a parser of strings that match ``pattern``."""
     compiled = re.compile(pattern, re.ASCII)
 
     def read(value: str) -> str:
@@ -88,7 +88,7 @@ def matching(pattern: str, expected: str) -> Leaf:
 
 
 def choice(*values: str) -> Leaf:
-    """Return a reader of one of these values."""
+    """Return a parser of one of these values."""
 
     def read(value: str) -> str:
         if value not in values:
@@ -99,25 +99,25 @@ def choice(*values: str) -> Leaf:
 
 
 def flag(value: str) -> bool:
-    """Read ``true`` or ``false``; nothing else, such as Python's ``True``, is taken."""
+    """Parse ``true`` or ``false``; other values, such as Python's ``True``, are rejected."""
     if value not in ("true", "false"):
         raise ValueError("expected true or false")
     return value == "true"
 
 
 def integer(low: int, high: int) -> Leaf:
-    """Return a reader of whole numbers in this range."""
+    """Return a parser of integers in this range."""
 
     def read(value: str) -> int:
         if not re.fullmatch(r"-?[0-9]{1,18}", value) or not low <= int(value) <= high:
-            raise ValueError(f"expected a whole number from {low} to {high}")
+            raise ValueError(f"expected an integer from {low} to {high}")
         return int(value)
 
     return read
 
 
 def number(low: float, high: float) -> Leaf:
-    """Return a reader of decimal numbers in this range."""
+    """Return a parser of decimal numbers in this range."""
 
     def read(value: str) -> float:
         if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", value) or not low <= float(value) <= high:
@@ -128,7 +128,7 @@ def number(low: float, high: float) -> Leaf:
 
 
 def words(what: str, most: int) -> Leaf:
-    """Return a reader of a JSON list of texts, so many at most."""
+    """Return a parser of a JSON list of at most ``most`` strings."""
 
     def read(value: str) -> list[str]:
         try:
@@ -145,7 +145,7 @@ def words(what: str, most: int) -> Leaf:
 
 
 def parse(shape: ObjectSchema, parameters: Mapping[str, str]) -> dict[str, Any]:
-    """Return the tree of these parameters. Raises `Refusal` for the first that is wrong."""
+    """Return the tree of these parameters. Raises `Refusal` for the first invalid one."""
     tree: dict[Any, Any] = {}
     for name, value in parameters.items():
         _place(shape, tree, name, value)
@@ -178,15 +178,15 @@ def _below(node: ParameterSchema, segment: str, name: str) -> tuple[ParameterSch
         return node.members[segment], segment
     if isinstance(node, ListSchema):
         if not re.fullmatch(r"[1-9][0-9]{0,5}", segment):
-            raise invalid(name, "expected a number from 1 on as index")
+            raise invalid(name, "expected an index of at least 1")
         if int(segment) > node.most:
             raise invalid(name, f"expected at most {node.most} items", "ValueExceeded")
         return node.item, int(segment)
-    raise invalid(name, "it is not a parameter of this action")
+    raise invalid(name, "not a parameter of this action")
 
 
 def _finished(node: ParameterSchema, branch: Any, name: str) -> Any:
-    """Return ``branch`` with its lists as lists, once it is complete."""
+    """Return ``branch`` with lists as lists; checks that it is complete."""
     if isinstance(node, ObjectSchema):
         for member in node.required:
             if member not in branch:

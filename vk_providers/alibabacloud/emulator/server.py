@@ -1,4 +1,4 @@
-"""The HTTP side: one port for the API, the metadata service, exec sessions and the own paths.
+"""The HTTP server: one port for the API, the metadata service, exec sessions and the control API.
 
 ``GET|POST /`` is the RPC API of all products; see docs/eci-emulator.md for the other paths.
 """
@@ -33,14 +33,14 @@ __all__ = ["EmulatorServer", "listening"]
 log = logging.getLogger(__name__)
 
 _LARGEST = 16 * 1024 * 1024
-"""Bytes of a request: 20 volumes of files, encoded twice, are 2 MB."""
+"""Maximum bytes of a request: 20 volumes of files, encoded twice, are 2 MB."""
 _LOOPBACK = "127.0.0.1"
-_GOODBYE = 0.2
+_SHUTDOWN_TIMEOUT = 0.2
 
 
 @attrs.define(eq=False)
 class EmulatorServer:
-    """Answers every request."""
+    """Handles all requests."""
 
     cloud: Cloud
     rpc: Rpc
@@ -54,7 +54,7 @@ class EmulatorServer:
         return cls(cloud, Rpc(cloud, ACTIONS), ControlApi(cloud), MetadataService(cloud))
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer one request."""
+        """Handle one request."""
         if request.path.startswith("/emulator"):
             body = await request.read()
             return _response(self.control.answer(request.method, request.path, body))
@@ -66,7 +66,7 @@ class EmulatorServer:
             response = await self._call(request)
             response.headers["Date"] = formatdate(self.cloud.timeline.now(), usegmt=True)
             return response
-        return web.Response(status=404, text="the emulator has no such path\n")
+        return web.Response(status=404, text="unknown path\n")
 
     async def _call(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
@@ -85,7 +85,7 @@ class EmulatorServer:
         timeline = self.cloud.timeline
         ticket = self.cloud.sessions.redeem(request.query.get("s", ""), timeline.now())
         if ticket is None or not ticket.alive:
-            return web.Response(status=403, text="the session is not known, used or too old\n")
+            return web.Response(status=403, text="the session is unknown, used or expired\n")
         socket = web.WebSocketResponse()
         if not socket.can_prepare(request):
             return web.Response(status=400, text="expected a WebSocket\n")
@@ -126,17 +126,17 @@ def _response(answer: ApiResponse) -> web.Response:
 
 @asynccontextmanager
 async def listening(settings: EmulatorSettings, port: int = 0) -> AsyncIterator[EmulatorServer]:
-    """Serve on this port of the loopback interface, or on any; `EmulatorServer.url` says which.
+    """Serve on a port of the loopback interface, 0: any; see `EmulatorServer.url`.
 
-    Time begins with the wall clock and goes on with the event loop's, so that simulated time
-    simulates the emulator's too.
+    Time starts with the wall clock and continues with the event loop's clock, so that a simulated
+    loop time applies to the emulator too.
     """
     loop = asyncio.get_running_loop()
     epoch = time.time() - loop.time() + settings.skew
     server = EmulatorServer.of(Cloud(settings, lambda: epoch + loop.time()))
     runner = web.ServerRunner(
         web.Server(server.handle, request_factory=_request, access_log=None),
-        shutdown_timeout=_GOODBYE,
+        shutdown_timeout=_SHUTDOWN_TIMEOUT,
     )
     await runner.setup()
     try:

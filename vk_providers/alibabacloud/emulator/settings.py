@@ -1,7 +1,7 @@
-"""What one emulator is like: its account, its region and how fast its time goes. Frozen values.
+"""The settings of an emulator: account, region, and the speed of time. Frozen values.
 
-All durations are the service's own; ``speed`` divides them. Each setting is also an option of the
-command line, whose help is the text that stands here.
+All durations are those of the service; ``speed`` divides them. Each setting is also an option of
+the command line, with its description as the help text.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class VSwitch:
     zone: str
     cidr: str = "172.16.0.0/18"
     addresses: int | None = None
-    """How many groups it has addresses for; None: as many as its range has."""
+    """Number of addresses for groups; None: all of its range."""
 
 
 def _setting(default: Any, text: str, *, shown: bool = True) -> Any:
@@ -41,12 +41,12 @@ def _default_vswitches(settings: EmulatorSettings) -> tuple[VSwitch, ...]:
 
 @attrs.frozen(kw_only=True)
 class EmulatorSettings:
-    """The settings, each with its default. Raises ValueError where one cannot be meant."""
+    """The settings with their defaults. Raises ValueError for invalid ones."""
 
     speed: float = _setting(1.0, "How many times faster than the service all durations pass.")
-    rates: float = _setting(1.0, "Factor on the documented calls a minute; 0 throttles nothing.")
+    rates: float = _setting(1.0, "Factor on the documented rate limits; 0: no throttling.")
     access_key_id: str = _setting(
-        "emulator", "The access key that signed calls use; several: with commas."
+        "emulator", "The access key id of callers; several: comma-separated."
     )
     access_key_secret: str = _setting("emulator-secret", "The secret of each.", shown=False)
     account: str = _setting("1000000000000000", "The account's number.")
@@ -54,10 +54,10 @@ class EmulatorSettings:
     region: str = _setting("cn-hangzhou", "The region that is emulated.")
     vpc: str = _setting("vpc-emulator", "The VPC of all vSwitches.")
     vswitches: tuple[VSwitch, ...] = attrs.Factory(_default_vswitches, takes_self=True)
-    """The first one is where the emulated machine of the metadata service stands."""
+    """The instance of the metadata service is in the first one."""
     security_group: str = _setting("sg-emulator", "The security group of the machine.")
     quota_cpu: float = _setting(10_000.0, "vCPU that the account may use.")
-    list_lag: float = _setting(0.0, "Seconds for which lists miss a new group.")
+    list_lag: float = _setting(0.0, "Seconds for which lists lack a new group.")
     scheduling: float = _setting(2.0, "Seconds in Scheduling.")
     image_pull: float = _setting(4.0, "Seconds that an image takes to pull.")
     image_pull_cached: float = _setting(0.5, "Seconds that it takes with an image cache.")
@@ -67,9 +67,9 @@ class EmulatorSettings:
     exec_status: bool = _setting(
         False, "Send the exit code of an exec on channel 3, as Kubernetes does."
     )
-    hardened_metadata: bool = _setting(True, "The metadata service wants a token.")
+    hardened_metadata: bool = _setting(True, "The metadata service requires a token.")
     skew: float = _setting(0.0, "Seconds by which its clock is ahead of this machine's.")
-    seed: int | None = _setting(None, "Of all that is random.")
+    seed: int | None = _setting(None, "Seed of random numbers.")
 
     def __attrs_post_init__(self) -> None:
         if not self.speed > 0:

@@ -1,7 +1,7 @@
-"""Which size a group gets: vCPU and GiB from what was asked, rounded up as the service does. Pure.
+"""The size of a group: requested vCPU and GiB, rounded up as the service does. Pure.
 
-Smallest vCPU that has enough memory, then the smallest such memory. The pairs are those of the
-service's documentation; half of them exist in some regions only.
+The smallest vCPU with enough memory, then the smallest such memory. The pairs are those of the
+service's documentation; some exist in some regions only.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ _MOST = 5
 
 @attrs.frozen
 class BilledSize:
-    """What a group is billed for."""
+    """The billed size of a group."""
 
     cpu: float
     memory: float

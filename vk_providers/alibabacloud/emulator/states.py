@@ -1,4 +1,4 @@
-"""The states of a container, and how the service writes moments. Frozen values."""
+"""The states of an emulated container, and the service's time format. Frozen values."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
 @attrs.frozen
 class WaitingState:
-    """It does not run now."""
+    """The container is not running."""
 
     reason: str
     message: str = ""
@@ -28,14 +28,14 @@ class WaitingState:
 
 @attrs.frozen
 class RunningState:
-    """It runs since a moment."""
+    """The container is running."""
 
     started: float
 
 
 @attrs.frozen
 class TerminatedState:
-    """It has run."""
+    """The container has exited."""
 
     code: int
     reason: str
@@ -48,13 +48,13 @@ EmulatedState = WaitingState | RunningState | TerminatedState
 
 
 def moment(seconds: float | None) -> str:
-    """Return a moment as the service writes it; nothing where there is none."""
+    """Return a time in the service's format; empty for None."""
     return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime(_FORMAT)
 
 
 def read_moment(text: str) -> float:
-    """Return the seconds of a moment. Raises ValueError that says what was expected."""
+    """Parse a time into seconds. Raises ValueError with what was expected."""
     try:
         return datetime.strptime(text, _FORMAT).replace(tzinfo=UTC).timestamp()
     except ValueError:
-        raise ValueError("expected a moment such as 2021-12-02T15:00:00Z") from None
+        raise ValueError("expected a time such as 2021-12-02T15:00:00Z") from None

@@ -1,4 +1,4 @@
-"""The actions of STS: a role's credentials for an OIDC token, and who a caller is."""
+"""The actions of STS: AssumeRoleWithOIDC and GetCallerIdentity."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _HOUR = 3600
 
 
 def assume(call: ApiCall) -> dict[str, Any]:
-    """Answer with credentials; the token's form and expiry are checked, not its signature."""
+    """Return credentials; format and expiry of the token are checked, not its signature."""
     claims = _claims(call.text("OIDCToken"))
     if float(claims.get("exp", 0)) <= call.now:
         raise EciApiError(
@@ -56,7 +56,7 @@ def assume(call: ApiCall) -> dict[str, Any]:
 
 
 def who(call: ApiCall) -> dict[str, Any]:
-    """Answer with the caller."""
+    """Return the identity of the caller."""
     identity = call.identity.identity if call.identity else ""
     account = call.cloud.settings.account
     kind = "AssumedRoleUser" if identity.startswith("assumed-role") else "Account"
@@ -69,7 +69,7 @@ def who(call: ApiCall) -> dict[str, Any]:
 
 
 def document(credential: AccessKey) -> dict[str, str]:
-    """Return temporary credentials as the service writes them."""
+    """Return temporary credentials in the service's format."""
     return {
         "AccessKeyId": credential.id,
         "AccessKeySecret": credential.secret,

@@ -1,8 +1,8 @@
-"""The calls that the service takes of each action: one token bucket an action and account.
+"""The service's rate limits: one token bucket for each action.
 
-Figures of the service's documentation. Create and delete: 100 at once, then 20 a second. The
-others: so many a minute; how many at once is not said, so a whole minute's may come at once, and
-no client that keeps to the documented figure is refused.
+From the service's documentation. Create and delete: a burst of 100, then 20 a second. Others: a
+rate a minute without a documented burst; a whole minute's calls may come at once, so that no client
+that keeps to the documented rate is throttled.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ RATES: Mapping[str, tuple[float, float]] = {
         }.items()
     },
 }
-"""Action: calls at once, then calls a second."""
+"""By action: burst, and rate a second."""
 
 
 @attrs.define(eq=False)
 class CallBuckets:
-    """What is left of each action."""
+    """The token buckets of all actions."""
 
     factor: float = 1.0
-    """On the figures; 0 limits nothing."""
+    """Factor on the documented rates; 0: no limits."""
     _left: dict[str, tuple[float, float]] = attrs.field(factory=dict, init=False)
 
     def take(self, action: str, now: float) -> None:
-        """Count a call. Raises `EciApiError` where there were too many."""
+        """Count a call. Raises `EciApiError` where the rate is exceeded."""
         if action not in RATES or not self.factor:
             return
         most, rate = (figure * self.factor for figure in RATES[action])

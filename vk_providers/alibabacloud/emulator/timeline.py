@@ -1,8 +1,8 @@
-"""What happens when: one clock and one heap of what is due, played whenever somebody looks.
+"""The emulator's clock and schedule: due steps are executed when the state is read.
 
-Nothing here runs by itself. Each answer first settles the time that has passed, in order, each
-step at its own moment, so that the state is the same as if it had happened on time. Durations of
-the service are divided by ``speed``; moments are seconds of the wall clock.
+Nothing runs in the background. Each call first executes the steps that have become due, in order
+and with their own times, so that the state is the same as if they had run on time. Durations of the
+service are divided by ``speed``; times are seconds of the wall clock.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import attrs
 __all__ = ["Timeline"]
 
 Step = Callable[[float], None]
-"""Takes the moment at which it happens."""
+"""Called with the time at which it happens."""
 
 
 @attrs.define(eq=False)
 class Timeline:
-    """Steps in the future, and the clock that makes them due."""
+    """Scheduled steps, and the clock."""
 
     clock: Callable[[], float]
     speed: float = 1.0
@@ -29,7 +29,7 @@ class Timeline:
     _order: Iterator[int] = attrs.field(factory=itertools.count, init=False, repr=False)
 
     def now(self) -> float:
-        """Play everything that is due; return the moment up to which it was played."""
+        """Execute all due steps; return the current time."""
         now = self.clock()
         while self._heap and self._heap[0][0] <= now:
             at, _, step = heapq.heappop(self._heap)
@@ -37,9 +37,9 @@ class Timeline:
         return now
 
     def after(self, at: float, seconds: float, step: Step) -> None:
-        """Let ``step`` happen ``seconds`` of the service's time after ``at``."""
+        """Schedule ``step`` at ``seconds`` of the service's time after ``at``."""
         heapq.heappush(self._heap, (at + seconds / self.speed, next(self._order), step))
 
     def scaled(self, seconds: float) -> float:
-        """Return how long a duration of the service takes here."""
+        """Return a duration of the service divided by ``speed``."""
         return seconds / self.speed

@@ -1,7 +1,7 @@
 """Start of the supervisor; in: the pod's folder as the only argument. See `start`.
 
 Run as a folder, this file belongs to no package and its folder is the first entry of ``sys.path``,
-where the names of its modules could hide those of the standard library. Both are put right here.
+where its module names could shadow those of the standard library. Both are corrected here.
 """
 
 import importlib

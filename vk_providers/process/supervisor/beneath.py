@@ -1,9 +1,9 @@
-"""What lies below a folder whose contents containers write, found without leaving the folder.
+"""Opens a path beneath a folder that containers can write, without leaving the folder.
 
-In: a volume's folder and a path in it (a subPath). Out: an open file of what is there, and that
-nobody can exchange any more. A link that stays inside is followed, as by the kubelet; one that
-leads out would show a container any part of this machine. `vk_providers.process.volumes` makes
-folders with it, `cell` compares what bubblewrap mounted.
+In: a volume's folder and a path in it (a subPath). Out: an open file, which cannot be replaced any
+more. Symbolic links that stay inside are followed, as by the kubelet; links that lead out are
+rejected, since they would expose any file of this machine. `vk_providers.process.volumes` creates
+folders with it, `namespaces` verifies the mounts of bubblewrap.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _MADE = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def open_beneath(folder: str, path: str, made: Callable[[int], None] | None = None) -> int:
-    """Return an open file of ``path`` below ``folder``; close it.
+    """Return a descriptor of ``path`` beneath ``folder``; the caller closes it.
 
-    With ``made`` folders that are missing are made, and each is given to it, open. Raises OSError,
-    also where a link leads out of the folder.
+    With ``made``, missing folders are created, and it is called with a descriptor of each. Raises
+    OSError, also for a link that leads out of the folder.
     """
     root = os.path.realpath(folder)
     found = os.path.relpath(os.path.realpath(os.path.join(root, path)), root)
@@ -39,8 +39,8 @@ def open_beneath(folder: str, path: str, made: Callable[[int], None] | None = No
             inner = _open(file, part, made)
             os.close(file)
             file = inner
-            if stat.S_ISLNK(os.fstat(file).st_mode):  # made since
-                raise OSError(errno.ELOOP, "a link has just been made in the volume")
+            if stat.S_ISLNK(os.fstat(file).st_mode):  # created in the meantime
+                raise OSError(errno.ELOOP, "a link was created in the volume")
     except OSError:
         os.close(file)
         raise

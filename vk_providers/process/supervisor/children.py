@@ -1,14 +1,12 @@
-"""The processes below the supervisor: starting, reaping and ending them, by owner.
+"""The supervisor's child processes: start, reap and kill, by owner.
 
-An *owner* is a container (or a probe, or the supervisor itself): the name to which everything
-that a command starts is counted. A command begins a session of its own; what belongs to an owner
-is every descendant of the supervisor in one of the owner's sessions or below one of its commands.
-The supervisor is the subreaper, so whoever loses its parent stays its descendant; and as nothing
-outside its descendants is ever signalled, no reused process id can be hit.
+An *owner* is the name of a container (or a probe, or the supervisor itself) that processes are
+attributed to. Each command starts a new session; an owner has all descendants of the supervisor in
+one of its sessions or below one of its commands. The supervisor is the subreaper, so orphaned
+processes stay its descendants; and only descendants are signalled, so that no reused PID is hit.
 
-The surprising part: a daemon that opened a session of its own *and* lost its parents counts to no
-owner any more; it ends with the pod (`Children.kill_rest`), as in a pod whose containers share one
-process namespace.
+A daemon that opened its own session *and* lost its parents belongs to no owner any more; it ends
+with the pod (`Children.kill_rest`), as in a pod whose containers share a PID namespace.
 """
 
 from __future__ import annotations
@@ -30,11 +28,11 @@ if TYPE_CHECKING:
 __all__ = ["Child", "Children", "exit_code_of"]
 
 _PASSES = 10
-"""How often to look again for processes that were forked while others were killed."""
+"""Passes over the process table, to catch processes forked while others were killed."""
 
 
 class Child:
-    """A started command; ``exited`` comes with its wait status once it is reaped."""
+    """A started command; ``exited`` is set to its wait status once it is reaped."""
 
     __slots__ = ("exited", "pid")
 
@@ -49,7 +47,7 @@ class Children:
     def __init__(self, loop: EventLoop) -> None:
         self._running: dict[int, Child] = {}
         self._owners: dict[int, str] = {}
-        """The owner of each session, by the id of the command that began it."""
+        """The owner of each session, by session id."""
         self._next_end = LoopFuture()
         self._watch(loop)
 
@@ -63,42 +61,42 @@ class Children:
         return child
 
     def members(self, owner: str) -> list[int]:
-        """Return the ids of the processes that belong to ``owner``, its commands first."""
+        """Return the PIDs of ``owner``, its commands first."""
         return _members({pid for pid, each in self._owners.items() if each == owner})
 
     def members_of(self, child: Child) -> list[int]:
-        """Return the ids of one command and of what it started; none once its id is another's."""
+        """Return the PIDs of one command and its descendants; empty once its PID was reused."""
         if self._running.get(child.pid, child) is not child:
             return []
         return _members({child.pid})
 
     def signal(self, child: Child, number: int) -> None:
-        """Send a signal to one command and to what it started."""
+        """Send a signal to one command and its descendants."""
         for pid in self.members_of(child):
             _send(pid, number)
 
     def release(self, child: Child, *, terminal: bool) -> None:
-        """Forget an ended command's session where nothing is left in it."""
+        """Drop the session of an exited command if no process is left in it."""
         if not _group_exists(child.pid) and not (terminal and _session_exists(child.pid)):
             self._owners.pop(child.pid, None)
 
     def kill(self, owner: str) -> None:
-        """Kill everything that belongs to ``owner``, and forget its sessions."""
+        """Kill all processes of ``owner``, and drop its sessions."""
         _kill_all(lambda: self.members(owner))
         self._owners = {pid: each for pid, each in self._owners.items() if each != owner}
 
     def kill_command(self, child: Child) -> None:
-        """Kill one command with all that it started."""
+        """Kill one command with its descendants."""
         _kill_all(lambda: self.members_of(child))
         if self._running.get(child.pid, child) is child:
             self._owners.pop(child.pid, None)
 
     def kill_rest(self) -> None:
-        """Kill every process below the supervisor."""
+        """Kill all descendants of the supervisor."""
         _kill_all(lambda: _alive_descendants(os.getpid()))
 
     def next_end(self) -> LoopFuture:
-        """Return a future that comes when another child has ended, adopted ones too."""
+        """Return a future that is set when a child has exited, including adopted ones."""
         return self._next_end
 
     def _watch(self, loop: EventLoop) -> None:
@@ -131,7 +129,7 @@ class Children:
 
 
 def exit_code_of(status: int) -> tuple[int, int]:
-    """Return exit code and signal of a wait status; the code of a signal is 128 and its number."""
+    """Return exit code and signal of a wait status; for a signal the code is 128 + signal."""
     code = os.waitstatus_to_exitcode(status)
     return (128 - code, -code) if code < 0 else (code, 0)
 

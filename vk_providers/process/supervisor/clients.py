@@ -1,9 +1,8 @@
-"""The supervisor's socket: every connected vk, and what it is told unasked.
+"""The supervisor's socket: its client connections, and status notifications.
 
-`start` opens the `SupervisorServer`; the protocol is described in ``wire.py`` of vk's half. What a client
-asks for, its `RequestHandler` does. A client that breaks the protocol or goes away loses its sessions, and
-nothing else changes. The surprising part: status notes are never queued: a client that reads
-slowly gets the newest one when it is ready.
+`start` opens the `SupervisorServer`; the protocol is described in ``protocol.py`` of vk's side.
+Requests are handled by `RequestHandler`. A client that violates the protocol or disconnects loses
+its sessions, without other effects. Status notes are not queued: a slow client gets the newest one.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["SupervisorServer"]
 
 _FULL = 4 * 1024 * 1024
-"""Unsent bytes above which nothing more is read from a client."""
+"""Unsent bytes above which no more requests are read from a client."""
 
 
 class SupervisorServer:
@@ -44,7 +43,7 @@ class SupervisorServer:
         self._clients: list[ClientConnection] = []
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._socket.setblocking(False)
-        if os.path.exists("supervisor.sock"):  # of a start that failed
+        if os.path.exists("supervisor.sock"):  # left by a failed start
             os.unlink("supervisor.sock")
         self._socket.bind("supervisor.sock")
         self._socket.listen(64)
@@ -52,21 +51,21 @@ class SupervisorServer:
         journal.listeners.append(self._tell)
 
     async def flush(self, seconds: float) -> None:
-        """Take no more clients, and wait until those that are here have read all."""
+        """Accept no more clients, and wait until the connected ones have read everything."""
         self.loop.on_readable(self._socket.fileno(), None)
         os.unlink("supervisor.sock")
         for client in list(self._clients):
             await self.loop.within(client.idle(), seconds)
 
     def forget(self, client: ClientConnection) -> None:
-        """The client is gone."""
+        """Drop a closed client."""
         if client in self._clients:
             self._clients.remove(client)
 
     def _accept(self) -> None:
         try:
             connection, _ = self._socket.accept()
-        except OSError:  # it went away before it was accepted
+        except OSError:  # it disconnected before it was accepted
             return
         self._clients.append(ClientConnection(self, connection))
 
@@ -98,11 +97,11 @@ class ClientConnection:
         self._loop.on_readable(connection.fileno(), self._read)
 
     def idle(self) -> LoopFuture:
-        """Return a future that comes when everything is sent."""
+        """Return a future that is set when everything is sent."""
         return self._sent_all
 
     def status_changed(self) -> None:
-        """Tell the client if it watches, now or when it has read what it was told before."""
+        """Notify a watching client, now or once earlier output is sent."""
         self._stale = self._watches
         self._tell()
 
@@ -168,7 +167,7 @@ class ClientConnection:
             for kind, channel, body in self._frames.feed(content):
                 self._take(kind, channel, body)
         except ProtocolError as error:
-            os.write(2, f"client cut off: {error}\n".encode())
+            os.write(2, f"client disconnected: {error}\n".encode())
             self._close()
 
     def _close(self) -> None:
@@ -193,7 +192,7 @@ class ClientConnection:
             request = json.loads(body)
             self.send(frames.json_frame(self._answer(request)))
         except (ValueError, LookupError, TypeError) as error:
-            raise ProtocolError(f"a request that is none: {error!r}") from error
+            raise ProtocolError(f"malformed request: {error!r}") from error
 
     def _answer(self, request: Json) -> Json:
         if request["do"] != "watch":

@@ -1,8 +1,8 @@
-"""One container through all its runs: start, hooks, probes, end, and start again by the rules.
+"""One container through all its runs: start, hooks, probes, exit, and restart by policy.
 
-`pod` calls `SupervisedContainer.keep` when the container's turn has come and `SupervisedContainer.halt` to end it for
-good; the container's state is in `SupervisedContainer.report`. The surprising part: a container that waits
-for its backoff when it is halted shows its last end, not the waiting, as with the kubelet.
+`pod` calls `SupervisedContainer.keep` to start the container and `SupervisedContainer.halt` to stop
+it for good; its status is `SupervisedContainer.report`. A container that is halted during its
+backoff reports its last termination instead of the waiting state, as with the kubelet.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["SupervisedContainer"]
 
 _HOOK_TIMEOUT = 365 * 86_400.0
-"""Hooks have no limit of their own."""
+"""Hooks have no time-out of their own."""
 
 
 class SupervisedContainer:
@@ -65,19 +65,19 @@ class SupervisedContainer:
         self._last: Json = {}
         self.plan = plan
         self.run: ContainerProcess | None = None
-        """The run that is under way."""
+        """The current run."""
         self.exit_code: int | None = None
-        """How the last run ended."""
+        """Exit code of the last run."""
         self.halted = LoopFuture()
         self.settled = LoopFuture()
-        """Comes when the first run is over or its postStart hook is done: the next may start."""
+        """Set when the first run has ended or its postStart hook is done."""
         self.started = LoopFuture()
-        """Comes when the container has started for the first time, startup probe included."""
+        """Set when the container has started for the first time, including the startup probe."""
         self.over = LoopFuture()
-        """Comes when nothing runs and nothing will."""
+        """Set when the container has ended and will not restart."""
 
     async def keep(self) -> None:
-        """Run the container until it is halted or the restart policy says that it is done."""
+        """Run the container until it is halted or its restart policy ends it."""
         name, kind = self.plan["name"], self.plan["kind"]
         while not self.halted.done:
             self.exit_code = await self._run_once()
@@ -91,21 +91,21 @@ class SupervisedContainer:
         self.over.set()
 
     def halt(self, grace_period: float, turn: LoopFuture | None = None) -> None:
-        """End the container for good within ``grace_period``; called again it may only shrink it.
+        """Stop the container within ``grace_period``; later calls can only shorten it.
 
-        The stop signal waits for ``turn`` where it comes inside the grace period.
+        The stop signal is delayed until ``turn``, within the grace period.
         """
         self.halted.set()
         if self.run is None and not self.over.done and self.exit_code is None:
             self._state = terminated(
-                137, "ContainerStatusUnknown", "it was ended before it started"
+                137, "ContainerStatusUnknown", "it was stopped before it started"
             )
             self._journal.changed()
             self.over.set()
         self._end(grace_period, turn)
 
     def report(self) -> Json:
-        """Return the status of the container as Kubernetes writes it, with the main process."""
+        """Return the container status in Kubernetes' format, with the main PID."""
         run = self.run
         started = run is not None and self._has_started()
         ready = started and self._probes is not None and self._probes.ready
@@ -126,7 +126,7 @@ class SupervisedContainer:
         return self._hooked and self._probes is not None and self._probes.started.done
 
     async def _run_once(self) -> int:
-        """Start the container and wait for its end; return its exit code."""
+        """Start the container, wait for its exit, and return the exit code."""
         name, began = self.plan["name"], timestamp()
         folder, keep = f"logs/{name}", self._pod["log_files"]
         log = LogFile(folder, self._restarts, limit=self._pod["log_limit"], files=keep)
@@ -175,14 +175,14 @@ class SupervisedContainer:
         return int(exit_code)
 
     def _called_off(self, log: LogFile) -> int:
-        """Take back a start in which the container was halted: its last end stays."""
+        """Undo a start during which the container was halted: its last state stays."""
         log.close()
         if "waiting" in self._state:
             self._set_state(self._last)
         return 137 if self.exit_code is None else self.exit_code
 
     async def _after_start(self, run: ContainerProcess, probes: Probes) -> None:
-        """Run the postStart hook, and say when the container counts as started."""
+        """Run the postStart hook, and set `started`."""
         action = self.plan["post_start"]
         if action is not None:
             worked, text = await self._checks.perform(action, run.namespaces, _HOOK_TIMEOUT)
@@ -198,7 +198,7 @@ class SupervisedContainer:
 
     def _fail_probe(self, kind: str, probe: ProbeJson) -> None:
         if self.run is None or self.run.deadline is not None:
-            return  # it ends already, and its grace period is not the probe's to shrink
+            return  # it is stopping already; the probe does not change its grace period
         own = probe["grace_period"]
         text = f"Container {self.plan['name']} failed {kind} probe, will be restarted"
         self._event("Normal", "Killing", text)
@@ -217,7 +217,7 @@ class SupervisedContainer:
     async def _end_run(
         self, run: ContainerProcess, deadline: Deadline, turn: LoopFuture | None
     ) -> None:
-        """Run the preStop hook, wait for ``turn``, send the stop signal, and kill in the end."""
+        """Run the preStop hook, wait for ``turn``, send the stop signal, and finally kill."""
         if run.child.exited.done:
             return
         if self.plan["pre_stop"] is not None and not deadline.forced:

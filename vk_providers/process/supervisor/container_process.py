@@ -1,9 +1,8 @@
-"""One run of one container: its process, its streams, its log, and its end.
+"""One run of a container: its process, streams, log and exit.
 
-`container` makes one for each start. What goes out: `ContainerProcess.ended`, with exit code and signal, once
-nothing of the run is left: the log is whole, and every process that counted to it is gone. Attached
-sessions take part as taps (`OutputTap`): they slow the container's output down to what they can
-take, which is bounded in time by the session (`sessions`).
+`container` creates one for each start. `ContainerProcess.ended` is set to exit code and signal once
+the log is complete and every process of the run is gone. Attached sessions receive the output
+(`OutputTap`) and can slow it down, for a time that is limited by the session (`sessions`).
 """
 
 from __future__ import annotations
@@ -26,16 +25,16 @@ if TYPE_CHECKING:
     from .plan import ContainerPlanJson
 
     class OutputTap(Protocol):
-        """An attached session."""
+        """A receiver of the container's output, such as an attached session."""
 
         def room(self, stream: int) -> int:
-            """Say how many bytes of the stream it can take now."""
+            """Return how many bytes of the stream it can receive now."""
 
         def take(self, stream: int, chunk: bytes) -> None:
-            """Take a piece, not longer than `room`."""
+            """Receive a piece, not longer than `room`."""
 
         def container_ended(self, exit_code: int, signal: int) -> None:
-            """Take the end of the run."""
+            """Handle the exit of the container."""
 
 
 __all__ = ["ContainerProcess", "command_of"]
@@ -44,9 +43,9 @@ _NAMES = {STDOUT: "stdout", STDERR: "stderr"}
 
 
 class ContainerProcess:
-    """A started container. Making one raises StartError, and then nothing runs.
+    """A started container. The constructor raises StartError where it cannot start.
 
-    It runs in ``cell``, if there is one, which ends with it in any case.
+    It runs in ``namespaces``, if given, which are closed at its end.
     """
 
     def __init__(
@@ -64,7 +63,7 @@ class ContainerProcess:
         self.namespaces = namespaces
         self.output_taps: list[OutputTap] = []
         self.deadline: Deadline | None = None
-        """Set once the container has been asked to end."""
+        """Set once the container is being stopped."""
         self.ended = LoopFuture()
         streams = open_streams(stdin=plan["stdin"], terminal=plan["tty"])
         try:
@@ -90,12 +89,12 @@ class ContainerProcess:
         loop.task(self._finish())
 
     def resume(self) -> None:
-        """A tap has room again, or is gone."""
+        """Continue reading after a tap has room again or was removed."""
         for outlet in self._readers.values():
             outlet.resume()
 
     def resize(self, width: int, height: int) -> None:
-        """Set the size of the container's terminal, if it has one that is open."""
+        """Set the size of the container's terminal, if it has an open one."""
         if self._terminal >= 0 and not self._readers[STDOUT].ended.done:
             resize(self._terminal, width, height)
 
@@ -132,10 +131,9 @@ class ContainerProcess:
         self.ended.set((exit_code, signal))
 
     async def _let_rest_end(self) -> None:
-        """Give what the main process left behind its grace, where the container was asked to end.
+        """Wait for the descendants of the main process, within the grace period of a stop.
 
-        After an end of its own accord nothing may go on, and in a cell nothing may at all, as in a
-        container.
+        After an exit without a stop, or in a PID namespace, all processes are killed at once.
         """
         if self.namespaces is not None:
             return
@@ -151,7 +149,7 @@ def command_of(
     *,
     terminal: bool = False,
 ) -> Command:
-    """Return ``argv`` as a command in the container's cell, with its environment, folder, user."""
+    """Return ``argv`` as a command with the container's namespaces, environment and user."""
     term = {"TERM": "xterm"} if terminal else {}  # as container runtimes do
     return Command(
         argv,

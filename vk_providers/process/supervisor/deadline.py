@@ -1,4 +1,4 @@
-"""When a grace period ends: it may come nearer while somebody waits for it.
+"""The end of a grace period, which can be shortened while it is awaited.
 
 Used by `container` and `run` while a container ends.
 """
@@ -15,7 +15,7 @@ __all__ = ["Deadline"]
 
 
 class Deadline:
-    """A moment; ``forced`` once somebody asked for no grace at all."""
+    """A deadline; ``forced`` after a request without grace period."""
 
     def __init__(self, loop: EventLoop, seconds: float) -> None:
         self._loop = loop
@@ -24,23 +24,23 @@ class Deadline:
         self.forced = seconds <= 0
 
     def remaining(self) -> float:
-        """Return the seconds left, not below 0."""
+        """Return the remaining seconds, at least 0."""
         return max(0.0, self._when - self._loop.time())
 
     def shrink(self, seconds: float) -> None:
-        """Let it come in ``seconds`` at the latest; it never moves away."""
+        """Shorten it to ``seconds`` from now; it is never extended."""
         self.forced = self.forced or seconds <= 0
         self._when = min(self._when, self._loop.time() + seconds)
         waited_for, self._nearer = self._nearer, LoopFuture()
         waited_for.set()
 
     def at_least(self, seconds: float) -> None:
-        """Move it away to ``seconds`` from now where it is nearer, unless it is forced."""
+        """Extend it to at least ``seconds`` from now, unless it is forced."""
         if not self.forced:
             self._when = max(self._when, self._loop.time() + seconds)
 
     async def wait(self, future: LoopFuture) -> bool:
-        """Wait for ``future`` until the moment comes; return whether ``future`` came."""
+        """Wait for ``future`` until the deadline; return whether ``future`` is done."""
         while not future.done and self.remaining() > 0:
             first, nearer = LoopFuture(), self._nearer
             future.then(first.set)

@@ -1,12 +1,12 @@
-"""The frames on the socket between vk and a supervisor, and how much may be under way.
+"""The frames on the socket between vk and a supervisor, and their flow control.
 
-Pure; used by both halves. What the frames say is described in ``wire.py`` of vk's half.
+Pure; used by both sides. The messages are described in ``protocol.py`` of vk's side.
 
 A frame is a header of nine bytes, ``length (4) kind (1) channel (4)``, big-endian, and ``length``
 bytes. Kind 0 holds a JSON object on channel 0; kinds 1 to 3 hold bytes of stdin, stdout or stderr
-of the session that is called ``channel``, none meaning the end of that stream; kind 4 is credit:
-``stream (1) bytes (4)``. Each side may send `WINDOW` bytes of each stream of a session, and then
-as many as the other side's credits allow: whoever reads slowly stops one stream, nothing else.
+of the session ``channel``, empty for EOF; kind 4 is credit: ``stream (1) bytes (4)``. Each side may
+send `WINDOW` bytes of each stream of a session, and then as many as the other side's credits
+permit: a slow reader blocks one stream only.
 """
 
 from __future__ import annotations
@@ -39,16 +39,16 @@ JSON, STDIN, STDOUT, STDERR, CREDIT = range(5)
 
 WINDOW = 256 * 1024
 CHUNK = 64 * 1024
-"""The most bytes in one frame of a stream."""
+"""Maximum bytes in one frame of a stream."""
 _LARGEST = 8 * 1024 * 1024
-"""The most bytes in any frame: a status with its events, or a very long command."""
+"""Maximum bytes in any frame: a status with its events, or a long command."""
 
 _HEADER = struct.Struct("!IBI")
 _CREDIT = struct.Struct("!BI")
 
 
 class ProtocolError(Exception):
-    """The other side sent what is no frame."""
+    """The peer sent a malformed frame or request."""
 
 
 def frame(kind: int, channel: int, content: bytes | memoryview) -> bytes:
@@ -62,12 +62,12 @@ def json_frame(message: Mapping[str, Any]) -> bytes:
 
 
 def credit_frame(channel: int, stream: int, count: int) -> bytes:
-    """Return the frame that allows ``count`` more bytes of ``stream``."""
+    """Return the frame that permits ``count`` more bytes of ``stream``."""
     return frame(CREDIT, channel, _CREDIT.pack(stream, count))
 
 
 def read_credit(content: bytes) -> tuple[int, int]:
-    """Return stream and bytes of a credit; raises WireError."""
+    """Return stream and bytes of a credit; raises ProtocolError."""
     if len(content) != _CREDIT.size:
         raise ProtocolError(f"a credit of {len(content)} bytes, expected {_CREDIT.size}")
     stream, count = _CREDIT.unpack(content)
@@ -75,13 +75,13 @@ def read_credit(content: bytes) -> tuple[int, int]:
 
 
 class Frames:
-    """Takes bytes in any pieces and gives whole frames."""
+    """Splits a byte stream into frames."""
 
     def __init__(self) -> None:
         self._rest = bytearray()
 
     def feed(self, content: bytes) -> Iterator[tuple[int, int, bytes]]:
-        """Yield kind, channel and content of each frame that is whole now; raises WireError."""
+        """Yield kind, channel and content of each complete frame; raises ProtocolError."""
         self._rest += content
         while len(self._rest) >= _HEADER.size:
             length, kind, channel = _HEADER.unpack_from(self._rest)

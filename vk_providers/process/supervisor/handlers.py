@@ -1,8 +1,7 @@
-"""What probes and lifecycle hooks do: run a command, ask over HTTP or TCP, or wait.
+"""The handlers of probes and lifecycle hooks: exec, httpGet, tcpSocket and sleep.
 
-What comes in: an `Handler` of the plan; what goes out: whether it worked, and a text. Used by
-`probes` and `container`. A look-up of a host name runs in a process of its own, since the
-library's call would stop the whole supervisor.
+In: a `Handler` of the plan. Out: whether it succeeded, and a message. Host names are resolved in a
+child process, since getaddrinfo would block the supervisor.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["HandlerRunner"]
 
 _MOST = 10 * 1024
-"""The most bytes of a command's output that are kept."""
+"""Maximum bytes of a command's output that are kept."""
 
 _LOOK_UP = (
     "import socket, sys\n"
@@ -37,7 +36,7 @@ _LOOK_UP = (
 
 
 class HandlerRunner:
-    """Performs the actions of one container."""
+    """Runs the handlers of one container."""
 
     def __init__(self, loop: EventLoop, children: Children, plan: ContainerPlanJson) -> None:
         self._loop = loop
@@ -47,9 +46,9 @@ class HandlerRunner:
     async def perform(
         self, action: Handler, namespaces: ContainerNamespaces | None, timeout: float
     ) -> tuple[bool, str]:
-        """Do it, a command in the container's ``cell``; say whether it worked.
+        """Run a handler; a command runs in ``namespaces``. Return success and a message.
 
-        What takes longer than ``timeout`` seconds is ended and did not work.
+        A handler that takes longer than ``timeout`` seconds is ended and fails.
         """
         task = self._loop.task(self._act(action, namespaces))
         try:
@@ -87,7 +86,7 @@ class HandlerRunner:
         return True, ""
 
     async def _address(self, host: str) -> str:
-        """Return ``host`` as a numeric address; raises OSError."""
+        """Resolve ``host`` to a numeric address; raises OSError."""
         if ":" in host or host.replace(".", "").isdigit():
             return host
         argv = [sys.executable, "-I", "-S", "-c", _LOOK_UP, host]
@@ -97,7 +96,7 @@ class HandlerRunner:
         return text
 
     async def _command(self, command: Command) -> tuple[bool, str]:
-        """Run a command; return whether it ended with 0, and the start of what it said."""
+        """Run a command; return whether it exited with 0, and the start of its output."""
         said = bytearray()
         read_end, write_end = os.pipe()
         nothing = os.open(os.devnull, os.O_RDONLY)

@@ -1,8 +1,7 @@
-"""What Linux offers beyond the library: prctl, setns, locks that forks share, the process table.
+"""Linux interfaces that the standard library lacks: prctl, setns, OFD locks, the process table.
 
-Used by `start`, `guardian`, `spawn`, `cell` and `children`. The lock is an open-file-description
-lock: it holds until the last process that inherited it is gone, and can be asked for without taking
-it.
+The lock is an open-file-description (OFD) lock: it is held until the last process that inherited it
+exits, and can be tested without acquiring it.
 """
 
 from __future__ import annotations
@@ -45,34 +44,34 @@ def _prctl(option: int, value: int) -> None:
 
 
 def die_with_parent(signal: int) -> None:
-    """Let this process get ``signal`` when its parent ends; a change of user resets it."""
+    """Send this process ``signal`` when its parent exits; a change of user resets it."""
     _prctl(_PR_SET_PDEATHSIG, signal)
 
 
 def become_subreaper() -> None:
-    """Become the parent of every descendant whose own parent ends."""
+    """Become the parent of orphaned descendants."""
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def hide() -> None:
-    """Keep other processes of this user from reading this one, until it executes a command."""
+    """Make this process not dumpable, so that others of this user cannot read it until exec."""
     _prctl(_PR_SET_DUMPABLE, 0)
 
 
 def keep_rights() -> None:
-    """Let no command that this process executes gain rights by its file's mode."""
+    """Set no_new_privs: executed commands gain no privileges from their file's mode."""
     _prctl(_PR_SET_NO_NEW_PRIVS, 1)
 
 
 def set_namespace(fd: int) -> None:
-    """Move this process into the namespace of an open file of /proc/PID/ns; raises OSError."""
+    """Enter the namespace of an open file of /proc/PID/ns; raises OSError."""
     if _libc.setns(fd, 0) != 0:
         number = ctypes.get_errno()
         raise OSError(number, f"setns: {os.strerror(number)}")
 
 
 def lock(fd: int) -> bool:
-    """Lock the file for as long as this process or one forked from it lives; False: it is taken."""
+    """Lock the file while this process or a fork of it lives; False: locked already."""
     request = struct.pack(_LOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
     try:
         fcntl.fcntl(fd, fcntl.F_OFD_SETLK, request)
@@ -82,7 +81,7 @@ def lock(fd: int) -> bool:
 
 
 def is_locked(path: str) -> bool:
-    """Whether somebody else holds the `lock` of the file; False where there is no file."""
+    """Return whether another process holds the `lock` of the file; False without a file."""
     try:
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -107,7 +106,7 @@ class Process:
 
 
 def process_table() -> dict[int, Process]:
-    """Return every process of this machine (or PID namespace) by its id."""
+    """Return all processes of this machine (or PID namespace) by PID."""
     table = {}
     for name in os.listdir("/proc"):
         if name.isdigit() and (process := _process(name)):
@@ -118,7 +117,7 @@ def process_table() -> dict[int, Process]:
 def _process(name: str) -> Process | None:
     try:
         with open(f"/proc/{name}/stat", "rb") as file:
-            # The command's name stands in brackets and may hold anything, brackets too.
+            # The command name is in parentheses and may contain parentheses.
             fields = file.read().rpartition(b")")[2].split()
     except OSError:  # it has ended
         return None
@@ -126,7 +125,7 @@ def _process(name: str) -> Process | None:
 
 
 def descendants(table: Mapping[int, Process], root: int) -> set[int]:
-    """Return the children of ``root``, theirs, and so on."""
+    """Return all descendants of ``root``."""
     children: dict[int, list[int]] = {}
     for pid, process in table.items():
         children.setdefault(process.parent, []).append(pid)

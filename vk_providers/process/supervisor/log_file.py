@@ -1,13 +1,12 @@
-"""The log files of one container: one line of text an entry, as container runtimes write them.
+"""The log files of a container, in the CRI logging format.
 
-What comes in: the bytes that a run's streams give, in any pieces. What goes out, in
-``logs/CONTAINER/``: ``RUN.log`` with lines ``TIME STREAM TAG TEXT``, its full predecessors
-``RUN.log.000001`` and on, and ``RUN.end`` once nothing more comes. TAG is F for a whole line and P
-for a piece without its line end, so that a reader gives back the very bytes (`logs.py` in vk's
-half is that reader). Used by `run`.
+In: the output of a run, in any pieces. Out, in ``logs/CONTAINER/``: ``RUN.log`` with lines ``TIME
+STREAM TAG TEXT``, its rotated predecessors ``RUN.log.000001`` etc., and ``RUN.end`` at the end. TAG
+is F for a full line and P for a partial one without newline, so that a reader (`logs.py` on vk's
+side) can restore the exact bytes.
 
-The surprising parts: an unfinished line waits in memory for its end, up to 16 KiB; and a disk that
-is full loses lines, never the pod.
+An incomplete line is buffered in memory, up to 16 KiB. A full disk loses lines but does not affect
+the pod.
 """
 
 from __future__ import annotations
@@ -22,16 +21,16 @@ if TYPE_CHECKING:
 __all__ = ["LogFile", "last_lines"]
 
 _LONGEST = 16 * 1024
-"""Bytes of an unfinished line after which it is written as a piece."""
+"""Bytes of an incomplete line after which it is written as a partial entry."""
 
 
 class LogFile:
     """The log of one run."""
 
     def __init__(self, folder: str, run: int, *, limit: int, files: int) -> None:
-        """Begin the log of run number ``run``; of the runs before it the last one is kept.
+        """Start the log of run number ``run``; of earlier runs only the last one is kept.
 
-        A file that reached ``limit`` bytes is closed; the newest ``files`` of the run are kept.
+        A file is rotated at ``limit`` bytes; the newest ``files`` of the run are kept.
         """
         self._path = f"{folder}/{run}"
         self._limit = limit
@@ -51,7 +50,7 @@ class LogFile:
         self._open()
 
     def write(self, stream: str, chunk: bytes) -> None:
-        """Add what ``stream`` (stdout or stderr) gave."""
+        """Append output of ``stream`` (stdout or stderr)."""
         content = self._rest.pop(stream, b"") + chunk
         end = content.rfind(b"\n") + 1
         rest = content[end:]
@@ -64,7 +63,7 @@ class LogFile:
             self._rest[stream] = rest
 
     def close(self) -> None:
-        """Write the unfinished lines and say that nothing more comes."""
+        """Write incomplete lines and mark the end of the log."""
         for stream, rest in self._rest.items():
             self._append(_entries(rest, f"{self._now()} {stream} P ".encode()))
         self._rest.clear()
@@ -73,11 +72,11 @@ class LogFile:
             self._fd = -1
         try:
             os.close(os.open(self._path + ".end", os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
-        except OSError:  # a reader then waits for the supervisor's end
+        except OSError:  # a reader then waits until the supervisor exits
             return
 
     def tail(self, size: int) -> bytes:
-        """Return the last bytes that are in the current file, ``size`` at most."""
+        """Return the last bytes of the current file, ``size`` at most."""
         try:
             with open(self._path + ".log", "rb") as file:
                 file.seek(max(0, os.fstat(file.fileno()).st_size - size))
@@ -86,7 +85,7 @@ class LogFile:
             return b""
 
     def _now(self) -> str:
-        """Return the time with nanoseconds; it never runs backwards in one log."""
+        """Return the time with nanoseconds; monotonic within one log."""
         self._clock = max(self._clock, time.time_ns())
         seconds, nanoseconds = divmod(self._clock, 1_000_000_000)
         return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{nanoseconds:09}Z"
@@ -109,7 +108,7 @@ class LogFile:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         try:
             self._fd = os.open(self._path + ".log", flags, 0o600)
-        except OSError:  # tried again with the next line
+        except OSError:  # retried with the next line
             self._fd = -1
         self._size = 0
 

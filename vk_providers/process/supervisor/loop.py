@@ -1,9 +1,8 @@
-"""One thread, one selector: timers, file descriptors and the coroutines that wait for them.
+"""A single-threaded event loop: timers, file descriptors and coroutines.
 
-What comes in: coroutines (`EventLoop.task`) and callbacks for file descriptors. Used by every other
-module of the supervisor. It is not asyncio because that costs 9 MB in each pod. The surprising
-part: an exception that a task does not catch ends `EventLoop.run`, and with it the supervisor and the
-pod, since a pod without one of its tasks would be wrong in silence.
+Not asyncio, which would cost 9 MB in each pod. An exception that a task does not catch ends
+`EventLoop.run`, and with it the supervisor and the pod, so that no pod continues without one of its
+tasks.
 """
 
 from __future__ import annotations
@@ -19,17 +18,17 @@ if TYPE_CHECKING:
     from typing import Any
 
 _LONGEST = 3_600.0
-"""Seconds of one wait: what the selector takes has a limit of some weeks."""
+"""Maximum seconds of one wait; the selector has a limit of some weeks."""
 
 __all__ = ["EventLoop", "LoopFuture", "LoopTask", "TaskCancelled", "Timer", "any_of"]
 
 
 class TaskCancelled(BaseException):
-    """Raised inside a task at the place where it waits, when it is cancelled."""
+    """Raised in a task when it is cancelled."""
 
 
 class LoopFuture:
-    """A value that comes once; awaiting it gives the value. Any number of tasks may wait."""
+    """A value that is set once; any number of tasks can await it."""
 
     __slots__ = ("_callbacks", "done", "value")
 
@@ -39,7 +38,7 @@ class LoopFuture:
         self._callbacks: list[Callable[[], None]] = []
 
     def set(self, value: Any = None) -> None:
-        """Give the value; only the first one counts."""
+        """Set the value; later calls are ignored."""
         if self.done:
             return
         self.done, self.value = True, value
@@ -48,14 +47,14 @@ class LoopFuture:
             callback()
 
     def then(self, callback: Callable[[], None]) -> None:
-        """Call ``callback`` when the value is there, at once where it is."""
+        """Call ``callback`` when the value is set, at once if it is set already."""
         if self.done:
             callback()
         else:
             self._callbacks.append(callback)
 
     def forget(self, callback: Callable[[], None]) -> None:
-        """Take back a `then`."""
+        """Remove a callback."""
         if callback in self._callbacks:
             self._callbacks.remove(callback)
 
@@ -79,7 +78,7 @@ class LoopTask(LoopFuture):
         loop.soon(self._step)
 
     def cancel(self) -> None:
-        """Raise Cancelled in the coroutine, once; what it awaits while it ends is awaited."""
+        """Raise TaskCancelled in the coroutine once; it may still await in its cleanup."""
         if self.done or self._cancelled:
             return
         self._cancelled = True
@@ -114,7 +113,7 @@ class LoopTask(LoopFuture):
 
 
 class Timer:
-    """A call at a later time; `cancel` it when it is no longer wanted."""
+    """A scheduled callback; `cancel` removes it."""
 
     __slots__ = ("callback", "when")
 
@@ -123,7 +122,7 @@ class Timer:
         self.callback: Callable[[], None] | None = callback
 
     def cancel(self) -> None:
-        """Do not call."""
+        """Cancel the callback."""
         self.callback = None
 
     def __lt__(self, other: Timer) -> bool:
@@ -131,7 +130,7 @@ class Timer:
 
 
 class EventLoop:
-    """Runs callbacks one after the other; none may block."""
+    """Runs callbacks and tasks; none may block."""
 
     def __init__(self) -> None:
         self.time = time.monotonic
@@ -140,7 +139,7 @@ class EventLoop:
         self._queue: deque[Callable[[], None]] = deque()
 
     def soon(self, callback: Callable[[], None]) -> None:
-        """Call ``callback`` after what is in the queue."""
+        """Queue ``callback``."""
         self._queue.append(callback)
 
     def after(self, seconds: float, callback: Callable[[], None]) -> Timer:
@@ -150,15 +149,15 @@ class EventLoop:
         return timer
 
     def task(self, coroutine: Coroutine[LoopFuture, None, Any]) -> LoopTask:
-        """Run ``coroutine`` beside the others."""
+        """Run ``coroutine`` as a task."""
         return LoopTask(self, coroutine)
 
     async def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Sleep."""
         await self.within(LoopFuture(), seconds)
 
     async def within(self, future: LoopFuture, seconds: float) -> bool:
-        """Wait for ``future``, at most ``seconds``; return whether it came."""
+        """Wait for ``future``, at most ``seconds``; return whether it is done."""
         if future.done:
             return True
         first = LoopFuture()
@@ -172,15 +171,15 @@ class EventLoop:
         return future.done
 
     def on_readable(self, fd: int, callback: Callable[[], None] | None) -> None:
-        """Call ``callback`` whenever ``fd`` can be read; None ends it (before ``fd`` is closed)."""
+        """Call ``callback`` whenever ``fd`` is readable; None removes it."""
         self._watch(fd, 0, callback)
 
     def on_writable(self, fd: int, callback: Callable[[], None] | None) -> None:
-        """Call ``callback`` whenever ``fd`` can be written; None ends it."""
+        """Call ``callback`` whenever ``fd`` is writable; None removes it."""
         self._watch(fd, 1, callback)
 
     async def readable(self, fd: int) -> None:
-        """Wait until ``fd`` can be read."""
+        """Wait until ``fd`` is readable."""
         ready = LoopFuture()
         self.on_readable(fd, ready.set)
         try:
@@ -189,7 +188,7 @@ class EventLoop:
             self.on_readable(fd, None)
 
     async def writable(self, fd: int) -> None:
-        """Wait until ``fd`` can be written."""
+        """Wait until ``fd`` is writable."""
         ready = LoopFuture()
         self.on_writable(fd, ready.set)
         try:

@@ -1,12 +1,12 @@
-"""A container's own namespaces: built and held by bubblewrap, entered by each of its commands.
+"""A container's namespaces: created and held by bubblewrap, entered by each of its commands.
 
-`container` opens a cell for each run (`create_namespaces`); `spawn` enters it for the container's process
-and for every later command, so each of them is a session of its own inside, with its terminal.
+`container` creates namespaces for each run (`create_namespaces`); `spawn` enters them for the
+container's process and for every later command, each in a session of its own with its terminal.
 
-The surprising part: the first process of a cell is bubblewrap itself, built up and then kept from
-executing anything, since it reads a pipe that nobody writes. So it needs no program of the image
-and sees nothing of the container's environment. When the pipe ends, by `ContainerNamespaces.close` or with the
-supervisor, that process ends and the kernel kills all others in the cell.
+The first process in the namespaces is bubblewrap itself, which is blocked before it executes a
+command, since it reads a pipe that is never written. So it needs no program of the image and does
+not see the container's environment. When the pipe is closed, by `ContainerNamespaces.close` or at
+the supervisor's exit, that process exits and the kernel kills all others in its PID namespace.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ if TYPE_CHECKING:
 __all__ = ["ContainerNamespaces", "create_namespaces"]
 
 _HOLD = ("--as-pid-1", "--block-fd", "0", "--", "/")
-"""Wait for the end of stdin; then a folder cannot be executed, which is the end."""
+"""Wait for EOF of stdin; executing a folder then fails, which ends the process."""
 _NAMESPACES = ("mnt", "uts", "ipc", "pid")
 _PATIENCE = 60.0
-"""Seconds; bubblewrap takes some milliseconds, unless a file system does not answer."""
+"""Seconds; bubblewrap takes some milliseconds, unless a file system hangs."""
 _LOOK_AGAIN = 0.005
-"""Seconds; bubblewrap tells nobody that it is ready, and is so within a few of these."""
+"""Poll interval in seconds; bubblewrap does not signal that it is ready."""
 
 
 class ContainerNamespaces:
     """The namespaces of one run of a container."""
 
     def __init__(self, first: int, pipe: int) -> None:
-        """``first`` is the process that holds them, for as long as ``pipe`` is open.
+        """Open the namespaces of the process ``first``, which lives while ``pipe`` is open.
 
-        Raises OSError where it has ended, and then ``pipe`` is closed.
+        Raises OSError, and closes ``pipe``, where it has ended.
         """
-        # Open files, since the process and its id may be gone when they are needed.
+        # Descriptors, since the process may have ended when they are needed.
         self._files = [pipe]
         try:
             self._files.append(os.open(f"/proc/{first}/root", os.O_PATH | os.O_CLOEXEC))
@@ -57,9 +57,9 @@ class ContainerNamespaces:
             raise
 
     def enter(self) -> None:
-        """Bring this process inside, of the process namespace only what it forks; raises OSError.
+        """Enter the namespaces (the PID namespace for forked processes only); raises OSError.
 
-        It must be the user of the container already, and have one thread.
+        The process must run as the container's user already, and have one thread.
         """
         if not self._files:
             raise OSError(errno.ESRCH, "the container has ended")
@@ -70,7 +70,7 @@ class ContainerNamespaces:
         os.chroot(".")
 
     def close(self) -> None:
-        """End everything inside."""
+        """End all processes in the namespaces."""
         for fd in self._files:
             os.close(fd)
         self._files = []
@@ -79,9 +79,9 @@ class ContainerNamespaces:
 async def create_namespaces(
     loop: EventLoop, children: Children, plan: ContainerPlanJson, called_off: LoopFuture
 ) -> ContainerNamespaces | None:
-    """Build the cell of a container, None for one that has none.
+    """Create the namespaces of a container; None for one that is not isolated.
 
-    Raises StartError, and nothing is left, where that fails or is called off.
+    Raises StartError, and leaves nothing behind, where that fails or is called off.
     """
     if not plan["namespaces"]:
         return None
@@ -116,10 +116,10 @@ async def create_namespaces(
 
 
 def _check_confined(plan: ContainerPlanJson, first: int) -> None:
-    """Raise StartError where a mount shows another place than it should.
+    """Raise StartError where a mount is outside of its volume.
 
-    Bubblewrap follows links, and containers can make links in their volumes, at any moment: so what
-    was mounted is compared, while nothing runs in the cell yet.
+    bubblewrap follows symbolic links, and containers can create links in their volumes at any time:
+    so the result is verified while no process runs in the namespaces yet.
     """
     for folder, path, place in plan["confined_mounts"]:
         try:
@@ -135,17 +135,17 @@ def _check_confined(plan: ContainerPlanJson, first: int) -> None:
 
 
 async def _built(loop: EventLoop, builder: Child, said: int, called_off: LoopFuture) -> int:
-    """Return the process that holds the cell once it is built; raises StartError."""
+    """Wait for the process that holds the namespaces, and return it; raises StartError."""
     over, patience = any_of(builder.exited, called_off), loop.time() + _PATIENCE
     while not (why := _read(said)) and not over.done and loop.time() < patience:
         if first := _first_process(builder.pid):
             return first
         await loop.within(over, _LOOK_AGAIN)
-    raise StartError(why or "bubblewrap did not build the container's namespaces", 126)
+    raise StartError(why or "bubblewrap did not create the container's namespaces", 126)
 
 
 def _builder(plan: ContainerPlanJson) -> Command:
-    """Return bubblewrap as the container's user, but without its environment."""
+    """Return the bwrap command, as the container's user, without its environment."""
     return Command(
         [*plan["namespaces"], *_HOLD],
         env={},
@@ -153,13 +153,13 @@ def _builder(plan: ContainerPlanJson) -> Command:
         uid=plan["uid"],
         gid=plan["gid"],
         groups=plan["groups"],
-        # The first process inherits the orphans of the others; so the kernel reaps them for it.
+        # The first process inherits orphans; with SIGCHLD ignored the kernel reaps them.
         ignored=[signal.SIGCHLD],
     )
 
 
 def _first_process(builder: int) -> int:
-    """Return the process that holds the cell of ``builder``, 0 as long as it is not built."""
+    """Return the process of ``builder`` that holds the namespaces, 0 until they are ready."""
     for pid, process in linux.process_table().items():
         if process.parent == builder and _is_built(pid):
             return pid
@@ -167,15 +167,15 @@ def _first_process(builder: int) -> int:
 
 
 def _is_built(pid: int) -> bool:
-    """Whether the process has its own root, known by the /proc of its process namespace there."""
+    """Return whether the process has its new root, recognised by its own /proc."""
     try:
         return os.stat(f"/proc/{pid}/root/proc").st_dev != os.stat("/proc").st_dev
-    except OSError:  # it has no such folder while it builds, or has ended
+    except OSError:  # not mounted yet, or the process has ended
         return False
 
 
 def _foreign(first: int) -> tuple[str, ...]:
-    """Return the names of the namespaces to enter: that of users first, where it is another one."""
+    """Return the namespaces to enter; the user namespace first, if it differs."""
     same = os.readlink("/proc/self/ns/user") == os.readlink(f"/proc/{first}/ns/user")
     return _NAMESPACES if same else ("user", *_NAMESPACES)
 

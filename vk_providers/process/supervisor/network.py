@@ -1,7 +1,7 @@
 """TCP connections and HTTP answers for probes and hooks, without blocking the loop.
 
-Used by `checks`. A redirect is an answer like 200: it is not followed. TLS is loaded when the
-first https probe runs (3 MB), and like the kubelet checks no certificate.
+A redirect counts as success and is not followed. TLS is loaded for the first https probe (3 MB);
+like in the kubelet, certificates are not verified.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["connect", "get"]
 
 _MOST = 10 * 1024
-"""The most bytes of an answer that are read."""
+"""Maximum bytes of a response that are read."""
 
 
 async def connect(loop: EventLoop, address: str, port: int) -> socket.socket:
@@ -68,7 +68,7 @@ def _parsed(answer: bytes) -> tuple[int, str]:
     head, _, body = answer.partition(b"\r\n\r\n")
     words = head.partition(b"\r\n")[0].split(None, 2)
     if len(words) < 2 or not words[0].startswith(b"HTTP/") or not words[1].isdigit():
-        raise ValueError(f"no HTTP answer: {answer[:80]!r}")
+        raise ValueError(f"malformed HTTP response: {answer[:80]!r}")
     return int(words[1]), body.decode(errors="replace")
 
 
@@ -111,7 +111,7 @@ async def _answer(loop: EventLoop, connection: socket.socket) -> bytes:
         except OSError as error:
             if await _wait(loop, connection, error, writing=False):
                 continue
-            if content:  # what came before the connection was cut is an answer
+            if content:  # output before the connection was closed counts as a response
                 return content
             raise
         if not chunk:
@@ -121,7 +121,7 @@ async def _answer(loop: EventLoop, connection: socket.socket) -> bytes:
 
 
 def _is_complete(content: bytes) -> bool:
-    """Whether the answer ends here, for servers that keep the connection in spite of the header."""
+    """Return whether the response is complete, for servers that keep the connection open."""
     head, end, body = content.partition(b"\r\n\r\n")
     for line in head.lower().split(b"\r\n"):
         name, _, value = line.partition(b":")
@@ -135,8 +135,8 @@ def _is_complete(content: bytes) -> bool:
 async def _wait(
     loop: EventLoop, connection: socket.socket, error: OSError, *, writing: bool
 ) -> bool:
-    """Wait for what ``error`` says is missing; False: it is a real error."""
-    # The two errors of TLS are told by name: loading ssl only to name them would cost 3 MB.
+    """Wait for the readiness that ``error`` requires; False: it is a real error."""
+    # TLS errors are recognised by name, since importing ssl would cost 3 MB.
     name = type(error).__name__
     if name == "SSLWantWriteError" or (writing and isinstance(error, BlockingIOError)):
         await loop.writable(connection.fileno())

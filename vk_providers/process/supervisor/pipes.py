@@ -1,9 +1,8 @@
-"""The streams of a command: made, read as fast as their reader allows, and written.
+"""The streams of a command: pipes or a terminal, with backpressure.
 
-`open_streams` makes pipes or a terminal. An `OutputReader` reads one and hands the bytes on; an `StdinWriter`
-writes one. Used by `run` (containers), `sessions` (exec) and `checks`. The surprising part: after
-the end of a command an Outlet takes what is there and closes, although a daemon may still hold the
-other end; waiting for that could take for ever.
+`open_streams` creates them. An `OutputReader` reads one and passes the bytes on; a `StdinWriter`
+writes one. After the exit of a command an OutputReader reads what is left and closes, although a
+daemon may still hold the other end: waiting for that could take indefinitely.
 """
 
 from __future__ import annotations
@@ -26,11 +25,11 @@ if TYPE_CHECKING:
 __all__ = ["CommandStreams", "OutputReader", "StdinWriter", "open_streams", "resize"]
 
 _LAST = 1024 * 1024
-"""The most bytes read after the end of a command: as much as a pipe can hold."""
+"""Maximum bytes read after the exit of a command: the capacity of a pipe."""
 
 
 class CommandStreams:
-    """Both ends of a command's streams; ``stderr`` is -1 on a terminal, ``stdin`` without input."""
+    """Both ends of a command's streams; ``stderr`` -1: a terminal; ``stdin`` -1: no input."""
 
     __slots__ = ("childs", "stderr", "stdin", "stdout", "terminal")
 
@@ -47,21 +46,21 @@ class CommandStreams:
                 os.set_blocking(fd, False)
 
     def close_childs(self) -> None:
-        """Close the command's ends here: it has its own."""
+        """Close the command's ends in this process."""
         for fd in set(self.childs):
             os.close(fd)
 
     def close(self) -> None:
-        """Close our ends, of a command that did not start."""
+        """Close this process's ends, after a failed start."""
         for fd in (self.stdin, self.stdout, self.stderr):
             if fd >= 0:
                 os.close(fd)
 
 
 def open_streams(*, stdin: bool, terminal: bool, size: tuple[int, int] = (0, 0)) -> CommandStreams:
-    """Make the streams of a command; without ``stdin`` it reads nothing.
+    """Create the streams of a command; without ``stdin`` it reads /dev/null.
 
-    ``size`` is the width and height that a terminal has from the start.
+    ``size`` is the initial width and height of a terminal.
     """
     if terminal:
         master, slave = os.openpty()
@@ -77,19 +76,19 @@ def open_streams(*, stdin: bool, terminal: bool, size: tuple[int, int] = (0, 0))
 
 
 def resize(fd: int, width: int, height: int) -> None:
-    """Set the size of a terminal; the kernel tells the processes on it."""
+    """Set the size of a terminal; the kernel sends SIGWINCH."""
     height, width = (max(0, min(each, 0xFFFF)) for each in (height, width))
     size = struct.pack("HHHH", height, width, 0, 0)
     fcntl.ioctl(fd, termios.TIOCSWINSZ, size)
 
 
 class OutputReader:
-    """Reads a command's stream; ``ended`` comes when it is closed."""
+    """Reads an output stream of a command; ``ended`` is set when it is closed."""
 
     def __init__(
         self, loop: EventLoop, fd: int, *, room: Callable[[], int], take: Callable[[bytes], None]
     ) -> None:
-        """``room`` says how many bytes may be read now; after a 0, `resume` goes on."""
+        """Read up to ``room()`` bytes at a time; after a 0, `resume` continues."""
         self._loop = loop
         self._fd = fd
         self._room = room
@@ -100,7 +99,7 @@ class OutputReader:
         self.resume()
 
     def resume(self) -> None:
-        """There may be room again."""
+        """Continue reading, if there is room."""
         if self.ended.done:
             return
         if self._finishing:
@@ -109,14 +108,14 @@ class OutputReader:
             self._loop.on_readable(self._fd, self._read)
 
     def finish(self) -> None:
-        """The command has ended: read what is there, then close."""
+        """Read the remaining output of an exited command, then close."""
         if not self.ended.done and not self._finishing:
             self._finishing = True
             self._loop.on_readable(self._fd, None)
             self._read_last()
 
     def close(self) -> None:
-        """Read no more."""
+        """Stop reading."""
         if not self.ended.done:
             self._loop.on_readable(self._fd, None)
             os.close(self._fd)
@@ -133,10 +132,10 @@ class OutputReader:
             if self._finishing:
                 self.close()
             return
-        except OSError:  # nobody has the terminal open now
+        except OSError:  # no process has the terminal open now
             if not self._finishing:
-                # Closing it would send SIGHUP, also to a command that closed its streams and is
-                # about to end with an exit code.
+                # Closing it would send SIGHUP, also to a command that closed its streams and
+                # has not exited yet.
                 self._loop.on_readable(self._fd, None)
                 return
             chunk = b""
@@ -155,7 +154,7 @@ class OutputReader:
 
 
 class StdinWriter:
-    """Writes a command's stdin, each piece when the one before it is through."""
+    """Writes a command's stdin in order."""
 
     def __init__(self, loop: EventLoop, fd: int, *, terminal: bool) -> None:
         self._loop = loop
@@ -166,7 +165,7 @@ class StdinWriter:
         self.closed = False
 
     def write(self, chunk: bytes, written: Callable[[int], None]) -> None:
-        """Write ``chunk``; ``written`` is told how many bytes are through, or lost."""
+        """Write ``chunk``; ``written`` is called with the number of bytes written or dropped."""
         if self.closed or self._closing:
             written(len(chunk))
             return
@@ -174,7 +173,7 @@ class StdinWriter:
         self._write()
 
     def end(self) -> None:
-        """Close the stream after what waits; a terminal gets its end-of-file character."""
+        """Close the stream after queued data; a terminal gets its EOF character."""
         self._closing = True
         if not self._queue:
             self._finish()
@@ -220,5 +219,5 @@ class StdinWriter:
             flags, characters = termios.tcgetattr(self._fd)[3], termios.tcgetattr(self._fd)[6]
             if flags & termios.ICANON:
                 os.write(self._fd, characters[termios.VEOF])
-        except (OSError, termios.error):  # its other side is closed or does not read
+        except (OSError, termios.error):  # its other side is closed or not reading
             return

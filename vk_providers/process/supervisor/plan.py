@@ -1,7 +1,7 @@
-"""The plan of a pod as it stands in ``plan.json``: types only, and how it is read.
+"""The format of ``plan.json``, the plan of a pod: types, and a reader.
 
-vk's half (``vk_providers/process/plan.py``) checks the pod, fills every default in and writes the
-file, so all keys are there. The file is removed once read: it holds the containers' environment.
+vk's side (``vk_providers/process/plan.py``) validates the pod, sets all defaults and writes the
+file, so all keys are present. The file is removed once read: it holds the containers' environment.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .rules import Kind
 
     class HTTPGetAction(TypedDict):
-        """An HTTP GET; the answers 200 to 399 are good ones."""
+        """An HTTP GET; a status from 200 to 399 is a success."""
 
         scheme: Literal["http", "https"]
         host: str
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
         headers: list[tuple[str, str]]
 
     class TCPSocketAction(TypedDict):
-        """A connection that is made and closed."""
+        """A TCP connection that is opened and closed."""
 
         host: str
         port: int
 
     class Handler(TypedDict, total=False):
-        """What a probe or hook does; one of the four is set."""
+        """The handler of a probe or hook; one of the keys is set."""
 
         exec: list[str]
         http: HTTPGetAction
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
         sleep: float
 
     class ProbeJson(TypedDict):
-        """When a probe runs and what its answers mean."""
+        """The schedule and thresholds of a probe."""
 
         action: Handler
         initial_delay: float

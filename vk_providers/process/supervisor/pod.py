@@ -1,8 +1,8 @@
-"""The order of a pod's containers: init containers one by one, then all others, and the end.
+"""The order of a pod's containers: init containers in sequence, then all others, then the end.
 
-`start` runs `SupervisedPod.run`; clients call `SupervisedPod.stop`. A native sidecar starts in its place among the
-init containers and runs on; the next one starts once it has started. When the other containers are
-done the sidecars end in reverse order, as they do when the pod is stopped.
+`start` runs `SupervisedPod.run`; clients call `SupervisedPod.stop`. A native sidecar starts in its
+place among the init containers and keeps running; the next container starts once it has started.
+Sidecars are stopped in reverse order after the other containers, also when the pod is stopped.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class SupervisedPod:
         self._children = children
         self._stopped = LoopFuture()
         self._begun: list[SupervisedContainer] = []
-        """The containers whose turn has come, in their order."""
+        """The started containers, in order."""
         self.containers = {
             each["name"]: SupervisedContainer(
                 loop, each, pod=plan, children=children, journal=journal
@@ -42,7 +42,7 @@ class SupervisedPod:
         journal.containers = self._report
 
     async def run(self) -> None:
-        """Run the pod to its end: no process of it is left then, and the journal says so."""
+        """Run the pod to its end, until no process of it is left."""
         if await self._initialise():
             await self._run_containers()
         if not self._stopped.done:
@@ -54,7 +54,7 @@ class SupervisedPod:
         self._journal.publish()
 
     def stop(self, grace_period: float) -> None:
-        """End the pod within ``grace_period`` seconds; a later call can only shrink that."""
+        """Stop the pod within ``grace_period`` seconds; later calls can only shorten it."""
         self._journal.stopping = True
         self._stopped.set()
         for container in self.containers.values():
@@ -64,7 +64,7 @@ class SupervisedPod:
         self._journal.changed()
 
     async def _initialise(self) -> bool:
-        """Run the init containers; return whether the others may start."""
+        """Run the init containers; return whether they succeeded."""
         for container in self._of("init", "sidecar"):
             keep = self._begin(container)
             if container.plan["kind"] == "sidecar":
@@ -78,7 +78,7 @@ class SupervisedPod:
         return True
 
     async def _run_containers(self) -> None:
-        """Start the containers, each when the one before it has run its hook; wait for all."""
+        """Start the containers, each after the postStart hook of the one before; wait for all."""
         for container in self._of("container"):
             if not self._stopped.done:
                 await any_of(container.settled, self._begin(container))
@@ -90,7 +90,7 @@ class SupervisedPod:
         return self._loop.task(container.keep())
 
     def _halt_sidecars(self, containers: list[SupervisedContainer], grace_period: float) -> None:
-        """End the sidecars of ``containers``, each when all that stands after it has ended."""
+        """Stop the sidecars of ``containers`` in reverse order, after the other containers."""
         after = [each.over for each in self._begun if each.plan["kind"] != "sidecar"]
         for container in reversed(containers):
             if container.plan["kind"] == "sidecar":

@@ -1,8 +1,8 @@
 """The probes of one run of a container, by the rules of the kubelet's prober.
 
-The startup probe holds the other two back until it has succeeded. Each probe runs at its period,
-the first time after its initial delay. What goes out: `Probes.started` and `Probes.ready`, which
-`container` puts into the status, and a call of ``fail`` when the container has to end.
+The startup probe delays the other two until it has succeeded. Each probe runs at its period, the
+first time after its initial delay. Out: `Probes.started` and `Probes.ready` for the status, and a
+call of ``fail`` when the container must be restarted.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["Probes"]
 
 
 class Probes:
-    """Runs the probes from now on, until `stop`."""
+    """Runs the probes until `stop`."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class Probes:
         namespaces: ContainerNamespaces | None,
         fail: Callable[[str, ProbeJson], None],
     ) -> None:
-        """Commands run in ``cell``; ``fail`` gets the kind of a failed probe."""
+        """Run commands in ``namespaces``; ``fail`` is called with the kind of a failed probe."""
         self._loop = loop
         self._plan = plan
         self._checks = checks
@@ -45,7 +45,7 @@ class Probes:
         self._fail = fail
         self._began = loop.time()
         self.started = LoopFuture()
-        """Comes when the startup probe has succeeded, or at once where there is none."""
+        """Set when the startup probe has succeeded, or at once without one."""
         self.ready = plan["readiness"] is None
         self._tasks: list[LoopTask] = []
         if plan["startup"] is None:
@@ -58,7 +58,7 @@ class Probes:
             self._tasks.append(loop.task(self._watch("liveness", plan["liveness"])))
 
     async def stop(self) -> None:
-        """End the probes and what they have started."""
+        """Stop the probes and their commands."""
         for task in self._tasks:
             task.cancel()
         for task in self._tasks:
@@ -90,7 +90,7 @@ class Probes:
         return worked
 
     def _is_over(self, kind: str, probe: ProbeJson, succeeded: bool) -> bool:
-        """Take a result that reached its threshold; return whether the probe has no more to do."""
+        """Handle a result at its threshold; return whether the probe is finished."""
         if kind == "readiness":
             if self.ready is not succeeded:
                 self.ready = succeeded

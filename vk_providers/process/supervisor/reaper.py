@@ -1,12 +1,12 @@
-"""The guardian: the supervisor's parent, which ends the pod's processes should it be killed.
+"""The reaper: the supervisor's parent, which kills the pod's processes if the supervisor is killed.
 
-A killed supervisor takes the main processes of its containers along (PR_SET_PDEATHSIG), but not
-what these have started. The guardian is a subreaper above it: whoever the supervisor leaves behind
-becomes the guardian's child, is killed, and reaped. It is forked before anything is loaded, sleeps
-in ``waitpid``, and holds the pod's lock: a free lock says that no process of the pod is left.
+The main processes of containers die with the supervisor (PR_SET_PDEATHSIG), but not their
+descendants. The reaper is a subreaper above it: orphaned processes become its children, are killed
+and reaped. It is forked before other modules are loaded, blocks in ``waitpid``, and holds the pod's
+lock: a free lock means that no process of the pod is left.
 
-The other way round, a supervisor whose guardian is killed gets SIGUSR1 and ends the pod at once
-(`start`). Only killing both in the same moment leaves grandchildren alive.
+A supervisor whose reaper is killed gets SIGUSR1 and ends the pod at once (`start`). Only killing
+both at the same moment leaves descendants alive.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["reap"]
 
 
 def reap(supervisor: int) -> int:
-    """Wait for the supervisor, then kill and reap all that is left; return its exit code."""
+    """Wait for the supervisor, then kill and reap all its orphans; return its exit code."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     exit_code = 1

@@ -1,7 +1,7 @@
-"""What one client asks for, done: stop, signal, exec, attach, and the sessions that come of it.
+"""Handles the requests of one client: stop, signal, exec, attach, and their sessions.
 
 `clients.Client` makes one for each connection, hands it requests and the frames of the sessions,
-and closes it with the connection. What goes out goes through ``send``.
+and closes it with the connection. Output is sent with ``send``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["RequestHandler"]
 
 
 class RequestHandler:
-    """Serves one client."""
+    """Handles the requests of one client."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class RequestHandler:
         }
 
     def answer(self, request: Json) -> Json:
-        """Do what is asked; raises LookupError, ValueError or TypeError where it makes no sense."""
+        """Handle a request; raises LookupError, ValueError or TypeError for a malformed one."""
         service = self._services[request["do"]]
         try:
             return {"id": request["id"], "answer": service(request)}
@@ -64,22 +64,22 @@ class RequestHandler:
             return {"id": request["id"], "error": str(refused)}
 
     def take(self, kind: int, channel: int, body: bytes) -> None:
-        """Take a frame of a session; raises WireError."""
+        """Handle a frame of a session; raises ProtocolError."""
         session = self._sessions.get(channel)
-        if session is None:  # it ended while this was under way
+        if session is None:  # it ended while the frame was in flight
             return
         if kind == frames.CREDIT:
             session.channel.allow(body)
             session.resume()
         elif kind != frames.STDIN:
-            raise ProtocolError(f"a client sent stream {kind}")
+            raise ProtocolError(f"unexpected stream {kind} from a client")
         elif body:
             session.feed(body)
         else:
             session.end_input()
 
     def close(self) -> None:
-        """The client is gone."""
+        """Drop a closed client."""
         for session in list(self._sessions.values()):
             session.close()
         self._sessions.clear()
@@ -132,7 +132,7 @@ class RequestHandler:
         container = self._pod.containers.get(name)
         run = container.run if container is not None else None
         if run is None or run.child.exited.done:
-            raise _Refused(f"container {name} does not run")
+            raise _Refused(f"container {name} is not running")
         return run
 
     def _resize(self, request: Json) -> Json:
@@ -159,4 +159,4 @@ def _channel(request: Json) -> int:
 
 
 class _Refused(Exception):
-    """The request makes sense and cannot be done; the text says why."""
+    """A well-formed request that cannot be fulfilled; the message is the reason."""

@@ -1,7 +1,7 @@
 """The kubelet's rules as pure functions: restarts and their backoff, probe results, messages.
 
-Times are seconds of one clock. The figures are those of the kubelet (its default backoff and
-probe worker); tested with tables in ``tests/providers/process/test_rules.py``.
+Times are in seconds of one clock. The constants are those of the kubelet (its default backoff and
+probe worker).
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _CAP = 300.0
 _FORGET = 2 * _CAP
 
 MINIMUM_GRACE = 2.0
-"""Seconds between stop signal and kill even where a preStop hook used the grace period up."""
+"""Minimum seconds between stop signal and kill, even after a long preStop hook."""
 
 _MESSAGE_SIZE = 4096
 _LOG_SIZE = 2048
 
 
 class RestartBackoff:
-    """How long a container waits after its next end; ``since`` is its last restart."""
+    """The delay before the next restart; ``since`` is the time of the last restart."""
 
     __slots__ = ("delay", "since")
 
@@ -46,9 +46,9 @@ class RestartBackoff:
 
 
 def restart_wait(backoff: RestartBackoff | None, *, finished: float, now: float) -> float:
-    """Return the seconds until a container that ended at ``finished`` may start again.
+    """Return the seconds until a container that ended at ``finished`` may restart.
 
-    None before the first restart, and none for one that ran over ten minutes.
+    0 for the first restart, and after a run of more than ten minutes.
     """
     if backoff is None or finished - backoff.since > _FORGET:
         return 0.0
@@ -63,7 +63,7 @@ def next_backoff(backoff: RestartBackoff | None, *, finished: float, now: float)
 
 
 def should_restart(kind: Kind, policy: str, exit_code: int) -> bool:
-    """Whether a container that ended with ``exit_code`` starts again under the pod's policy."""
+    """Return whether a container that exited with ``exit_code`` restarts under the policy."""
     if kind == "sidecar":
         return True
     if policy == "Never":
@@ -74,7 +74,7 @@ def should_restart(kind: Kind, policy: str, exit_code: int) -> bool:
 
 
 class ProbeRun:
-    """How often in a row a probe gave the same answer; ``result`` None: it never ran."""
+    """The number of consecutive equal results of a probe; ``result`` None: it never ran."""
 
     __slots__ = ("count", "result")
 
@@ -86,19 +86,19 @@ class ProbeRun:
 def next_probe_run(
     before: ProbeRun, succeeded: bool, *, success_threshold: int, failure_threshold: int
 ) -> tuple[ProbeRun, bool]:
-    """Return the run after one more answer, and whether it has reached its threshold."""
+    """Return the state after one more result, and whether it reached its threshold."""
     count = before.count + 1 if before.result is succeeded else 1
     threshold = success_threshold if succeeded else failure_threshold
     return ProbeRun(succeeded, count), count >= threshold
 
 
 def reason_of(exit_code: int) -> str:
-    """Return the reason of an ended container. Out of memory is never claimed: nobody tells."""
+    """Return the reason of a terminated container; OOM kills cannot be detected."""
     return "Completed" if exit_code == 0 else "Error"
 
 
 def termination_message(content: bytes, *, log: str, policy: str, exit_code: int) -> str:
-    """Return what a container's termination message is: its file, or the end of its log."""
+    """Return the termination message: the content of its file, or the end of the log."""
     if content:
         return content[:_MESSAGE_SIZE].decode(errors="replace")
     if policy == "FallbackToLogsOnError" and exit_code != 0:

@@ -1,9 +1,9 @@
-"""Exec and attach: the sessions of one client, each with its streams under the client's credit.
+"""Exec and attach sessions, with flow control by the client's credits.
 
-`clients` makes a session for a request and hands it what comes in on its channel. What goes out:
-frames of stdout and stderr, as many bytes as the client allows, and one ``exit`` message at the
-end. The surprising part: a command that nobody listens to is ended (`ExecCommand.close`), a container
-never waits long for an attached client: one that takes nothing for 5 s is cut off.
+In: input frames of a session's channel. Out: frames of stdout and stderr, as many bytes as the
+client permits, and one ``exit`` note at the end. A command without a client is killed
+(`ExecCommand.close`); an attached client that reads no output for 5 s is disconnected, so that it
+does not block the container.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 __all__ = ["AttachedClient", "ExecCommand", "SessionChannel"]
 
 _STALL = 5.0
-"""Seconds for which an attached client may stop a container's output."""
+"""Seconds for which an attached client may block a container's output."""
 
 
 class SessionChannel:
-    """The client's side of a session: what it has allowed, and what it has sent."""
+    """The flow control of a session's channel: credits and received bytes."""
 
     def __init__(self, number: int, send: Send) -> None:
         self._number = number
@@ -50,31 +50,31 @@ class SessionChannel:
         self._send(frames.frame(stream, self._number, chunk))
 
     def allow(self, content: bytes) -> None:
-        """Take a credit of the client; raises WireError."""
+        """Add a credit of the client; raises ProtocolError."""
         stream, count = frames.read_credit(content)
         if stream not in self._credits:
             raise ProtocolError(f"credit for stream {stream}")
         self._credits[stream] += count
 
     def received(self, content: bytes) -> None:
-        """Count stdin that came in; raises WireError where it is more than was allowed."""
+        """Count received stdin; raises ProtocolError where it exceeds the window."""
         self._unwritten += len(content)
         if self._unwritten > WINDOW:
-            raise ProtocolError("more stdin than was allowed")
+            raise ProtocolError("stdin exceeds the window")
 
     def written(self, count: int) -> None:
-        """Allow as much stdin again as has gone through."""
+        """Send credit for ``count`` bytes of stdin that were written."""
         self._unwritten -= count
         self._send(frames.credit_frame(self._number, STDIN, count))
 
     def exit(self, exit_code: int, signal: int, message: str = "") -> None:
-        """Say that the session is over."""
+        """Send the exit notification."""
         note = {"note": "exit", "channel": self._number, "message": message}
         self._send(frames.json_frame({**note, "exit_code": exit_code, "signal": signal}))
 
 
 class ExecCommand:
-    """A command in a container, for as long as its client is there."""
+    """A command in a container; it ends with its session."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class ExecCommand:
         size: tuple[int, int],
         over: Callable[[], None],
     ) -> None:
-        """Start it; ``over`` is called at its end. A command that cannot start ends at once."""
+        """Start the command; ``over`` is called at its end, also after a failed start."""
         self._children = children
         self._over = over
         self._child: Child | None = None
@@ -116,7 +116,7 @@ class ExecCommand:
         loop.task(self._finish(self._child))
 
     def feed(self, content: bytes) -> None:
-        """Take stdin."""
+        """Write stdin."""
         self.channel.received(content)
         if self._stdin is None:
             self.channel.written(len(content))
@@ -124,12 +124,12 @@ class ExecCommand:
             self._stdin.write(content, self.channel.written)
 
     def end_input(self) -> None:
-        """No more stdin comes."""
+        """Close stdin."""
         if self._stdin is not None:
             self._stdin.end()
 
     def resume(self) -> None:
-        """The client allows more."""
+        """Continue after new credit."""
         for outlet in self._readers:
             outlet.resume()
 
@@ -139,7 +139,7 @@ class ExecCommand:
             resize(self._terminal, width, height)
 
     def close(self) -> None:
-        """The client is gone: end the command and all that it started."""
+        """Kill the command and its descendants."""
         for outlet in self._readers:
             outlet.close()
         if self._child is not None:
@@ -173,7 +173,7 @@ class ExecCommand:
 
 
 class AttachedClient:
-    """A client that reads and writes the streams of a container's own process."""
+    """A client attached to the streams of a container's main process."""
 
     def __init__(
         self,
@@ -184,7 +184,7 @@ class AttachedClient:
         stdin: bool,
         over: Callable[[], None],
     ) -> None:
-        """Begin with what the container says next; ``over`` is called when it has ended."""
+        """Attach from now on; ``over`` is called at the end of the session."""
         self._loop = loop
         self._run = run
         self._over = over
@@ -195,14 +195,14 @@ class AttachedClient:
         run.output_taps.append(self)
 
     def room(self, stream: int) -> int:
-        """Say how much of the stream the client takes now; after 5 s of nothing it is cut off."""
+        """Return the room of the stream; a client without room for 5 s is disconnected."""
         room = self.channel.room(stream)
         if room == 0 and stream not in self._stalls:
             self._stalls[stream] = self._loop.after(_STALL, self._cut_off)
         return room
 
     def take(self, stream: int, chunk: bytes) -> None:
-        """Send what the container said."""
+        """Send output of the container."""
         self.channel.send(stream, chunk)
 
     def container_ended(self, exit_code: int, signal: int) -> None:
@@ -212,7 +212,7 @@ class AttachedClient:
         self._over()
 
     def feed(self, content: bytes) -> None:
-        """Take stdin."""
+        """Write stdin."""
         self.channel.received(content)
         if self._stdin is None:
             self.channel.written(len(content))
@@ -220,12 +220,12 @@ class AttachedClient:
             self._stdin.write(content, self.channel.written)
 
     def end_input(self) -> None:
-        """No more stdin comes from this client; with stdinOnce from nobody."""
+        """End this client's stdin; with stdinOnce, close the container's stdin."""
         if self._stdin_once and self._stdin is not None:
             self._stdin.end()
 
     def resume(self) -> None:
-        """The client allows more."""
+        """Continue after new credit."""
         for stream in [each for each in self._stalls if self.channel.room(each) > 0]:
             self._stalls.pop(stream).cancel()
         self._run.resume()
@@ -235,7 +235,7 @@ class AttachedClient:
         self._run.resize(width, height)
 
     def close(self) -> None:
-        """The client is gone; the container goes on."""
+        """Detach; the container keeps running."""
         self.end_input()
         self._leave()
 
@@ -248,7 +248,7 @@ class AttachedClient:
 
     def _cut_off(self) -> None:
         self._leave()
-        self.channel.exit(1, 0, f"cut off: took no output for {_STALL:g} s")
+        self.channel.exit(1, 0, f"disconnected: read no output for {_STALL:g} s")
         self._over()
 
 

@@ -1,12 +1,12 @@
-"""Starting one process: its own session, its streams, its user, and an end with the supervisor.
+"""Starts one process: its session, streams, user, and termination with the supervisor.
 
-What comes in: a `Command` and the file descriptors of its three streams; what goes out: the id of
-a process that has become the command, or a StartError. Used by `children` only. Between fork and
-exec runs ordinary Python, which is safe because the supervisor has one thread.
+In: a `Command` and the descriptors of its three streams. Out: the PID of a process that has
+executed the command, or a StartError. Ordinary Python runs between fork and exec, which is safe
+because the supervisor has a single thread.
 
-A command in a cell takes two forks, since only what a process forks gets into another process
-namespace. The first one ends at once, and the supervisor, as the subreaper, has the second as its
-child. In there nothing may be imported: the files are the container's.
+A command in namespaces needs two forks, since only a forked process enters a PID namespace. The
+first one exits at once, and the supervisor, as the subreaper, becomes the parent of the second.
+Nothing may be imported after entering, since the files are the container's.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import fcntl
 import os
 import signal
 import termios
-import warnings as _  # noqa: F401 # execvpe would import it in each fork, in a cell from its files
+import warnings as _  # noqa: F401 # execvpe would import it in each fork, from the container's files
 
 from . import linux
 
@@ -37,14 +37,14 @@ _DEFAULTS = (
     signal.SIGHUP,
     signal.SIGUSR1,
 )
-"""The signals that the supervisor, its interpreter or whoever started it may treat otherwise."""
+"""Signals whose handling may differ in the supervisor, its interpreter or its parent."""
 
 
 class Command:
-    """What to execute, where and as whom; ``uid`` and ``gid`` None: as the supervisor.
+    """A command with environment, folder and user; ``uid``/``gid`` None: the supervisor's.
 
-    ``ignored`` are signals that it ignores from the start. What runs in a cell ends with the cell,
-    all else with the supervisor.
+    ``ignored`` are signals that it ignores from the start. Commands in namespaces end with them,
+    others with the supervisor.
     """
 
     __slots__ = ("argv", "cwd", "env", "gid", "groups", "ignored", "namespaces", "uid")
@@ -72,7 +72,7 @@ class Command:
 
 
 class StartError(Exception):
-    """The command could not be executed; ``exit_code`` is what a shell would give for it."""
+    """The command could not be executed; ``exit_code`` is that of a shell."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
@@ -80,7 +80,7 @@ class StartError(Exception):
 
 
 def spawn(command: Command, streams: tuple[int, int, int], *, terminal: bool) -> int:
-    """Execute ``command`` with ``streams`` as its stdin, stdout and stderr; return its id.
+    """Execute ``command`` with ``streams`` as its stdin, stdout and stderr; return its PID.
 
     With ``terminal`` the first stream is a terminal and becomes the controlling one. Raises
     StartError, and nothing runs, where a step before or the execution itself fails.
@@ -97,7 +97,7 @@ def spawn(command: Command, streams: tuple[int, int, int], *, terminal: bool) ->
         _become(command, streams, parent=parent, terminal=terminal, report=write_end)
     os.close(write_end)
     with open(read_end, "rb") as file:
-        report = file.read()  # ends when the command is executed or its process has ended
+        report = file.read()  # EOF when the command is executed or its process has exited
     said = dict(line.split(" ", 1) for line in report.decode(errors="replace").split("\n") if line)
     if command.namespaces is not None:
         os.waitpid(pid, 0)
@@ -106,14 +106,16 @@ def spawn(command: Command, streams: tuple[int, int, int], *, terminal: bool) ->
         return pid
     if pid:
         os.waitpid(pid, 0)
-    exit_code, text = said.get("error", "126 it ended before it was inside").split(" ", 1)
+    exit_code, text = said.get("error", "126 it exited before it entered the namespaces").split(
+        " ", 1
+    )
     raise StartError(text, int(exit_code))
 
 
 def _become(
     command: Command, streams: tuple[int, int, int], *, parent: int, terminal: bool, report: int
 ) -> None:
-    """Turn this forked process into the command; never returns."""
+    """Become the command in the forked process; never returns."""
     step = "start"
     try:
         if command.namespaces is not None:
@@ -135,19 +137,19 @@ def _become(
             step = f"user {command.uid}, group {command.gid}"
             _change_user(command)
             linux.die_with_parent(signal.SIGKILL)
-            if os.getppid() != parent:  # the supervisor ended before it could be noticed
+            if os.getppid() != parent:  # the supervisor exited before the signal was set
                 os._exit(127)
         step = f"exec {command.argv[0]!r}"
         os.execvpe(command.argv[0], command.argv, command.env)
-    except BaseException as error:  # noqa: BLE001 # whatever it is, this fork must not run on
+    except BaseException as error:  # noqa: BLE001 # this fork must not continue
         _write_report(report, step, error)
     os._exit(127)
 
 
 def _enter(command: Command, namespaces: ContainerNamespaces, report: int) -> None:
-    """Go on as a fork inside the cell, as the container's user; what is outside ends."""
-    linux.hide()  # what the supervisor knows is nobody's business in there
-    linux.keep_rights()  # as bubblewrap has it for what it executes
+    """Continue as a fork in the namespaces, as the container's user; this process exits."""
+    linux.hide()  # the supervisor's memory must not be readable in there
+    linux.keep_rights()  # as bubblewrap does for its command
     _change_user(command)
     namespaces.enter()
     inside = os.fork()

@@ -1,11 +1,11 @@
 """Start and end of the supervisor process.
 
-`main` is called with the pod's folder, in which ``plan.json`` lies. The process that vk started
-ends as soon as the pod's processes can be asked for: with `STARTED`, or with why not. What goes on
-is a process of a session of its own: the guardian, and below it the supervisor.
+`main` is called with the pod's folder, which contains ``plan.json``. The process that vk started
+exits as soon as the supervisor accepts connections: with `STARTED`, or with an error code. The
+reaper continues in a session of its own, with the supervisor as its child.
 
-Who holds the lock of FOLDER/lock is the pod's only supervisor; a folder with a ``status.json`` and
-a free lock belongs to a pod that is over or lost, and is never started again.
+The holder of the lock FOLDER/lock is the pod's only supervisor; a folder with a ``status.json`` and
+a free lock belongs to a pod that has ended or is lost, and is never started again.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ __all__ = ["FAILED", "RAN_BEFORE", "RUNS_ALREADY", "STARTED", "main"]
 STARTED, FAILED, RUNS_ALREADY, RAN_BEFORE = 0, 1, 3, 4
 
 _FLUSH = 5.0
-"""Seconds that connected clients get to read the end of the pod."""
+"""Seconds for connected clients to read the final status."""
 
 
 def main(folder: str) -> int:
-    """Start the supervisor of the pod in ``folder``; return the exit code for whoever waits."""
+    """Start the supervisor of the pod in ``folder``; return the exit code of this process."""
     os.umask(0o077)
     os.chdir(folder)
     if not linux.lock(os.open("lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)):
@@ -44,7 +44,7 @@ def main(folder: str) -> int:
 
 
 def _detached(ready: int) -> int:
-    """Become the guardian, with the supervisor below it."""
+    """Become the reaper, with the supervisor as its child."""
     os.setsid()
     log = os.open("supervisor.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -58,7 +58,7 @@ def _detached(ready: int) -> int:
         try:
             _supervise(ready, reaper)
             exit_code = STARTED
-        except BaseException:  # noqa: BLE001 # the last place where it can be said
+        except BaseException:  # noqa: BLE001 # the last place to report it
             _say_why()
         finally:
             os._exit(exit_code)

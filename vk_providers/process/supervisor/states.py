@@ -1,4 +1,4 @@
-"""The states of a container as Kubernetes writes them, and the message of one that ended.
+"""Container states in Kubernetes' format, and termination messages.
 
 Used by `container`.
 """
@@ -24,7 +24,7 @@ __all__ = ["empty_message", "go_duration", "read_message", "terminated", "waitin
 
 
 def waiting(reason: str, message: str = "") -> Json:
-    """Return the state of a container that does not run yet, or not now."""
+    """Return a waiting state."""
     return {"waiting": {"reason": reason, "message": message}}
 
 
@@ -37,7 +37,7 @@ def terminated(
     started: str | None = None,
     finished: str | None = None,
 ) -> Json:
-    """Return the state of a container that ended."""
+    """Return a terminated state."""
     return {
         "terminated": {
             "exitCode": exit_code,
@@ -57,7 +57,7 @@ def go_duration(seconds: float) -> str:
 
 
 def empty_message(path: str | None) -> str:
-    """Empty a container's message file before it starts; return what went wrong, or nothing."""
+    """Truncate the message file before a start; return the error, or an empty string."""
     if path is None:
         return ""
     try:
@@ -75,21 +75,21 @@ def read_message(plan: ContainerPlanJson, log: LogFile, exit_code: int) -> str:
         try:
             with _open_message(path, os.O_RDONLY) as file:
                 content = file.read(4096)
-        except OSError:  # the container removed it, or put something else in its place
+        except OSError:  # the container removed or replaced it
             content = b""
     end = last_lines(log.tail(16 * 1024), lines=80, size=2048)
     return termination_message(content, log=end, policy=plan["message_policy"], exit_code=exit_code)
 
 
 def _open_message(path: str, flags: int) -> BinaryIO:
-    """Open a message file, never what a container put in its place; raises OSError.
+    """Open a message file, but no file that replaced it; raises OSError.
 
-    A link could name any file of this machine, and a FIFO would stop the supervisor.
+    A link could point to any file of this machine, and a FIFO would block the supervisor.
     """
     try:
         fd = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        if error.errno in (errno.ELOOP, errno.ENXIO):  # a link; a FIFO that nobody reads
+        if error.errno in (errno.ELOOP, errno.ENXIO):  # a link; a FIFO without a reader
             raise OSError(errno.EINVAL, "not a regular file") from error
         raise
     if not stat.S_ISREG(os.fstat(fd).st_mode):

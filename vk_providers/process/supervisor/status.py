@@ -1,9 +1,9 @@
-"""What the supervisor says of its pod: the status, the events, and the file that outlives both.
+"""The pod's status and events, and the file ``status.json`` that outlives the supervisor.
 
-The status has the shape of a Kubernetes pod status with a few keys beside it (`StatusJournal.report`).
-``status.json`` is replaced as a whole at every change, so that vk reads the last state also where
-the supervisor is dead; it is not forced to the disk, since a machine that restarts has lost the
-pod anyway. Containers write (`StatusJournal.changed`, `StatusJournal.event`), clients listen.
+The status has the format of a Kubernetes pod status with some extra keys (`StatusJournal.report`).
+``status.json`` is replaced atomically at every change, so that vk can read the last state of a dead
+supervisor; it is not synced to disk, since a pod does not survive a restart of the machine.
+Containers report changes (`StatusJournal.changed`, `StatusJournal.event`), clients listen.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _EVENTS = 100
 
 
 class StatusJournal:
-    """Collects the changes of one turn of the loop, writes them and tells the listeners."""
+    """Batches changes, writes the status file and notifies listeners."""
 
     def __init__(self, loop: EventLoop, plan: PodPlanJson) -> None:
         self._loop = loop
@@ -38,20 +38,20 @@ class StatusJournal:
         self._sequence = 0
         self._started_at = timestamp()
         self.containers: Callable[[], Json] = dict
-        """Gives ``initContainerStatuses`` and ``containerStatuses``; the pod sets it."""
+        """Returns ``initContainerStatuses`` and ``containerStatuses``; set by the pod."""
         self.ended = False
         self.stopping = False
         self.listeners: list[Callable[[], None]] = []
         self.events: deque[Json] = deque(maxlen=_EVENTS)
 
     def changed(self) -> None:
-        """Something of the status is different."""
+        """Schedule a publication of the changed status."""
         if not self._pending:
             self._pending = True
             self._loop.soon(self.publish)
 
     def event(self, container: str, type: str, reason: str, message: str) -> None:
-        """Something happened that ``kubectl describe`` should show."""
+        """Add an event for ``kubectl describe``."""
         self._sequence += 1
         self.events.append(
             {
@@ -78,7 +78,7 @@ class StatusJournal:
         }
 
     def publish(self) -> None:
-        """Write the file and tell the listeners, now."""
+        """Write the file and notify the listeners."""
         self._pending = False
         _replace("status.json", {"status": self.report(), "events": list(self.events)})
         for listener in list(self.listeners):
@@ -86,7 +86,7 @@ class StatusJournal:
 
 
 def timestamp() -> str:
-    """Return the time as Kubernetes writes it."""
+    """Return the current time in Kubernetes' format."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 

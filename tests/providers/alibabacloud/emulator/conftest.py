@@ -12,7 +12,7 @@ from vk_providers.alibabacloud import emulator
 
 @pytest.fixture
 async def running() -> AsyncIterator[emulator.RunningEmulator]:
-    """An emulator in this process, fast enough that nobody waits for it."""
+    """An emulator in this process, fast enough for tests."""
     async with emulator.serve(emulator.EmulatorSettings(speed=1000, rates=0, seed=1)) as running:
         yield running
 

@@ -226,7 +226,7 @@ def test_the_first_fault_that_is_met_is_the_one(simulation: Simulation):
             "faults[1].probability: expected a number from 0 to 1, found 2",
         ),
         ({"faults": [{"kind": "reset", "probability": True}]}, "faults[0].probability: expected"),
-        ({"faults": [{"kind": "reset", "count": -1}]}, "faults[0].count: expected a whole number"),
+        ({"faults": [{"kind": "reset", "count": -1}]}, "faults[0].count: expected an integer"),
         ({"faults": [{"kind": "reset", "actions": "x"}]}, "faults[0].actions: expected a list"),
         ({"faults": [{"kind": "reset", "prob": 1}]}, "faults[0].prob: expected one of kind"),
         ({"faults": [{"kind": "error"}]}, "faults[0]: the kind error needs code and status"),

@@ -103,7 +103,7 @@ def test_the_first_wrong_parameter_is_named(parameters: dict[str, str], code: st
 
 @pytest.mark.parametrize("value", ["", "x", "1.0", "-1", "11", "9" * 30])
 def test_a_whole_number_is_one_in_its_range(value: str):
-    with pytest.raises(ValueError, match="whole number from 0 to 10"):
+    with pytest.raises(ValueError, match="integer from 0 to 10"):
         integer(0, 10)(value)
 
 

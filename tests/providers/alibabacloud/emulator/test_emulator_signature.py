@@ -99,7 +99,7 @@ async def test_a_wrong_secret_is_told_with_what_should_have_been_signed(client: 
 @pytest.mark.parametrize(
     ("change", "code"),
     [
-        ({"AccessKeyId": "nobody"}, r"404 InvalidAccessKeyId\.NotFound"),
+        ({"AccessKeyId": "unknown"}, r"404 InvalidAccessKeyId\.NotFound"),
         ({"SecurityToken": "unasked"}, r"400 InvalidSecurityToken\.MismatchWithAccessKey"),
         ({"Timestamp": "yesterday"}, r"400 InvalidTimeStamp\.Format"),
         ({"SignatureNonce": ""}, "400 MissingParameter"),

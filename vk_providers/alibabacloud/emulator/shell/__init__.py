@@ -1,1 +1,1 @@
-"""A tiny simulated shell: what a container's command does, as steps and without a process."""
+"""A small simulated shell: a container's command as steps, without a process."""

@@ -1,4 +1,4 @@
-"""``$((...))`` of the simulated shell: whole numbers with + - * / % and brackets. Pure."""
+"""``$((...))`` of the simulated shell: integers with + - * / % and parentheses. Pure."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _OPERATIONS = {
 def value(text: str, variables: Mapping[str, str]) -> int:
     """Return the value of an expression. Raises `ShellSyntaxError`."""
     if not _KNOWN.fullmatch(text) or "**" in text:
-        raise ShellSyntaxError("arithmetic is + - * / % of whole numbers")
+        raise ShellSyntaxError("arithmetic is + - * / % of integers")
     try:
         tree = ast.parse(text.replace("$", "").strip(), mode="eval")
         return _value(tree.body, variables)
     except (SyntaxError, ValueError, ZeroDivisionError, RecursionError):
-        raise ShellSyntaxError("arithmetic is + - * / % of whole numbers") from None
+        raise ShellSyntaxError("arithmetic is + - * / % of integers") from None
 
 
 def _value(node: ast.expr, variables: Mapping[str, str]) -> int:

@@ -1,4 +1,4 @@
-"""The commands of a shell text, as a tree. Pure; `run` walks it."""
+"""Parses a shell script into a tree. Pure; `run` executes it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = [
 
 @attrs.frozen
 class SimpleCommand:
-    """A simple command: what it sets, its words, where its output goes."""
+    """A simple command: assignments, words, redirections."""
 
     settings: tuple[tuple[str, Word], ...]
     words: tuple[Word, ...]
@@ -43,12 +43,12 @@ class CommandList:
     items: tuple[tuple[str, ShellNode], ...]
     redirects: tuple[str, ...] = ()
     apart: bool = False
-    """Whether it is a shell of its own, in round brackets."""
+    """Whether it is a subshell, in parentheses."""
 
 
 @attrs.frozen
 class Pipeline:
-    """The output of one is the input of the other."""
+    """A pipeline of two commands."""
 
     left: ShellNode
     right: ShellNode
@@ -89,7 +89,7 @@ _ENDS = ("then", "elif", "else", "fi", "do", "done", "}", ")")
 
 @lru_cache(maxsize=512)
 def parse(text: str) -> ShellNode:
-    """Return the tree of a text. Raises `ShellSyntaxError`."""
+    """Parse a script. Raises `ShellSyntaxError`."""
     reader = _Reader(list(tokens(text)))
     try:
         tree = reader.sequence()
@@ -101,7 +101,7 @@ def parse(text: str) -> ShellNode:
 
 
 def _plain(token: Token | None) -> str:
-    """Return an operator, or an unquoted word of text only; else nothing."""
+    """Return an operator or an unquoted literal word, else an empty string."""
     if isinstance(token, Operator):
         return token.text
     if token is None or any(part.kind != "text" or part.quoted for part in token):
@@ -111,7 +111,7 @@ def _plain(token: Token | None) -> str:
 
 @attrs.define(eq=False)
 class _Reader:
-    """Recursive descent over the tokens that are left."""
+    """A recursive-descent parser."""
 
     left: list[Token]
 
@@ -233,7 +233,7 @@ class _Reader:
 
 
 def _start(word: Word) -> str:
-    """Return the unquoted text that a word begins with."""
+    """Return the unquoted literal prefix of a word."""
     text = ""
     for part in word:
         if part.kind != "text" or part.quoted:
@@ -243,5 +243,5 @@ def _start(word: Word) -> str:
 
 
 def _without(word: Word, count: int) -> Word:
-    """Return the word without its first characters, each of which is a part of its own."""
+    """Return the word without its first characters (each is a part)."""
     return word[count:]

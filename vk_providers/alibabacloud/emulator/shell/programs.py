@@ -1,6 +1,6 @@
-"""The programs that the simulated containers have, and what a container's command comes to.
+"""The programs of simulated containers, and the outcome of a container's command.
 
-Everything else is not found in an exec, and runs for ever as the command of a container.
+Any other program is not found in an exec, and runs indefinitely as the command of a container.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from vk_providers.alibabacloud.emulator.shell.steps import (
 __all__ = ["PROGRAMS", "Outcome", "launch", "outcome", "output"]
 
 _LOOKED_AT = 2_000
-"""Steps after which a command counts as endless."""
+"""Number of steps after which a command counts as endless."""
 _STEPS = 20_000
-"""Steps of an output that are played at most."""
+"""Maximum number of steps of an output."""
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 _ESCAPE = re.compile(r"\\([ntr\\])|%(%|s|d)")
 
 
 @attrs.frozen
 class Outcome:
-    """How long a command runs, in the service's seconds, and what it ends with."""
+    """Duration, in the service's seconds, and exit code of a command."""
 
     seconds: float
     code: int
@@ -53,10 +53,10 @@ def outcome(
     stdin: bool = False,
     endless: bool = True,
 ) -> Outcome:
-    """Return what a command comes to.
+    """Return the outcome of a command.
 
-    With ``stdin`` its input is open and nobody ever types. ``endless``: a program that is not
-    simulated runs for ever, as the command of a container; else it is not found, as in a probe.
+    With ``stdin``, its input is open but empty. ``endless``: an unknown program runs indefinitely,
+    as the command of a container; else it is not found, as in a probe.
     """
     steps = launch(argv, ProgramContext(env=dict(env), endless=endless))
     seconds, answer = 0.0, None
@@ -77,9 +77,9 @@ def outcome(
 
 
 def output(argv: tuple[str, ...], place: ProgramContext) -> Iterator[tuple[float, bytes]]:
-    """Yield what a command writes that nobody types to, with the second of each piece.
+    """Yield the output of a command without input, with the time of each piece.
 
-    Ends with an empty piece at infinity where the command has no end.
+    Ends with an empty piece at infinity for an endless command.
     """
     steps = launch(argv, place)
     at, answer = 0.0, None
@@ -126,7 +126,7 @@ def _printf(argv: list[str], shell: Shell) -> Steps:
             return "%"
         return rest.pop(0) if rest else "0" if found[2] == "d" else ""
 
-    while True:  # the pattern is used again for the words that are left
+    while True:  # the pattern is repeated for the remaining arguments
         left = len(rest)
         yield said(_ESCAPE.sub(put, pattern))
         if not rest or len(rest) == left:
@@ -164,7 +164,7 @@ def _sleep(argv: list[str], shell: Shell) -> Steps:
 
 
 def _exit(argv: list[str], shell: Shell) -> Steps:
-    """``exit N`` as the whole command of a container, which no image could run but we can."""
+    """Run ``exit N`` as the command of a container, which no image could."""
     yield from ()
     return int(argv[1]) & 255 if argv[1:] and argv[1].isdecimal() else 0
 

@@ -1,7 +1,7 @@
-"""The simulated shell: walks the tree of a text and yields the steps of what it runs.
+"""The simulated shell: executes a parsed script and yields its steps.
 
-What it knows: lists, ``&&``, ``||``, pipes, groups, ``if``, ``while``, ``until``, ``for``,
-assignments, ``$NAME``, ``$(...)``, ``$((...))`` and redirection to another stream or /dev/null.
+Supported: lists, ``&&``, ``||``, pipes, groups, ``if``, ``while``, ``until``, ``for``, assignments,
+``$NAME``, ``$(...)``, ``$((...))`` and redirection to another stream or /dev/null.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _INTERRUPTED = 130
 
 @attrs.frozen
 class ProgramContext:
-    """Where a program runs."""
+    """The environment of a program."""
 
     env: Mapping[str, str] = attrs.field(factory=dict)
     files: Mapping[str, bytes] = attrs.field(factory=dict)
@@ -47,7 +47,7 @@ class ProgramContext:
     size: Callable[[], tuple[int, int]] = lambda: (80, 24)
     date: Callable[[], str] = lambda: ""
     endless: bool = False
-    """Whether a program that is not simulated runs for ever; else it is not found."""
+    """Whether an unknown program runs indefinitely; else it is not found."""
 
 
 class _LeaveError(Exception):
@@ -61,7 +61,7 @@ class _LeaveError(Exception):
 
 @attrs.define(eq=False)
 class LoopCounter:
-    """How many turns loops have made since something slept; shared by all of one command."""
+    """Iterations of loops since the last sleep; shared within one command."""
 
     turns: int = 0
 
@@ -76,7 +76,7 @@ def start(argv: Iterable[str], place: ProgramContext, programs: Mapping[str, Pro
 
 @attrs.define(eq=False)
 class Shell:
-    """One shell, or the surroundings of one program."""
+    """A shell, or the context of one program."""
 
     place: ProgramContext
     programs: Mapping[str, Program]
@@ -98,7 +98,7 @@ class Shell:
         return NOT_FOUND
 
     def text(self, text: str) -> Steps:
-        """Run a text to its end, or to its ``exit``."""
+        """Run a script to its end, or to its ``exit``."""
         try:
             yield from self._walk(grammar.parse(text))
         except (ShellSyntaxError, RecursionError) as error:
@@ -109,7 +109,7 @@ class Shell:
         return self.status
 
     def interactive(self, prompt: str) -> Steps:
-        """Run what comes in, line by line, until its end or ``exit``."""
+        """Run input lines until EOF or ``exit``."""
         while True:
             try:
                 if prompt:
@@ -156,7 +156,7 @@ class Shell:
         return self.status
 
     def _apart(self, node: grammar.CommandList) -> Steps:
-        """Run it in a shell of its own: what it sets and where it leaves stays there."""
+        """Run it in a subshell."""
         inner = attrs.evolve(self, variables=dict(self.variables))
         try:
             return (yield from inner._sequence(node))
@@ -180,7 +180,7 @@ class Shell:
     def _turn(self, body: grammar.ShellNode) -> Generator[Step, Any, bool]:
         """Run a loop's body once; return whether the loop goes on.
 
-        A loop that never sleeps is made to, or it would hold up the emulator.
+        A busy loop is made to sleep, since it would block the emulator.
         """
         self.work.turns += 1
         if self.work.turns > _TOO_MANY:
@@ -231,7 +231,7 @@ class Shell:
         return expanded
 
     def _word(self, word: Word, *, split: bool) -> Generator[Step, Any, list[str]]:
-        """Return what a word becomes; unquoted expansions fall apart at blanks."""
+        """Return the expansion of a word; unquoted expansions are split at blanks."""
         fields, quoted = [""], False
         for part in word:
             quoted = quoted or part.quoted

@@ -31,7 +31,7 @@ STDERR = 2
 
 @attrs.frozen
 class Write:
-    """Bytes come out."""
+    """Output."""
 
     stream: int
     content: bytes
@@ -39,55 +39,55 @@ class Write:
 
 @attrs.frozen
 class Sleep:
-    """Time passes, in seconds of the service."""
+    """A wait, in seconds of the service."""
 
     seconds: float
     busy: bool = False
-    """Whether a loop has long not slept: it is made to, and counts as endless."""
+    """Whether it was inserted into a busy loop, which counts as endless."""
 
 
 @attrs.frozen
 class Read:
-    """Input is wanted: the runner sends bytes, none at the end of input."""
+    """A request for input: the runner sends bytes, empty at EOF."""
 
 
 class Interrupted(Exception):
-    """Ctrl-C was typed; the runner throws it into the steps."""
+    """Ctrl-C; the runner throws it into the steps."""
 
 
 Step = Write | Sleep | Read
 Steps = Generator[Step, Any, int]
-"""The steps of a program; what it returns is its exit code."""
+"""The steps of a program; returns its exit code."""
 
 
 @attrs.define(eq=False)
 class Input:
-    """Standard input, shared by a shell and what it runs: what one leaves the next one finds."""
+    """Standard input, shared by a shell and its programs."""
 
     _rest: bytes = b""
     _ended: bool = False
 
     @classmethod
     def of(cls, content: bytes) -> Input:
-        """Return an input that is all there, as in a pipe."""
+        """Return a complete input, as of a pipe."""
         return cls(content, True)
 
     def chunk(self) -> Generator[Step, Any, bytes]:
-        """Return what is there, or what comes next; nothing at the end."""
+        """Return available or next input; empty at EOF."""
         if not self._rest:
             yield from self._more()
         rest, self._rest = self._rest, b""
         return rest
 
     def line(self) -> Generator[Step, Any, bytes]:
-        """Return the next line with its end; nothing at the end."""
+        """Return the next line with its newline; empty at EOF."""
         while b"\n" not in self._rest and (yield from self._more()):
             continue
         line, end, self._rest = self._rest.partition(b"\n")
         return line + end
 
     def _more(self) -> Generator[Step, Any, bool]:
-        """Ask for more; return whether it came. A terminal may be asked again after its end."""
+        """Request more input; return whether there was any. A terminal continues after EOF."""
         content = b"" if self._ended else (yield Read())
         self._rest += content
         return bool(content)
@@ -100,7 +100,7 @@ def said(content: str | Iterable[str], stream: int = STDOUT) -> Write:
 
 
 def redirected(steps: Steps, redirects: tuple[str, ...]) -> Steps:
-    """Send the output of ``steps`` where the redirections say, from left to right."""
+    """Apply redirections to the output of ``steps``, from left to right."""
     if not redirects:
         return (yield from steps)
     where = {STDOUT: STDOUT, STDERR: STDERR}
@@ -125,7 +125,7 @@ def redirected(steps: Steps, redirects: tuple[str, ...]) -> Steps:
 
 
 def captured(steps: Steps) -> Generator[Step, Any, tuple[bytes, int]]:
-    """Run ``steps`` with its output kept; return that and the exit code."""
+    """Run ``steps``; return its captured output and exit code."""
     content, answer = list[bytes](), None
     while True:
         try:

@@ -1,4 +1,4 @@
-"""The keyboard's side of a terminal: echo, lines, backspace, Ctrl-C and Ctrl-D. Pure."""
+"""The line discipline of a terminal: echo, lines, backspace, Ctrl-C and Ctrl-D. Pure."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _ERASE = b"\b \b"
 
 @attrs.frozen
 class Typed:
-    """What some keystrokes come to."""
+    """The result of key strokes."""
 
     line: bytes
-    """The line that is not finished."""
+    """The incomplete line."""
     echo: bytes = b""
     input: bytes = b""
     """Finished lines."""
@@ -26,7 +26,7 @@ class Typed:
 
 
 def type_in(line: bytes, keys: bytes) -> Typed:
-    """Return what the keys make of the line that was begun."""
+    """Apply key strokes to the incomplete line."""
     echo = read = b""
     for code in keys:
         key = bytes([code])
@@ -49,5 +49,5 @@ def type_in(line: bytes, keys: bytes) -> Typed:
 
 
 def cooked(content: bytes) -> bytes:
-    """Return output as a terminal shows it."""
+    """Return output with CR LF, as on a terminal."""
     return content.replace(b"\n", b"\r\n")

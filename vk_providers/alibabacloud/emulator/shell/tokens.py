@@ -1,4 +1,4 @@
-"""The words and operators of a shell line: text in, tokens out. Pure."""
+"""The tokenizer of the simulated shell: words and operators. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["Operator", "Part", "ShellSyntaxError", "Token", "Word", "tokens"]
 
 
 class ShellSyntaxError(ValueError):
-    """The simulated shell does not read this."""
+    """Unsupported or invalid syntax."""
 
 
 @attrs.frozen
@@ -28,7 +28,7 @@ Word = tuple[Part, ...]
 
 @attrs.frozen
 class Operator:
-    """What stands between commands."""
+    """An operator between commands."""
 
     text: str
 
@@ -65,7 +65,7 @@ def tokens(line: str) -> Iterator[Token]:
 
 
 def _piece(line: str, at: int, parts: list[Part]) -> int:
-    """Read a quoted piece, an expansion or one character; return where the next one begins."""
+    """Read a quoted piece, an expansion or a character; return the next position."""
     sign = line[at]
     if sign == "'":
         end = _find(line, "'", at + 1)
