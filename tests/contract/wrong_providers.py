@@ -37,7 +37,7 @@ class StartsAgain(ToyProvider):
 
 @breaks("a_create_whose_outcome_is_unknown_may_be_repeated")
 class RecordsTooLate(ToyProvider):
-    async def __aenter__(self) -> NotesTooLate:
+    async def __aenter__(self) -> RecordsTooLate:
         self.__dict__["known"] = {one.key for one in await self.backend.ask()}
         return self
 
