@@ -76,7 +76,7 @@ async def test_a_script_runs_a_node_until_a_signal(dev_cluster: DevCluster, tmp_
         if process.returncode is None:
             process.kill()
     assert (process.returncode, out.splitlines()[-2:]) == (0, [b"left", b"stopped"]), log.decode()
-    assert b'"part":"background"' in log
+    assert b'"component":"background"' in log
 
 
 def test_a_provider_is_called_after_its_class() -> None:

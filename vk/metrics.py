@@ -4,7 +4,7 @@ In: small calls from the parts, each of which gets only the method that it feeds
 ``/metrics`` serves. One object a node, with a registry of its own: two nodes in one process do not
 mix. Labels are fixed words or templates of paths, never what a client sent.
 
-Surprising: prometheus_client takes half a microsecond for one count under a lock, so the children
+Note: prometheus_client takes half a microsecond for one count under a lock, so the children
 of its families are looked up once and kept.
 """
 
@@ -151,7 +151,7 @@ class QueueMetrics:
 
 @attrs.frozen
 class _Plain(Collector):
-    """A registry without the times of creation, which double the text and which nobody reads."""
+    """A registry without the times of creation, which double the size of an answer."""
 
     registry: CollectorRegistry
 

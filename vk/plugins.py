@@ -2,7 +2,7 @@
 
 In come the entry points of group ``vk`` (modules with `vk.hookspecs` hooks) and single files, out
 goes a provider's class, checked. An installed plugin that cannot be used is kept as a PluginError
-naming its distribution, and the others still load; a file that somebody named must be usable.
+naming its distribution, and the others still load; a file that was named must be usable.
 Called once by `vk.cli`, before anything is opened. VK_PLUGINS names the only installed plugins to
 load, VK_PLUGINS_BLOCKED those not to load: entry-point names, with commas.
 """

@@ -27,7 +27,7 @@ _FOLDER_MODE = 0o755
 def write_files(folder: Path, tree: FileTree) -> bool:
     """Make ``folder`` hold exactly ``tree``; return whether anything changed.
 
-    The folder is made where it is missing; what somebody else made in it, for a mount, stays.
+    The folder is made where it is missing; what another program made in it, for a mount, stays.
     Repeatable, also after it was broken off at any point. Modes are set whatever the umask is;
     owners where a file names one. Raises OSError, after which readers still see the files as they
     were. The paths must be those of a FileTree: relative, clean and without ``..``.

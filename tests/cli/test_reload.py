@@ -94,7 +94,7 @@ def test_a_file_that_cannot_be_used_changes_nothing(
     reload.take(node)
     assert node.settings is None
     (record,) = caplog.records
-    assert record.getMessage() == "configuration not taken"
+    assert record.getMessage() == "configuration reload failed"
     assert "orphans: expected one of delete, report, keep" in record.__dict__["error"]
 
 

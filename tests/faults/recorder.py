@@ -24,6 +24,8 @@ Object = dict[str, Any]
 RANK = {"Pending": 0, "Running": 1, "Succeeded": 2, "Failed": 2}
 ORPHANED = 200.0
 """Seconds after which the workload of a pod that was removed by force must have ended."""
+STALE = 60.0
+"""Seconds for which the node's caches may lag: a reflector waits up to 30 s between two tries."""
 SLACK = 1.0
 """Seconds by which two clocks readings of one machine may differ in our record: a version is noted
 when its line arrives here."""
@@ -229,7 +231,7 @@ def _done_once(pod: Pod) -> Iterator[str]:
         if call["call"] == "delete" and call["at"] < asked - SLACK:
             yield "the backend was told to end it before anything asked for that"
     for start in starts:
-        if start["at"] > asked + 15.0:
+        if start["at"] > asked + STALE:
             yield "started long after it was to end"
 
 

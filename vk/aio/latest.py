@@ -44,12 +44,12 @@ class Latest(Generic[K, V]):
                 loop.call_soon_threadsafe(self._ready.set)
 
     def discard(self, key: K) -> None:
-        """Forget the value of ``key`` that nobody took yet, if there is one."""
+        """Forget the value of ``key`` that was not taken yet, if there is one."""
         with self._lock:
             self._values.pop(key, None)
 
     def __len__(self) -> int:
-        """Return how many keys have a value that nobody took yet."""
+        """Return how many keys have a value that was not taken yet."""
         return len(self._values)
 
     def __aiter__(self) -> Self:

@@ -67,7 +67,7 @@ class Memo(Generic[K, V]):
     def _ended(self, key: K, task: asyncio.Task[V]) -> None:
         self._running.pop(key, None)
         if not task.cancelled():
-            task.exception()  # all who waited may have left: then nobody else looks at it
+            task.exception()  # retrieved here: every waiter may have left
 
     async def _ask(self, key: K, ask: Callable[[], Awaitable[V]]) -> V:
         answer = await ask()

@@ -5,8 +5,8 @@ through the API server, so it works from any machine; the node's process must be
 ends the workloads: a pod is gone only once the provider has confirmed that. Each step may be
 repeated, so a drain that was interrupted is just started again.
 
-Surprising: the process makes its Node again when somebody deletes it. So the Node is deleted last,
-when nobody renews the lease any more: whoever drains for good stops the process in between.
+A running process makes its Node again when that is deleted. So the Node is deleted last, once the
+lease is no longer renewed: to drain for good, stop the process in between.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Drain:
     async def empty(self) -> None:
         """Let no pod come any more, evict those that are there, and return once all have ended.
 
-        Raises VkError where the node is another program's, or where nobody can end its pods.
+        Raises VkError where the node is another program's, or where no process can end its pods.
         """
         if not await self._cordon():
             return
@@ -87,7 +87,7 @@ class Drain:
         self.say(f"nothing runs on node {self.node}")
 
     async def delete(self) -> None:
-        """Delete lease and Node once nobody acts for the node any more."""
+        """Delete lease and Node once no process acts for the node any more."""
         while not await self._is_free():
             self._tell(f"stop the process of node {self.node}: it would make its Node again")
             await asyncio.sleep(_POLL)
@@ -141,7 +141,7 @@ class Drain:
         return True
 
     async def _check_alive(self) -> None:
-        """Raise VkError when nobody is there who could end the pods."""
+        """Raise VkError when no process is there that could end the pods."""
         if await self._is_free():
             raise VkError(
                 f"{self.waiting}, and no process acts for node {self.node}: "
@@ -161,7 +161,7 @@ class Drain:
         return await self.client.get(NODES, self.node, subresource="proxy/vk/status")
 
     async def _is_free(self) -> bool:
-        """Whether nobody holds the lease: given back, or seen unchanged for its whole duration."""
+        """Return whether the lease is free: released, or seen unchanged for its whole duration."""
         try:
             lease = await self.client.get(LEASES, self.node, namespace=_LEASES)
         except ObjectNotFoundError:

@@ -59,7 +59,7 @@ class _Root(click.Group):
         except UnavailableError as error:
             code = _complain(f"{error}; look at --kubeconfig and the network", 1)
         except ForbiddenError as error:
-            code = _complain(f"{error}; whoever asks needs that right", 1)
+            code = _complain(f"{error}; the caller needs that permission", 1)
         except VkError as error:
             code = _complain(str(error), 1)
         except click.Abort:
@@ -210,7 +210,7 @@ def drain_command(node: str, kubeconfig: str, delete_node: bool, timeout: str) -
     return drain(node, kubeconfig=kubeconfig, delete_node=delete_node, timeout=seconds)
 
 
-@command.command("doctor", short_help="Say whether everything is right for a node.")
+@command.command("doctor", short_help="Check everything that a node needs.")
 @_with_options
 @click.option("--json", "as_json", is_flag=True, help="Print the checks as JSON.")
 @click.pass_context

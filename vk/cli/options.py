@@ -2,7 +2,7 @@
 
 A flag comes before the environment, that before the file of ``--config``, that before the default
 in `vk.settings`. Flags arrive as text and are parsed here, so that every complaint names the place
-that the value came from. The surprising part: the names are the Go program's, warts included, and
+that the value came from. Note: the names are the Go program's, and
 so is the one exception: the environment's taint comes before ``--taint``.
 """
 

@@ -4,8 +4,8 @@ In: how to read the settings anew, and the files that they come from. Out: the n
 those of `vk.settings.LIVE`; of all others that changed the log says that they need a restart. A
 configuration that cannot be used changes nothing.
 
-Surprising: files are looked at every few seconds instead of being watched, since a mounted
-ConfigMap is swapped through symbolic links, on file systems that tell nobody.
+Files are polled every few seconds instead of being watched: a mounted ConfigMap is swapped through
+symbolic links, on file systems that send no notification.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Reload:
                         await self._hangup.wait()
                 before, seen = seen, self._stamps()
                 if seen[1] != before[1]:
-                    self._tell_fixed(["provider-config"])
+                    self._warn_fixed(["provider-config"])
                 if self._hangup.is_set() or seen[0] != before[0]:
                     self._hangup.clear()
                     self.take(node)
@@ -74,17 +74,17 @@ class Reload:
             loop.remove_signal_handler(signal.SIGHUP)
 
     def take(self, node: HasSettings) -> None:
-        """Read the settings and let the node go on with what may change."""
+        """Read the settings and give the node those that may change while it runs."""
         try:
             found = self.read()
         except ConfigError as error:
-            log.error("configuration not taken", extra={"error": str(error)})
+            log.error("configuration reload failed", extra={"error": str(error)})
             return
         changed = _differences(self.settings, found)
-        self._tell_fixed([_FLAGS.get(name, name) for name in changed if name not in LIVE])
+        self._warn_fixed([_FLAGS.get(name, name) for name in changed if name not in LIVE])
         live = {name: getattr(found, name) for name in changed if name in LIVE}
         self.settings = attrs.evolve(self.settings, **live)
-        for name, value in live.items():  # said first: the new level may hide it
+        for name, value in live.items():  # logged first: the new level may hide it
             extra = {"key": _FLAGS.get(name, "taint"), "value": _shown(value)}
             log.warning("setting changed", extra=extra)
         if "log_level" in live:
@@ -92,7 +92,7 @@ class Reload:
         if live:
             node.update_settings(self.settings)
 
-    def _tell_fixed(self, flags: Sequence[str]) -> None:
+    def _warn_fixed(self, flags: Sequence[str]) -> None:
         for flag in flags:
             log.warning("setting changed: restart to use it", extra={"key": flag})
 

@@ -59,7 +59,7 @@ def lines(document: Mapping[str, Any]) -> Iterator[str]:
     yield f"provider     {document.get('provider')}"
     lease = document.get("lease") or {}
     own = " (this process)" if lease.get("holder") == lease.get("own") else ""
-    yield f"lease        {lease.get('holder') or 'nobody'}{own}"
+    yield f"lease        {lease.get('holder') or 'none'}{own}"
     certificate = document.get("certificate") or {}
     yield f"certificate  {certificate.get('source')}, expires {certificate.get('expires')}"
     for condition in document.get("conditions") or ():

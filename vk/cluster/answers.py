@@ -54,7 +54,7 @@ def answer(request: str, status: int, body: bytes, wait: float | None = None) ->
 
 
 def is_failure(parsed: object) -> bool:
-    """Say whether ``parsed`` is a Status object that reports a failure."""
+    """Return whether ``parsed`` is a Status object that reports a failure."""
     return (
         isinstance(parsed, dict)
         and parsed.get("kind") == "Status"
@@ -110,7 +110,7 @@ def _detail(status: int, document: dict[str, Any], causes: list[dict[str, Any]])
 
 
 def retry_after(header: str | None) -> float | None:
-    """Read a Retry-After header in seconds; None for none, and for a date (nobody sends one)."""
+    """Read a Retry-After header in seconds; None for none, and for a date."""
     try:
         return max(0.0, float(header)) if header else None
     except ValueError:

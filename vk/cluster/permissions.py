@@ -3,7 +3,7 @@
 `vk doctor` asks the API server about each row, `vk rbac` turns the rows into roles, and a test
 compares them with the API server's audit log: nothing granted and unused, nothing denied.
 
-Surprising: a role that names its objects cannot let anybody create one, since the name is not in
+A role that names its objects cannot grant the creation of one, since the name is not in
 the path: such a row is of its own, without a name.
 """
 
@@ -84,13 +84,17 @@ PERMISSIONS = (
     Permission("node", "events", ("create", "patch"), "what users are told"),
     Permission("node", "namespaces", ("get",), "the cluster's identity", name="kube-system"),
     Permission(
-        "kubelet-api", "tokenreviews", ("create",), "who asks", group="authentication.k8s.io"
+        "kubelet-api",
+        "tokenreviews",
+        ("create",),
+        "authentication of clients",
+        group="authentication.k8s.io",
     ),
     Permission(
         "kubelet-api",
         "subjectaccessreviews",
         ("create",),
-        "and what he may do",
+        "authorization of clients",
         group="authorization.k8s.io",
     ),
     Permission(
@@ -122,9 +126,7 @@ PERMISSIONS = (
 )
 
 REFERENCES = frozenset({"references", "claims", "tokens", "watched-references"})
-"""The features that are granted namespace by namespace. ``drain`` is for whoever drains a node: the
-process of the node itself needs none of that.
-"""
+"""The features that are granted namespace by namespace."""
 
 
 def features_of(settings: Settings, provider: type[Provider]) -> frozenset[str]:

@@ -2,9 +2,9 @@
 
 In: one kind of object, perhaps narrowed by namespace and field selector. Out: the store and one
 call of ``on_change`` for each difference, in the order of the cluster. Starting, ending and errors
-of watches are no concern of anybody else; `vk.aio.tasks.supervise` runs it.
+of watches are handled here alone; `vk.aio.tasks.supervise` runs it.
 
-Surprising: a watch that works is not believed for ever. Now and then a list takes the place of
+A watch that works is not trusted indefinitely. Now and then a list takes the place of
 resuming it and makes good what it missed. That is a quorum read: a list at resourceVersion=0 comes
 from the cache that feeds the watch too, and would miss the same.
 """
@@ -202,7 +202,7 @@ class Reflector:
             self._set(key, None)
 
     def _is_old(self, key: ObjectKey, kind: str, old: Object | None, raw: Object) -> bool:
-        """Say whether something newer than ``raw`` was seen under its name."""
+        """Return whether something newer than ``raw`` was seen under its name."""
         number = _number(raw)
         if number is None:
             return False

@@ -20,7 +20,7 @@ HEALTHY = (
     Condition(type="PIDPressure", status="False", reason="KubeletHasSufficientPID"),
     Condition(type="NetworkUnavailable", status="False", reason="RouteCreated"),
 )
-"""What a node says that nobody complains about."""
+"""The conditions of a node without problems."""
 
 _TRANSIENT = frozenset({"ProviderSuspect", "ProviderUnreachable"})
 """Ours on every node; one that an earlier process left behind goes away."""

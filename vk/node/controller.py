@@ -1,4 +1,4 @@
-"""The Node object: made or adopted, kept as it must be, and put back when somebody changes it.
+"""The Node object: made or adopted, kept as it must be, restored after another writer's change.
 
 In: the provider's description and pings, conditions set by other parts, and what the reflector sees
 of our own Node (`NodeController.observe`). Out: patches of the Node, and `NodeController.info`.

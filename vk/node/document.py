@@ -163,7 +163,7 @@ def status_patch(node: Json, want: Wanted, moment: datetime, *, force: bool = Fa
 
 
 def is_draining(node: Json | None) -> bool:
-    """Whether somebody drains the node for good."""
+    """Return whether the node is being drained for good."""
     taints = ((node or {}).get("spec") or {}).get("taints") or ()
     return any(taint["key"] == DRAINING.key for taint in taints)
 

@@ -1,6 +1,6 @@
 """Where the kubelet's API of the node is and what the node can do, as a part of its status. Pure.
 
-Surprising: an API server that does not know ``declaredFeatures`` drops it from every write. So it
+Note: an API server that does not know ``declaredFeatures`` drops it from every write. So it
 is no reason to write where there is none yet, and is sent along with what is written anyway.
 """
 

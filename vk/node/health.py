@@ -82,7 +82,7 @@ class Health:
             shown = text if isinstance(error, ProviderError) else ""
             if timeout.expired():
                 shown = text = f"no answer within {_TIMEOUT:g} s"
-            elif not shown:  # raised by nobody on purpose: only our log may have its text
+            elif not shown:  # not raised on purpose: only our log may have its text
                 text = f"{name}: {text}" if text else name
             log.warning("provider missed a ping", extra={"error": text})
             return shown or name

@@ -89,7 +89,7 @@ class StateFolder:
             raise ConfigError(f"state folder {self.path} belongs to another user")
 
     def _token(self) -> str:
-        """The folder's random token; whoever links it first has made it."""
+        """The folder's random token; the first process that links it has made it."""
         path = self.path / "replica"
         if not path.exists():
             draft = self.path / f"replica.{os.getpid()}.{secrets.token_hex(4)}"

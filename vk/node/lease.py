@@ -1,12 +1,12 @@
-"""The node's lease: who holds it, and nobody else, acts for the node.
+"""The node's lease: only the process that holds it acts for the node.
 
 In: a Client of its own, so that pod traffic never delays a renewal. Out: `Lease.check`, asked
 before every change at the provider. Driven by `kubelet.py`. All waiting is measured on the loop's
 monotonic clock: the times in the object are only compared for change, never with our clock. A write
 counts from the moment it was *sent*, and only if its answer came.
 
-Surprising: that clock stands still while the machine is suspended, when others may take the lease.
-So what was slept counts for `Lease.check`; the next renewal finds out whose the lease is now.
+That clock stands still while the machine is suspended, when others may take the lease. So the time
+of a suspension counts for `Lease.check`; the next renewal finds out who holds the lease now.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _LOOK = 1.0  # s between two looks of a standby: that late it sees that the leas
 
 
 class LeaseLostError(ClusterError):
-    """This process may no longer act for the node, and must end."""
+    """This process may no longer act for the node: its term is over."""
 
 
 @attrs.define(eq=False)
@@ -50,7 +50,7 @@ class Lease:
     identity: str = attrs.field(kw_only=True)
     duration: float = attrs.field(kw_only=True)
     holder: str = attrs.field(default="", init=False)
-    """Who had the lease when we last looked; empty: nobody."""
+    """The holder when the lease was last read; empty: none."""
     _object: Json | None = attrs.field(default=None, init=False)
     _owner: str = attrs.field(default="", init=False)
     _sent: float | None = attrs.field(default=None, init=False)
@@ -76,7 +76,7 @@ class Lease:
                     self.holder = _holder(current) if current is not None else ""
                     if observed != seen:
                         seen, since = observed, self._clock()
-                        self._tell(current)
+                        self._log_holder(current)
                     remaining = since + self._patience(current) - self._clock()
                     if remaining <= 0:
                         await self._write(current)
@@ -90,9 +90,9 @@ class Lease:
                 await asyncio.sleep(backoff.next())
 
     async def run(self) -> None:
-        """Renew for ever: every third of the duration, after a failure every fifteenth.
+        """Renew until cancelled: every third of the duration, after a failure every fifteenth.
 
-        Raises LeaseLostError when somebody else holds the lease, or when no renewal worked for a
+        Raises LeaseLostError when another process holds the lease, or when no renewal worked for a
         whole duration.
         """
         wait = self.duration / 3
@@ -117,7 +117,7 @@ class Lease:
         """
         age = math.inf if self._sent is None else self._clock() - self._sent
         if age + _suspended() - self._slept > self.duration * 2 / 3:
-            raise TemporaryError(f"the lease of node {self.node_name} is not surely held")
+            raise TemporaryError(f"the lease of node {self.node_name} may have expired")
 
     def owner(self, uid: str) -> None:
         """Name the Node's ``uid`` as the lease's owner, from the next renewal on."""
@@ -220,7 +220,7 @@ class Lease:
         self._sent = None
         return LeaseLostError(f"lost the lease of node {self.node_name}: {why}")
 
-    def _tell(self, current: Json | None) -> None:
+    def _log_holder(self, current: Json | None) -> None:
         if current is not None and self._patience(current) > 0:
             extra = {"node": self.node_name, "holder": _holder(current)}
             log.info("another process holds the node's lease", extra=extra)
@@ -230,7 +230,7 @@ class Lease:
 
 
 def _suspended() -> float:
-    """Return for how many seconds the machine was suspended since it booted; 0 where none tells."""
+    """Return the seconds that the machine was suspended since boot; 0 where that is unknown."""
     boot = getattr(time, "CLOCK_BOOTTIME", None)
     now = time.clock_gettime
     return 0.0 if boot is None else now(boot) - now(time.CLOCK_MONOTONIC)

@@ -1,7 +1,7 @@
 """What happens to pods of DaemonSets, which want to be on every node, also on one that bills.
 
 In: a pod and the operator's policy. Out: why it is not run, or None. A refused one stays Pending
-for good: one that failed would be replaced for ever. Pure.
+for good: one that failed would be replaced again and again. Pure.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def owner(raw: Json) -> Json | None:
 
 
 def refusal(raw: Json, policy: str) -> str | None:
-    """Return what is said of a pod that is not run because of the policy."""
+    """Return the message for a pod that the policy refuses, None where it is run."""
     found = owner(raw)
     if found is None or policy == "run":
         return None

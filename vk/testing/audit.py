@@ -1,4 +1,4 @@
-"""The API server's audit log: which requests somebody sent, and which of them were refused.
+"""The API server's audit log: which requests a user sent, and which of them were refused.
 
 In: the folder of a control plane that keeps such a log. Out: one `Request` a kind of request and
 answer. Used to compare the rights of an account with what it does.

@@ -5,7 +5,7 @@ setup-envtest. Goes out: kubeconfig files, and `ControlPlane.kubectl`. Everythin
 loopback ports and lives in one temporary folder. The API server authorizes with Node and RBAC and
 issues service-account tokens, so a node under test has exactly the rights that it is given.
 
-Surprising: ``/api/v1/nodes/NAME/proxy`` refuses kubelets on loopback; logs and exec do work there.
+Note: ``/api/v1/nodes/NAME/proxy`` refuses kubelets on loopback; logs and exec do work there.
 Without ``controllers`` no namespace has a default service account, and no node ever loses the taint
 ``node.kubernetes.io/not-ready``, so the scheduler binds nothing.
 """

@@ -56,7 +56,7 @@ async def running_node(
             **{
                 "internal_ip": "127.0.0.1",
                 "kubelet_port": 0,
-                "serving_signer": "",  # nobody signs there
+                "serving_signer": "",  # there is no signer
                 "state_folder": cluster.folder / "node",
                 **settings,
             },

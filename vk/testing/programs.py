@@ -47,7 +47,7 @@ def eventually(probe: Callable[[], T], what: str, *, timeout: float = 60.0) -> T
 
 
 def free_port(address: str = "127.0.0.1") -> int:
-    """Return a port on which nobody listens now, for a program that a test is about to start."""
+    """Return a port that is free now, for a program that a test is about to start."""
     while True:
         port = random.choice(_PORTS)
         with socket.socket() as one:

@@ -168,7 +168,7 @@ async def test_nothing_is_deleted_without_the_lease(api: Api) -> None:
     cloud = Cloud(stranger())
 
     def lost() -> None:
-        raise TemporaryError("the lease is not surely held")
+        raise TemporaryError("the lease may have expired")
 
     async with collecting(api, cloud) as world:
         world.check_lease = lost

@@ -113,7 +113,7 @@ def _settings(flags: Flags) -> Settings:
         node_name=_parse("--nodename", values.name, flags.nodename),
         internal_ip="127.0.0.1",
         kubelet_port=0,  # any: several may run side by side
-        serving_signer="",  # nobody signs there
+        serving_signer="",  # there is no signer
         state_folder=_folder(flags) / "node",
         log_level=_parse("--log-level", values.choice(*LEVELS), flags.log_level),
     )

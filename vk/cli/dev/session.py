@@ -87,7 +87,7 @@ class Session:
             tasks.create_task(Scheduler(client).run())
             node = tasks.create_task(kubelet.run())
             try:
-                await kubelet.ready.wait()  # for ever, where the provider does not get ready
+                await kubelet.ready.wait()  # without a limit: a provider may never get ready
                 await NodePods(cluster.storage, self.settings.node_name).welcome()
                 for manifest in self.manifests:
                     await submit(client, manifest)

@@ -78,7 +78,7 @@ def _standard(
 
 
 def _has_network(status: PodStatus, phase: str) -> bool:
-    """Say whether containers can start, which the backend tells by an address or by doing it."""
+    """Return whether containers can start: the pod has an address, or one has started."""
     known = (*status.init_containers, *status.containers)
     ran = any(isinstance(one.state, Running | Terminated) for one in known)
     return phase != "Pending" or bool(status.pod_ips) or ran

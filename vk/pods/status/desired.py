@@ -1,7 +1,7 @@
 """The status of an API pod, worked out from what the provider says. Pure.
 
 `desired` gives the fields that the core owns, judged against the API server's object: status only
-moves forward (design 5.2). `vk.pods.status.patch` turns it into a patch.
+moves forward. `vk.pods.status.patch` turns it into a patch.
 """
 
 from __future__ import annotations

@@ -14,23 +14,23 @@ RANK = {"Pending": 0, "Unknown": 0, "Running": 1, "Succeeded": 2, "Failed": 2}
 
 
 def is_final(pod: Json) -> bool:
-    """Say whether the API object has ended for good."""
+    """Return whether the API object has a terminal phase."""
     return ((pod.get("status") or {}).get("phase") or "") in FINAL
 
 
 def initialized(spec: Json, statuses: Sequence[ContainerStatus]) -> bool:
-    """Say whether every init container is done (a sidecar: started)."""
+    """Return whether every init container is done (a sidecar: started)."""
     known = {status.name: status for status in statuses}
     return all(_init_done(raw, known.get(raw["name"])) for raw in spec.get("initContainers") or ())
 
 
 def is_sidecar(raw: Json) -> bool:
-    """Say whether an init container goes on running beside the others."""
+    """Return whether an init container goes on running beside the others."""
     return raw.get("restartPolicy") == "Always"
 
 
 def is_ready(status: ContainerStatus) -> bool:
-    """Say whether a container is ready: without a probe that says no, from its start on."""
+    """Return whether a container is ready: from its start on, unless a probe fails."""
     runs = isinstance(status.state, Running)
     return runs and status.ready is not False and status.started is not False
 

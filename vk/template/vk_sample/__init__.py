@@ -5,5 +5,5 @@ import vk
 
 @vk.hookimpl
 def vk_register_providers(register: vk.Register) -> None:
-    """Register the provider; its module is imported only when somebody chooses it."""
+    """Register the provider; its module is imported when it is chosen."""
     register("sample", "vk_sample.provider:SampleProvider")

@@ -31,7 +31,7 @@ class Streams(Base):
 
     @rule
     async def test_exec_gives_the_exit_code(self, bench: Bench) -> None:
-        """The exit code is the command's; None where nobody can say, never another one."""
+        """The exit code is the command's; None where it is not known, never another one."""
         pod = await self.running(bench)
         for code in (0, 7):
             command = ["sh", "-c", f"exit {code}"]
