@@ -25,7 +25,7 @@ _COMMAND = b"cat\0/dev/zero\0"
 async def measure_stalled(setting: Setting, node: Node, count: int) -> dict[str, Any]:
     """Open ``count`` streams, measure beside them, kill their client and wait until all is free.
 
-    Memory is that of vk and of the pod's supervisor with its guardian.
+    Memory is that of vk and of the pod's supervisor with its reaper.
     """
     pids = [node.process.pid, *_supervisors(setting)]
     quiet = await _others(setting, node)

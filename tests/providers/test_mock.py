@@ -1,4 +1,4 @@
-"""The mock provider runs a pod at once, or as its annotations say, and keeps it where asked to."""
+"""The mock provider runs a pod at once or by its annotations, and keeps it in a state file."""
 
 import asyncio
 import itertools
@@ -42,7 +42,7 @@ async def test_a_pod_runs_at_once_with_its_init_containers_done():
         assert await provider.list_pods() == [status]
 
 
-async def test_without_a_state_file_it_says_that_pods_end_with_it(caplog, tmp_path):
+async def test_without_a_state_file_it_logs_that_pods_end_with_the_process(caplog, tmp_path):
     caplog.set_level("INFO")
     async with build(state=str(tmp_path / "state")):
         assert "pods end with this process" not in caplog.text
@@ -168,7 +168,7 @@ async def test_a_lost_workload_is_reported_gone_and_its_address_is_free():
 
 
 @simulated
-async def test_nothing_is_said_of_a_pod_after_its_deletion():
+async def test_nothing_is_reported_of_a_deleted_pod():
     async with build() as provider, seen(provider) as change:
         wanted = pod(start_delay="1s", run_for="5s")
         await provider.create_pod(wanted)
@@ -234,7 +234,7 @@ def test_a_wrong_setting_is_named(settings: dict[str, Any], named: str):
         MockConfig(**settings)
 
 
-async def test_the_node_offers_what_the_configuration_says():
+async def test_the_node_has_the_configured_capacity():
     settings = {"others": {"nvidia.com/gpu": 2}, "provider_id": "mock://1"}
     node = await build(**settings).describe_node()
     assert node.capacity == {

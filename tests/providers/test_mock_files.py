@@ -72,7 +72,7 @@ async def test_cat_and_ls_show_what_a_container_would_find(
         assert await said(provider, *command) == (out, err, code)
 
 
-async def test_changed_files_take_the_place_of_the_old_ones() -> None:
+async def test_changed_files_replace_the_old_ones() -> None:
     async with build() as provider:
         await provider.create_pod(filled())
         await provider.update_files(filled().key, "settings", {"size": vk.File(b"9\n")})

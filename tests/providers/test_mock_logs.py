@@ -1,4 +1,4 @@
-"""The mock's logs and usage are made up, say so, and follow from the time alone."""
+"""The mock's logs and usage are simulated, state that, and are functions of the time."""
 
 import asyncio
 import time
@@ -42,7 +42,7 @@ async def read(provider: MockProvider, wanted: vk.Pod, name: str = "c", **option
         return b"".join([piece async for piece in pieces])
 
 
-async def test_without_a_line_to_write_the_log_only_says_that_it_is_simulated():
+async def test_without_a_log_line_the_log_only_states_that_it_is_simulated():
     async with build() as provider:
         wanted = pod()
         await provider.create_pod(wanted)

@@ -1,4 +1,4 @@
-"""The mock runs no command and listens on no port; it says so, and gives back what it gets."""
+"""The mock executes no command and opens no port; it states that, and echoes its input."""
 
 import asyncio
 import http.client
@@ -34,7 +34,7 @@ async def started(provider: MockProvider, **scenario: str) -> vk.ContainerKey:
         (["exit", "3" * 5000], 0),
     ],
 )
-async def test_exec_says_that_nothing_was_run_and_gives_the_code_of_an_exit(command, code):
+async def test_exec_states_that_nothing_was_run_and_returns_the_code_of_exit(command, code):
     async with build() as provider:
         client = Client()
         assert await provider.exec(await started(provider), command, client) == code
@@ -55,7 +55,7 @@ async def test_an_exit_waits_for_no_input():
         assert await provider.exec(await started(provider), ["sh", "-c", "exit 4"], client) == 4
 
 
-async def test_exec_without_stderr_says_it_on_stdout_and_without_both_nowhere():
+async def test_exec_without_stderr_states_it_on_stdout():
     async with build() as provider:
         container = await started(provider)
         client = Client(stderr=None)
@@ -159,7 +159,7 @@ async def test_a_terminal_can_be_left_while_the_container_runs():
         assert client.out == ATTACHED[:-1] + b" (Ctrl-D leaves)\r\ntick\r\n"
 
 
-async def test_a_forwarded_port_answers_http_and_says_that_nothing_listens():
+async def test_a_forwarded_port_answers_http_that_nothing_listens():
     async with build() as provider:
         container = await started(provider)
         side = Side().send(b"GET / HTTP/1.1\r\n", b"Host: x\r\n\r\n", end=True)

@@ -125,7 +125,7 @@ async def _quota(client: RpcClient) -> vk.Check:
 
 async def _create(service: Service) -> vk.Check:
     name, config = "eci:CreateContainerGroup", service.config
-    question = {
+    query = {
         "ContainerGroupName": "vk-doctor",
         "DryRun": True,
         "VSwitchId": ",".join(config.vswitches),
@@ -135,7 +135,7 @@ async def _create(service: Service) -> vk.Check:
         "Memory": "0.5",
     }
     try:
-        await service.client.call("CreateContainerGroup", question)
+        await service.client.call("CreateContainerGroup", query)
     except DryRunError:
         return vk.Check(name, True, "allowed; the dry run was accepted")
     except AccessError as error:

@@ -88,10 +88,10 @@ class Creation:
         """Replace the images of a running group."""
         group = self._living(pod)
         parameters = self._plan(pod, group.attempt).parameters
-        question = {name: parameters.get(name) for name in _UPDATED}
+        query = {name: parameters.get(name) for name in _UPDATED}
         with suppress(UnchangedError):  # an earlier call succeeded and its answer was lost
             await self.inventory.client.call(
-                "UpdateContainerGroup", {"ContainerGroupId": group.id, **question}
+                "UpdateContainerGroup", {"ContainerGroupId": group.id, **query}
             )
 
     async def tag(self, pod: vk.Pod) -> None:

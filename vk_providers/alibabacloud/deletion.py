@@ -58,9 +58,9 @@ class Deletion:
 
     async def end(self, group: ContainerGroup, *, force: bool = False) -> None:
         """Delete one group; a reported absence is confirmed by a second action."""
-        question = {"ContainerGroupId": group.id, "Force": force or None}
+        query = {"ContainerGroupId": group.id, "Force": force or None}
         try:
-            await self.inventory.client.call("DeleteContainerGroup", question)
+            await self.inventory.client.call("DeleteContainerGroup", query)
         except GroupNotFoundError:
             look = await self.inventory.look([group.id])
             if group.id not in look.gone:

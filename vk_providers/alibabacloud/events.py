@@ -47,12 +47,12 @@ class EventFeed:
         if next(iter(self.inventory), None) is None:
             return
         tags = self.inventory.identity.owner_tags()
-        question: dict[str, Any] = {"Tag": [{"Key": k, "Value": v} for k, v in tags.items()]}
+        query: dict[str, Any] = {"Tag": [{"Key": k, "Value": v} for k, v in tags.items()]}
         since = _OVERLAP if self._asked_at is None else int(now - self._asked_at) + _OVERLAP
-        question["SinceSecond"] = since
+        query["SinceSecond"] = since
         self._tried_at = now
         try:
-            answer = await self.inventory.client.call("DescribeContainerGroupEvents", question)
+            answer = await self.inventory.client.call("DescribeContainerGroupEvents", query)
         except (vk.ProviderError, RequestOutcomeUnknownError) as error:
             log.info("no events", extra={"error": str(error)})
             return

@@ -45,14 +45,14 @@ async def execute(
     mark = f"vk-{secrets.token_hex(8)}:" if wrap else ""
     words = _wrapped(command, mark) if wrap else list(command)
     _check(words)
-    question = {
+    query = {
         "ContainerGroupId": group,
         "ContainerName": container,
         "Command": orjson.dumps(words).decode(),
         "TTY": io.tty,
         "Stdin": io.stdin is not None,
     }
-    answer = await client.call("ExecContainerCommand", question)
+    answer = await client.call("ExecContainerCommand", query)
     url = str(answer.get("websocketuri") or "")
     _check_address(url, client.endpoint)
     session = EciExecSession(io, mark.encode())

@@ -49,7 +49,7 @@ class Inventory:
     """Seconds for which a new group may be missing from an answer."""
     deleting: dict[str, float] = attrs.field(factory=dict, init=False)
     """Groups whose deletion the service has accepted, and since when."""
-    given_up: set[str] = attrs.field(factory=set, init=False)
+    reported_unscheduled: set[str] = attrs.field(factory=set, init=False)
     """Unscheduled groups that were reported: from then on the pod counts as without a group."""
     wanted_since: float = attrs.field(default=float("-inf"), init=False)
     """Earliest start of the list that callers wait for."""
@@ -72,7 +72,9 @@ class Inventory:
 
     def best(self, uid: str) -> ContainerGroup | None:
         """Return the primary group of a pod, if one is known."""
-        return primary_group(group for group in self.of(uid) if group.id not in self.given_up)
+        return primary_group(
+            group for group in self.of(uid) if group.id not in self.reported_unscheduled
+        )
 
     def remember(self, group: ContainerGroup) -> None:
         """Store a group."""
@@ -82,7 +84,7 @@ class Inventory:
     def forget(self, id: str) -> None:
         """Drop a group that does not exist any more; idempotent."""
         self.deleting.pop(id, None)
-        self.given_up.discard(id)
+        self.reported_unscheduled.discard(id)
         group = self._groups.pop(id, None)
         if group is not None:
             ids = self._by_uid[group.key.uid]
@@ -141,12 +143,12 @@ class Inventory:
             if self._proved_at >= since:
                 return True
             alive = next((group.id for group in self._groups.values() if group.alive), None)
-            questions: list[dict[str, Any]] = [{"Tag": _tags(self.identity.owner_tags())}]
+            queries: list[dict[str, Any]] = [{"Tag": _tags(self.identity.owner_tags())}]
             if alive is not None:  # a new one may not be listed yet, and it may be gone
-                questions.insert(0, {"ContainerGroupIds": _array([alive])})
-            for question in questions:
+                queries.insert(0, {"ContainerGroupIds": _array([alive])})
+            for query in queries:
                 asked = _clock()
-                answer = await self.client.call("DescribeContainerGroups", question)
+                answer = await self.client.call("DescribeContainerGroups", query)
                 if answer.get("containergroups"):
                     self._proved_at = asked
                     break
@@ -211,23 +213,23 @@ class Inventory:
         """Read one log line: without permission that is an error, distinct from an absence."""
         group = self._groups.get(id)
         name = (group.containers or [""])[0] if group is not None else ""
-        question = {"ContainerGroupId": id, "ContainerName": name or "none", "Tail": 1}
+        query = {"ContainerGroupId": id, "ContainerName": name or "none", "Tail": 1}
         try:
-            await self.client.call("DescribeContainerLog", question)
+            await self.client.call("DescribeContainerLog", query)
         except GroupNotFoundError:
             return True
         except (vk.ProviderError, RequestOutcomeUnknownError):
             return False
         return False
 
-    async def _pages(self, question: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    async def _pages(self, query: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         """Return the rows of all pages. Raises TemporaryError where some are missing."""
-        question = {**question, "Limit": _PAGE, "WithEvent": True}
+        query = {**query, "Limit": _PAGE, "WithEvent": True}
         rows: dict[str, Mapping[str, Any]] = {}
         seen: set[str] = set()
         totals: list[int] = []
         for _ in range(_MOST_PAGES):
-            answer = await self.client.call("DescribeContainerGroups", question)
+            answer = await self.client.call("DescribeContainerGroups", query)
             for row in answer.get("containergroups") or ():
                 rows[str(row.get("containergroupid"))] = row
             if isinstance(answer.get("totalcount"), int):
@@ -240,7 +242,7 @@ class Inventory:
             if token in seen:
                 break
             seen.add(token)
-            question = {**question, "NextToken": token}
+            query = {**query, "NextToken": token}
         raise vk.TemporaryError("the list of groups does not end")
 
 

@@ -33,9 +33,9 @@ async def read_log(
     """
 
     async def poll(since: datetime | None) -> bytes:
-        question = _question(group, container.name, options, since)
+        query = _query(group, container.name, options, since)
         try:
-            answer = await client.call("DescribeContainerLog", question)
+            answer = await client.call("DescribeContainerLog", query)
         except GroupNotFoundError:
             raise vk.NotFoundError(f"no log of {container}: its group is gone") from None
         return _lines(str(answer.get("content") or ""))
@@ -57,10 +57,10 @@ async def read_log(
         yield piece
 
 
-def _question(
+def _query(
     group: str, container: str, options: vk.LogOptions, since: datetime | None
 ) -> dict[str, Any]:
-    question: dict[str, Any] = {
+    query: dict[str, Any] = {
         "ContainerGroupId": group,
         "ContainerName": container,
         "Timestamps": True,
@@ -68,12 +68,12 @@ def _question(
         "LimitBytes": _MOST_BYTES,
     }
     if options.tail_lines is not None and not options.follow and since is None:
-        question["Tail"] = max(1, min(_MOST_LINES, options.tail_lines))
+        query["Tail"] = max(1, min(_MOST_LINES, options.tail_lines))
     if since is not None:
-        question["StartTime"] = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        query["StartTime"] = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     if options.previous:
-        question["LastTime"] = True
-    return question
+        query["LastTime"] = True
+    return query
 
 
 def _lines(text: str) -> bytes:

@@ -118,10 +118,10 @@ class GroupLookup:
 
     def _ids(self, uid: str) -> set[str]:
         known = {group.id for group in self.inventory.of(uid)}
-        given_up = self.inventory.given_up
+        reported_unscheduled = self.inventory.reported_unscheduled
         pod = self.pods.get(uid)
         noted = pod.annotations.get(_INSTANCE, "") if pod is not None else ""
-        return (known or ({noted} if noted.startswith("eci-") else set())) - given_up
+        return (known or ({noted} if noted.startswith("eci-") else set())) - reported_unscheduled
 
 
 def _ran(pod: vk.Pod) -> bool:

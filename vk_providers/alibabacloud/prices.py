@@ -50,7 +50,7 @@ class Prices:
         self._asked[kind] = now
         try:
             async with asyncio.timeout(_PATIENCE):  # the statuses of all pods wait meanwhile
-                answer = await self.client.call("DescribeContainerGroupPrice", _question(kind))
+                answer = await self.client.call("DescribeContainerGroupPrice", _query(kind))
             price = (answer.get("priceinfo") or {}).get("price") or {}
             self._known[kind] = (
                 f"{float(price['tradeprice']):g} {price.get('currency') or ''}".strip()
@@ -68,7 +68,7 @@ def _kind(group: ContainerGroup) -> Kind:
     return (kind if kind.startswith("ecs.") else "", cpu, memory, spot)
 
 
-def _question(kind: Kind) -> dict[str, Any]:
+def _query(kind: Kind) -> dict[str, Any]:
     instance_type, cpu, memory, spot = kind
     size = {"InstanceType": instance_type} if instance_type else {"Cpu": cpu, "Memory": memory}
     return {**size, "SpotStrategy": spot or None}

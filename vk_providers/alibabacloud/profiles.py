@@ -46,7 +46,7 @@ class ProfileFile:
                 self._profiles = _parse(Path(self.path).read_text())
                 self._seen = state
         except (OSError, ValueError, TypeError, AttributeError) as error:
-            text = f"profiles_file: {self.path}: {_told(error)}"
+            text = f"profiles_file: {self.path}: {_error_text(error)}"
             if self._seen == (0, 0):
                 raise vk.ConfigError(text) from None
             log.warning("profiles reload failed", extra={"error": text})
@@ -71,5 +71,5 @@ def _parse(text: str) -> tuple[Profile, ...]:
     return tuple(profiles)
 
 
-def _told(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     return (error.strerror or "") if isinstance(error, OSError) else str(error)

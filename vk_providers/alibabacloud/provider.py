@@ -176,8 +176,8 @@ class AlibabaCloudProvider(vk.Provider):
     async def list_pods(self) -> Sequence[vk.PodStatus]:
         """Return the status of every pod that has a group with this node's tags."""
         groups = await self._inventory.list_all(self._lookup.noted())
-        stands = (self._inventory.best(uid) for uid in {group.key.uid for group in groups})
-        found = [group for group in stands if group is not None]
+        primary = (self._inventory.best(uid) for uid in {group.key.uid for group in groups})
+        found = [group for group in primary if group is not None]
         for group in found:
             if group.alive:
                 await self._prices.learn(group)
@@ -195,8 +195,8 @@ class AlibabaCloudProvider(vk.Provider):
                 yield change
             await self._events.forward()
             for group in self._inventory:
-                stands = self._inventory.best(group.key.uid) is group and group.alive
-                if stands and group.raw and await self._prices.learn(group):
+                primary = self._inventory.best(group.key.uid) is group and group.alive
+                if primary and group.raw and await self._prices.learn(group):
                     yield self._status(group)
             await asyncio.sleep(self._watch.interval(self._config.poll))
 

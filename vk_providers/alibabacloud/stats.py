@@ -29,8 +29,8 @@ async def measure(client: RpcClient, groups: Sequence[ContainerGroup]) -> vk.Nod
 
 
 async def _ask(client: RpcClient, ids: Sequence[str]) -> Mapping[str, Any]:
-    question = {"ContainerGroupIds": orjson.dumps(ids).decode(), "MetricType": "summary"}
-    return await client.call("DescribeMultiContainerGroupMetric", question)
+    query = {"ContainerGroupIds": orjson.dumps(ids).decode(), "MetricType": "summary"}
+    return await client.call("DescribeMultiContainerGroupMetric", query)
 
 
 def _pods(row: Mapping[str, Any], groups: Mapping[str, ContainerGroup]) -> Iterable[vk.PodStats]:

@@ -23,6 +23,7 @@ from vk_providers.alibabacloud.errors import RequestOutcomeUnknownError
 from vk_providers.alibabacloud.groups import SCHEDULE_FAILED, ContainerGroup
 from vk_providers.alibabacloud.inventory import Inventory
 from vk_providers.alibabacloud.status import failed_status, why_unplaced
+from vk_providers.alibabacloud.surplus_groups import surplus_groups
 
 __all__ = ["Watch"]
 
@@ -75,7 +76,7 @@ class Watch:
             for group in look.found.values():
                 self._changed_at = began
                 if group.status != SCHEDULE_FAILED and group.id not in self._overdue:
-                    yield self._told_status(group)
+                    yield self._status_change(group)
             for id in look.gone:
                 gone = self._gone(id)
                 if gone is not None:
@@ -83,9 +84,9 @@ class Watch:
         self._looked_at = began
         for change in self._unplaced():
             yield change
-        async for change in self._too_long():
+        async for change in self._pending_too_long():
             yield change
-        await self._tidy()
+        await self._delete_surplus()
 
     def drop(self, id: str) -> None:
         """Drop a group that does not exist any more."""
@@ -94,13 +95,13 @@ class Watch:
         self._rows.pop(id, None)
         self._overdue.discard(id)
 
-    def _told_status(self, group: ContainerGroup) -> vk.PodStatus:
+    def _status_change(self, group: ContainerGroup) -> vk.PodStatus:
         if group.status == "Failed":
             pod = self.pods.get(group.key.uid)
             if pod is not None and group.id not in self.inventory.deleting:
                 self.on_failure(pod, group.id)
-        stands = self.inventory.best(group.key.uid) or group
-        return self.status_of(stands)
+        primary = self.inventory.best(group.key.uid) or group
+        return self.status_of(primary)
 
     def _gone(self, id: str) -> vk.Gone | None:
         group = self.inventory.get(id)
@@ -112,7 +113,7 @@ class Watch:
 
     async def _changed_ids(self, began: float) -> set[str]:
         changed: set[str] = set()
-        question: dict[str, Any] = {
+        query: dict[str, Any] = {
             "Tag": [
                 {"Key": name, "Value": value}
                 for name, value in self.inventory.identity.owner_tags().items()
@@ -121,16 +122,16 @@ class Watch:
         }
         if self._looked_at is not None:
             # Overlapping windows, so that no change between two answers is missed.
-            question["SinceSecond"] = int(began - self._looked_at + _LEAST_WINDOW)
+            query["SinceSecond"] = int(began - self._looked_at + _LEAST_WINDOW)
         while True:
-            answer = await self.inventory.client.call("DescribeContainerGroupStatus", question)
+            answer = await self.inventory.client.call("DescribeContainerGroupStatus", query)
             for row in answer.get("data") or ():
                 if (id := row.get("containergroupid")) and self._is_news(str(id), row):
                     changed.add(str(id))
             token = answer.get("nexttoken")
-            if not token or token == question.get("NextToken"):
+            if not token or token == query.get("NextToken"):
                 return changed
-            question = {**question, "NextToken": token}
+            query = {**query, "NextToken": token}
 
     def _is_news(self, id: str, row: Mapping[str, Any]) -> bool:
         mark = hashlib.sha256(orjson.dumps(row, option=orjson.OPT_SORT_KEYS)).digest()
@@ -151,12 +152,12 @@ class Watch:
         """Yield a change for each unscheduled group, once."""
         for group in self.inventory:
             pod = self.pods.get(group.key.uid)
-            stands = self.inventory.best(group.key.uid)
-            if group.status != SCHEDULE_FAILED or stands is not group or pod is None:
+            primary = self.inventory.best(group.key.uid)
+            if group.status != SCHEDULE_FAILED or primary is not group or pod is None:
                 continue
             if pod.metadata.get("deletionTimestamp"):
                 continue
-            self.inventory.given_up.add(group.id)
+            self.inventory.reported_unscheduled.add(group.id)
             reason, message = why_unplaced(group)
             if self.fails_fast(pod):
                 self.on_failure(pod, group.id)
@@ -167,7 +168,7 @@ class Watch:
                 seconds = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(group.attempt, 8))
                 yield vk.Unplaced(group.key, reason=reason, message=message, retry_after=seconds)
 
-    async def _too_long(self) -> AsyncIterator[vk.PodChange]:
+    async def _pending_too_long(self) -> AsyncIterator[vk.PodChange]:
         """Delete groups that are Pending, and billed, for longer than ``max_pending``."""
         now = datetime.now(UTC)
         for group in self.inventory:
@@ -186,19 +187,9 @@ class Watch:
         pod = self.pods.get(group.key.uid)
         return pod is not None and (pod.raw.get("status") or {}).get("phase") == "Running"
 
-    async def _tidy(self) -> None:
-        """Delete every group that is not the primary group of a pod."""
-        for group in self.inventory:
-            stands = self.inventory.best(group.key.uid)
-            if stands is group or group.id in self.inventory.deleting:
-                continue
-            if stands is None and group.key.uid in self.pods:
-                continue  # unscheduled: the next attempt comes first
-            if group.alive:  # twins: describe both again before one is deleted
-                await self.inventory.look([one.id for one in self.inventory.of(group.key.uid)])
-                stands = self.inventory.best(group.key.uid)
-            if stands is None or stands.id != group.id:
-                await self._end(group, "the pod has another group, or there is no pod")
+    async def _delete_surplus(self) -> None:
+        async for group in surplus_groups(self.inventory, self.pods):
+            await self._end(group, "the pod has another group, or there is no pod")
 
     async def _end(self, group: ContainerGroup, why: str) -> bool:
         """Delete a group; return False where that failed and the next round retries."""

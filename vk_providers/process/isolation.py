@@ -124,11 +124,11 @@ async def _run(found: Bubblewrap, user: int | None) -> str:
     )
     try:
         async with asyncio.timeout(_PATIENCE):
-            _, said = await process.communicate()
+            _, stderr = await process.communicate()
     except TimeoutError:
         process.kill()
         await process.wait()
         return f"bwrap did not exit in {_PATIENCE:g} s"
     if process.returncode == 0:
         return ""
-    return said.decode(errors="replace").strip() or f"bwrap exited with {process.returncode}"
+    return stderr.decode(errors="replace").strip() or f"bwrap exited with {process.returncode}"

@@ -183,13 +183,13 @@ async def _batch(*commands: str, namespace: str = "") -> None:
 
 async def _ip(*arguments: str, lines: Sequence[str] = (), missing_ok: bool = False) -> str:
     """Run iproute2 to completion and return its output; raises TemporaryError."""
-    code, said, wrong = await finish_before_cancel(
+    code, stdout, stderr = await finish_before_cancel(
         _run(arguments, "".join(f"{line}\n" for line in lines))
     )
-    text = wrong.decode(errors="replace").strip()
+    text = stderr.decode(errors="replace").strip()
     if code and not (missing_ok and any(each in text for each in _MISSING)):
         raise vk.TemporaryError(f"ip {' '.join(arguments)}: {text or code}")
-    return said.decode()
+    return stdout.decode()
 
 
 async def _run(arguments: Sequence[str], lines: str) -> tuple[int | None, bytes, bytes]:
@@ -199,8 +199,8 @@ async def _run(arguments: Sequence[str], lines: str) -> tuple[int | None, bytes,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    said, wrong = await process.communicate(lines.encode())
-    return process.returncode, said, wrong
+    stdout, stderr = await process.communicate(lines.encode())
+    return process.returncode, stdout, stderr
 
 
 def _link_exists(name: str) -> bool:

@@ -81,10 +81,15 @@ class PodPlanner:
         image = find_image(self.config.images, container.image)
         argv, used = command_line(container, image), image or Image()
         root = Path(used.root)
-        who = container_user(container.raw, self.pod.spec, image_user=used.user, root=root)
+        user = container_user(container.raw, self.pod.spec, image_user=used.user, root=root)
         message = self._message_file(container.name)
-        env = {"PATH": _PATH, "HOSTNAME": self.hostname, "HOME": who.home, **used.env}
-        where = {"message_file": str(message), "uid": who.uid, "gid": who.gid, "groups": who.groups}
+        env = {"PATH": _PATH, "HOSTNAME": self.hostname, "HOME": user.home, **used.env}
+        where = {
+            "message_file": str(message),
+            "uid": user.uid,
+            "gid": user.gid,
+            "groups": user.groups,
+        }
         plan = ContainerPlan.of(container, argv=argv, host=self.ip, initial=initial, **where)
         wanted = container.raw.get("workingDir") or used.working_dir
         if self.isolation is None:
@@ -97,13 +102,13 @@ class PodPlanner:
             }
             folder = self._volumes.on_machine(container, wanted) if wanted else str(self.files)
             return attrs.evolve(plan, env={**env, **extra, **container.env}, cwd=folder)
-        fields = self._cell(self.isolation, container, root, who)
+        fields = self._namespace_fields(self.isolation, container, root, user)
         return attrs.evolve(plan, env={**env, **container.env}, cwd=wanted or "/", **fields)
 
-    def _cell(
-        self, isolation: Bubblewrap, container: vk.Container, root: Path, who: ContainerUser
+    def _namespace_fields(
+        self, isolation: Bubblewrap, container: vk.Container, root: Path, user: ContainerUser
     ) -> dict[str, Any]:
-        if who.uid not in (None, os.geteuid()) and isolation.refused_users:
+        if user.uid not in (None, os.geteuid()) and isolation.refused_users:
             text = f"isolated processes cannot run as another user: {isolation.refused_users}"
             raise vk.InvalidInputError(text, reason="CreateContainerConfigError")
         mounts = list(self._mounts(container, root))

@@ -227,11 +227,11 @@ async def start_supervisor(
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
         )
-        _, said = await process.communicate()
+        _, stderr = await process.communicate()
         if process.returncode == RAN_BEFORE:
             raise vk.PermanentError(f"pod {plan.key} ran before", reason="SupervisorLost")
         if process.returncode not in (STARTED, RUNS_ALREADY):
-            raise vk.TemporaryError(f"the supervisor of {plan.key} did not start: {_why(said)}")
+            raise vk.TemporaryError(f"the supervisor of {plan.key} did not start: {_why(stderr)}")
     try:
         return await connect(folder)
     except (vk.NotFoundError, vk.TemporaryError):
@@ -263,5 +263,5 @@ def _write_plan(folder: Path, plan: PodPlan) -> None:
         json.dump(plan.to_json(), file)
 
 
-def _why(said: bytes) -> str:
-    return said.decode(errors="replace").strip().rpartition("\n")[2] or "no error output"
+def _why(stderr: bytes) -> str:
+    return stderr.decode(errors="replace").strip().rpartition("\n")[2] or "no error output"

@@ -120,7 +120,7 @@ class World:
         return self.pods[pod.key.uid]
 
     async def billed(self) -> list[dict[str, Any]]:
-        """Return what the ledger says is alive."""
+        """Return the groups that are alive by the ledger."""
         groups = (await self.emulator.ledger())["groups"]
         return [group for group in groups if group["ended"] is None]
 
@@ -149,7 +149,7 @@ async def until(provider: vk.Provider, wanted: Any, *, within: float = 20.0) -> 
 
 
 def is_running(change: Any) -> bool:
-    """Whether a change says that all containers of a pod run."""
+    """Return whether all containers of a pod run in a change."""
     return (
         isinstance(change, vk.PodStatus)
         and bool(change.containers)

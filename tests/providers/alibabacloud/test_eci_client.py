@@ -151,12 +151,12 @@ def test_codes_become_errors(code: str, status: int, kind: type[Exception]) -> N
     assert "CreateContainerGroup" in str(error)
 
 
-def test_only_errors_that_say_nothing_was_done_are_the_projects() -> None:
+def test_only_errors_without_effect_are_provider_errors() -> None:
     """An unknown outcome is none of them: the core then looks before it tries again."""
     assert not issubclass(RequestOutcomeUnknownError, vk.ProviderError)
 
 
-def test_an_error_says_action_code_request_and_what_to_do_and_no_more() -> None:
+def test_an_error_has_action_code_request_id_and_hint_only() -> None:
     answer = {"code": "QuotaExceeded", "requestid": "R-1", "message": "canary of a parameter"}
     text = str(error_of("CreateContainerGroup", 403, answer))
     expected = "ask Alibaba Cloud for a larger quota, or run fewer pods"

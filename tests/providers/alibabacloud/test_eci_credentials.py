@@ -48,7 +48,7 @@ async def test_everything_is_found_on_the_machine(emulator: RunningEmulator) -> 
         assert service.credentials.found == "the machine's RAM role"
 
 
-async def test_what_is_not_found_is_told_with_its_variable_and_the_places() -> None:
+async def test_missing_settings_are_named_with_variable_and_sources() -> None:
     nowhere = EciConfig(metadata_endpoint=NOWHERE)
     with pytest.raises(vk.ConfigError) as caught:
         async with opened(nowhere):
@@ -73,7 +73,7 @@ async def test_half_an_access_key_is_an_error() -> None:
             await service.credentials.get()
 
 
-async def test_a_place_that_is_set_up_and_fails_is_not_passed_over(
+async def test_a_configured_source_that_fails_is_not_skipped(
     emulator: RunningEmulator,
 ) -> None:
     """The next place might be another identity, such as the machine's."""
@@ -148,7 +148,7 @@ async def test_a_pods_token_is_exchanged_for_credentials(
 
 
 @pytest.mark.parametrize("skew", [3600.0, -3600.0])
-async def test_a_wrong_clock_of_this_machine_is_made_good_and_said(
+async def test_a_wrong_clock_is_corrected_and_logged(
     skew: float, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Signed by the service's own time from the first refusal on; `vk doctor` says it too."""
@@ -231,7 +231,7 @@ def test_no_secret_is_in_a_repr() -> None:
 
 
 @pytest.mark.slow
-async def test_the_checks_say_what_works_and_what_does_not(emulator: RunningEmulator) -> None:
+async def test_the_checks_report_what_works_and_what_does_not(emulator: RunningEmulator) -> None:
     world = World(emulator)
     checks = {check.name: check async for check in world.provider().checks()}
     assert [name for name, check in checks.items() if not check.ok] == []

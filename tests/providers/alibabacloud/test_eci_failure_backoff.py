@@ -1,4 +1,4 @@
-"""The brake on owners whose groups keep failing: each try is billed before it fails."""
+"""The backoff for owners whose groups keep failing: each attempt is billed before it fails."""
 
 from __future__ import annotations
 

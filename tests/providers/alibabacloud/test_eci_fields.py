@@ -63,7 +63,7 @@ def test_every_entry_is_a_field_that_exists() -> None:
     assert [path for path in sorted(listed()) if path not in known] == []
 
 
-def test_every_refusal_says_why() -> None:
+def test_every_refusal_has_a_reason() -> None:
     assert all(FIELDS.refused.values())
     assert all(FIELDS.ignored.values())
 

@@ -110,7 +110,7 @@ async def test_many_lost_creates_are_settled_by_one_list(world: World) -> None:
     ],
     ids=lambda fault: fault["kind"],
 )
-async def test_an_answer_that_says_nothing_is_an_unknown_outcome(
+async def test_an_unusable_answer_is_an_unknown_outcome(
     world: World, fault: dict[str, Any]
 ) -> None:
     pod = world.add()
@@ -133,7 +133,7 @@ async def test_a_changed_request_under_a_used_token_adopts_the_group(world: Worl
     assert len(await world.billed()) == 1
 
 
-async def test_no_stock_is_told_and_the_next_attempt_is_durable_before_it_is_sent(
+async def test_no_stock_is_reported_and_the_next_attempt_is_stored_before_it_is_sent(
     world: World,
 ) -> None:
     pod = world.add()
@@ -149,7 +149,7 @@ async def test_no_stock_is_told_and_the_next_attempt_is_durable_before_it_is_sen
     assert len(set(tokens)) == 2
 
 
-async def test_a_group_that_finds_no_place_leads_to_the_next_attempt(world: World) -> None:
+async def test_an_unscheduled_group_leads_to_the_next_attempt(world: World) -> None:
     pod = world.add()
     async with world.provider() as provider:
         await world.emulator.set_faults({"kind": "schedule_failed", "count": 1})
@@ -307,7 +307,7 @@ async def test_the_image_is_changed_in_place(world: World) -> None:
 async def test_an_image_whose_change_was_done_though_its_answer_was_lost_is_no_refusal(
     world: World,
 ) -> None:
-    """A second call finds nothing to do, which the service tells as an error."""
+    """A second call finds nothing to do, which the service reports as an error."""
     pod = world.add()
     async with world.provider() as provider:
         await provider.create_pod(pod)
@@ -408,7 +408,7 @@ async def test_two_clusters_with_one_node_name_do_not_touch_each_other(world: Wo
 
 
 async def test_a_group_that_was_given_up_is_in_no_list(world: World) -> None:
-    """Else the next list would say that the pod has a group, and it would wait indefinitely."""
+    """Else the pod would have a group in the next list, and it would wait indefinitely."""
     pod = world.add()
     async with world.provider(list_lag="0.01") as provider:
         await world.emulator.set_faults({"kind": "schedule_failed", "count": 1})

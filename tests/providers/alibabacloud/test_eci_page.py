@@ -1,4 +1,4 @@
-"""The page about the provider says all of it: fields, annotations, codes."""
+"""The provider's page lists all fields, annotations and error codes."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_every_setting_stands_there_with_its_variable() -> None:
         assert (f"`{variable}`" if variable else "file only") in row(field.name)
 
 
-def test_every_annotation_stands_there_and_the_closed_ones_say_so() -> None:
+def test_every_annotation_is_documented_and_privileged_ones_are_marked() -> None:
     for name in RULES:
         assert row(name).endswith("| closed |") == (name in PRIVILEGED)
     for name, why in IGNORED.items():

@@ -107,7 +107,7 @@ def test_no_container_of_an_ended_group_runs(status: str) -> None:
     assert container.state.exit_code == 137
 
 
-def test_a_spot_group_that_was_taken_back_says_so() -> None:
+def test_a_reclaimed_spot_group_has_a_reason() -> None:
     assert pod_status(group(row("Expired"))).reason == "SpotReclaimed"
 
 
@@ -117,7 +117,7 @@ def test_a_sidecar_is_an_init_container_of_the_pod() -> None:
     assert [one.name for one in status.init_containers] == ["c1"]
 
 
-def test_why_a_group_found_no_place_comes_from_its_events() -> None:
+def test_the_reason_of_an_unscheduled_group_comes_from_its_events() -> None:
     events = [{"Reason": "NoStock", "Message": "none left"}, {"Reason": "Other"}]
     assert why_unplaced(group(row("ScheduleFailed", Events=events))) == ("NoStock", "none left")
     assert why_unplaced(group(row("ScheduleFailed")))[0] == "ScheduleFailed"

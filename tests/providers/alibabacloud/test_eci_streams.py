@@ -112,7 +112,7 @@ async def test_the_log_of_a_pod_without_group_is_not_there(world: World) -> None
 
 
 @pytest.mark.parametrize(("command", "code"), [(["true"], 0), (["sh", "-c", "exit 3"], 3)])
-async def test_a_shell_tells_the_exit_code_and_is_not_seen(
+async def test_a_shell_reports_the_exit_code_invisibly(
     world: World, command: list[str], code: int
 ) -> None:
     async with world.provider(exec_exit_code="wrap") as provider:
@@ -206,7 +206,7 @@ async def test_frames_are_read_leniently(frame: bytes, out: bytes, err: bytes) -
 
 
 @pytest.mark.parametrize("causes", [b'[{"reason":"ExitCode","message":null}]', b"5"])
-async def test_a_status_that_tells_no_code_makes_none_up_and_ends_nothing(causes: bytes) -> None:
+async def test_a_status_without_a_code_gives_none_and_ends_nothing(causes: bytes) -> None:
     session = EciExecSession(Streams())
     await session._take(b'\x03{"status":"Failure","details":{"causes":' + causes + b"}}")
     assert session.code is None

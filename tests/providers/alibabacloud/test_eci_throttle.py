@@ -65,7 +65,7 @@ async def test_deletes_go_before_creates() -> None:
     assert order == ["first", "delete", "read", "create"]
 
 
-async def test_a_call_that_is_cancelled_gives_its_place_on() -> None:
+async def test_a_cancelled_call_releases_its_place() -> None:
     gate = ConcurrencyLimit(places=1)
     async with gate.place(0):
         waiting = asyncio.create_task(_hold(gate))

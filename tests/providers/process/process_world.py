@@ -63,7 +63,7 @@ def pod(*containers: dict[str, Any], uid: str = "", **spec: Any) -> vk.Pod:
 
 @attrs.define(eq=False)
 class Node:
-    """A provider, the pods of its API server, and what it has said of them."""
+    """A provider, the pods of its API server, and the reported changes."""
 
     provider: ProcessProvider
     state: Path
@@ -92,7 +92,7 @@ class Node:
                 await news.wait()
 
     async def output(self, pod: vk.Pod, script: str, *, name: str = "c") -> str:
-        """Run a script in a container and return what it says, on both streams."""
+        """Run a script in a container and return its output of both streams."""
         io = Client()
         async with asyncio.timeout(LIMIT):
             await self.provider.exec(vk.ContainerKey(pod.key, name), ["sh", "-c", script], io)
@@ -130,7 +130,7 @@ class Node:
                     await news.wait()
 
     def hear(self, change: vk.PodChange) -> None:
-        """Take what the provider says."""
+        """Collect the changes of the provider."""
         assert isinstance(change, vk.PodStatus)
         self.statuses[change.key.uid] = change
         news, self._news = self._news, asyncio.Event()

@@ -76,7 +76,7 @@ class Supervised:
         raise AssertionError(f"no event {reason}")
 
     async def output(self, script: str, *, container: str = "c") -> str:
-        """Run a script in a container and return what it says."""
+        """Run a script in a container and return its output."""
         async with asyncio.timeout(LIMIT):
             async with await self.link.exec(container, ["sh", "-c", script]) as session:
                 return (await read_all(session.stdout)).decode()

@@ -1,4 +1,4 @@
-"""What the name of an image stands for, and what a container of it executes."""
+"""The mapping of image names, and the command line of a container."""
 
 from __future__ import annotations
 

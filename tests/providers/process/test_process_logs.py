@@ -86,7 +86,7 @@ async def test_a_long_line_is_cut_into_pieces_and_comes_back_whole(tmp_path: Pat
     assert [len(each) for each in stamped.splitlines()] == [31 + len(line), 31 + len("next")]
 
 
-async def test_streams_are_told_apart(tmp_path: Path) -> None:
+async def test_streams_are_distinguished(tmp_path: Path) -> None:
     log = new_log(tmp_path)
     for stream, text in (("stdout", b"o1\n"), ("stderr", b"e1\n"), ("stdout", b"o2\n")):
         log.write(stream, text)
@@ -193,7 +193,7 @@ async def test_following_ends_when_nothing_of_the_pod_is_alive(tmp_path: Path) -
     log.close()
 
 
-async def test_a_full_disk_loses_lines_and_says_how_much(tmp_path: Path) -> None:
+async def test_a_full_disk_loses_lines_and_counts_them(tmp_path: Path) -> None:
     (tmp_path / "logs").write_text("")  # no folder can be made here
     log = new_log(tmp_path)
     log.write("stdout", b"text\n")

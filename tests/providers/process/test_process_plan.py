@@ -1,4 +1,4 @@
-"""A plan takes over what the pod says of a container, with the defaults of Kubernetes."""
+"""The plan of a container: the pod's fields, with the defaults of Kubernetes."""
 
 from __future__ import annotations
 

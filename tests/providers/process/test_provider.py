@@ -219,7 +219,7 @@ async def test_while_a_crashed_container_waits_its_previous_log_is_that_of_the_c
         assert await here.log(wanted, previous=True) == said
 
 
-async def test_a_log_of_a_container_that_waits_says_what_for(state: Path) -> None:
+async def test_a_log_of_a_waiting_container_names_the_reason(state: Path) -> None:
     async with node(state) as here:
         wanted = pod(sh("echo never"), initContainers=[sh("sleep 1000", name="i")])
         await here.create(wanted)
@@ -252,7 +252,7 @@ async def test_labels_may_change_and_images_may_not(state: Path) -> None:
 async def test_a_pod_without_a_command_fails_and_leaves_nothing(state: Path) -> None:
     async with node(state) as here:
         wanted = pod({"name": "c", "image": "nginx"})
-        with pytest.raises(vk.PermanentError, match="image 'nginx' stands for nothing") as raised:
+        with pytest.raises(vk.PermanentError, match="image 'nginx' is not mapped") as raised:
             await here.create(wanted)
         assert raised.value.reason == "ImageNotMapped"
         assert here.remains() == []
@@ -277,7 +277,7 @@ async def test_remains_of_a_start_that_vk_did_not_survive_are_removed(state: Pat
         assert not half.exists()
 
 
-async def test_the_node_has_what_the_machine_has_or_what_the_configuration_says(
+async def test_the_node_has_the_capacity_of_the_machine_or_the_configuration(
     state: Path,
 ) -> None:
     async with node(state, cpu="3", pods="7") as here:

@@ -133,7 +133,7 @@ async def test_without_bubblewrap_volumes_lie_below_the_state_folder(state: Path
         assert await here.log(wanted) == f"{volumes}/cache\n{volumes}\n"
 
 
-async def test_that_pods_are_not_isolated_is_said_once(
+async def test_pods_without_isolation_are_logged_once(
     state: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):

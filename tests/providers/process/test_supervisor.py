@@ -76,7 +76,7 @@ async def test_the_end_of_a_process_is_its_exit_code_and_signal(
         ({"argv": ("true",), "cwd": "/nowhere"}, "working directory '/nowhere'"),
     ],
 )
-async def test_a_command_that_cannot_start_says_why(
+async def test_a_command_that_cannot_start_reports_the_reason(
     tmp_path: Path, plan: dict[str, object], message: str
 ) -> None:
     broken = ContainerPlan(name="c", env=ENV, **plan)
@@ -361,7 +361,7 @@ async def test_a_signal_to_the_supervisor_stops_the_pod_with_its_grace(tmp_path:
 
 
 async def test_a_supervisor_stays_small(tmp_path: Path) -> None:
-    """Own memory of supervisor and guardian of a pod that runs and was used."""
+    """Own memory of supervisor and reaper of a running pod after use."""
     async with supervised(tmp_path / "pod", [sh("sleep 1000")]) as pod:
         await pod.output("echo warm")
         own = sum(_own_memory(pid) for pid in (pod.supervisor(), pod.reaper()))
@@ -383,7 +383,7 @@ async def test_the_plan_is_not_left_on_the_disk(tmp_path: Path) -> None:
     assert (tmp_path / "pod/supervisor.log").read_text() == ""
 
 
-async def test_another_user_runs_the_command_only_where_root_may_say_so(tmp_path: Path) -> None:
+async def test_only_root_runs_a_command_as_another_user(tmp_path: Path) -> None:
     other = sh("id -u; id -g; id -G", uid=65_534, gid=65_533, groups=(65_532,))
     async with supervised(tmp_path / "pod", [other], restart_policy="Never") as pod:
         report = await pod.end()

@@ -1,4 +1,4 @@
-"""A container's cell: what is in it is stopped, reaped and ended like any other container."""
+"""A container in namespaces is stopped, reaped and ended like any other container."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CELL = Bubblewrap(program="bwrap").namespaces(root=Path("/"), mounts=(), hostnam
 
 
 def isolated(script: str, **fields: Any) -> ContainerPlan:
-    """A container in a cell."""
+    """A container in namespaces."""
     return sh(script, namespaces=CELL, **fields)
 
 
@@ -94,7 +94,7 @@ async def test_what_is_in_a_cell_ends_with_the_supervisor(tmp_path: Path) -> Non
             os.kill(reaper, signal.SIGCONT)
 
 
-async def test_why_a_cell_cannot_be_built_is_told(tmp_path: Path) -> None:
+async def test_a_failure_to_create_namespaces_is_reported(tmp_path: Path) -> None:
     broken = sh("true", namespaces=("sh", "-c", "echo no room here >&2; exec sleep 1000"))
     async with supervised(tmp_path / "pod", [broken], restart_policy="Never") as pod:
         report = await pod.end()
@@ -130,7 +130,7 @@ async def test_a_restart_whose_cell_is_being_built_can_be_ended_and_shows_the_la
     ("command", "code", "text"),
     [("no-such-command", 127, b"No such file"), ("/etc/passwd", 126, b"Permission denied")],
 )
-async def test_a_command_that_cannot_be_executed_in_a_cell_says_so(
+async def test_a_command_that_cannot_be_executed_in_namespaces_is_reported(
     tmp_path: Path, command: str, code: int, text: bytes
 ) -> None:
     async with supervised(tmp_path / "pod", [isolated("sleep 1000")]) as pod:

@@ -182,7 +182,7 @@ async def test_an_https_probe_checks_no_certificate(tmp_path: Path) -> None:
         (b"", "malformed HTTP response"),
     ],
 )
-async def test_a_bad_answer_is_said(tmp_path: Path, answer: bytes, text: str) -> None:
+async def test_a_malformed_answer_is_reported(tmp_path: Path, answer: bytes, text: str) -> None:
     with served(answer) as (port, _):
         containers = [sh(SLEEP, readiness=http_probe(port))]
         async with supervised(tmp_path / "pod", containers) as pod:

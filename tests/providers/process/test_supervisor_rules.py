@@ -35,7 +35,7 @@ from vk_providers.process.supervisor.states import go_duration
         ("sidecar", "OnFailure", 0, True),
     ],
 )
-def test_who_restarts(kind: str, policy: str, exit_code: int, restarts: bool) -> None:
+def test_restart_by_kind_and_policy(kind: str, policy: str, exit_code: int, restarts: bool) -> None:
     assert should_restart(kind, policy, exit_code) is restarts
 
 

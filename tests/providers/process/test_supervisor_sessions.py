@@ -1,4 +1,4 @@
-"""Exec and attach over a link: streams, terminals, exit codes, and who ends with whom."""
+"""Exec and attach sessions: streams, terminals, exit codes, and lifetimes."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def test_a_command_ended_by_a_signal_is_128_and_its_number(tmp_path: Path)
     ("command", "exit_code", "text"),
     [("no-such-command", 127, b"No such file"), ("/etc/passwd", 126, b"Permission denied")],
 )
-async def test_a_command_that_cannot_run_says_why_on_stderr(
+async def test_a_command_that_cannot_run_reports_it_on_stderr(
     tmp_path: Path, command: str, exit_code: int, text: bytes
 ) -> None:
     async with (
@@ -285,7 +285,7 @@ async def test_an_attached_client_that_reads_nothing_is_cut_off(tmp_path: Path) 
             await pod.until(is_up)
         async with await pod.link.attach("c") as session:
             report = await pod.end()
-            assert "cut off" in (await session.wait()).message
+            assert "disconnected" in (await session.wait()).message
         assert state(report).exit_code == 4
 
 

@@ -72,7 +72,7 @@ def group_parameters(
     parameters: dict[str, Any] = {
         "ContainerGroupName": group_name(pod.key, stable=bool(asked.get("FixedIp"))),
         "ClientToken": identity.token(pod.key.uid, attempt),
-        **_placed(config, profile, asked, attempt),
+        **_placement(config, profile, asked, attempt),
         "RestartPolicy": pod.restart_policy,
         "TerminationGracePeriodSeconds": int(pod.grace_period),
         "ActiveDeadlineSeconds": pod.spec.get("activeDeadlineSeconds"),
@@ -89,7 +89,7 @@ def group_parameters(
     size = _size(pod, wished, config, problems)
     if size is not None:
         parameters |= {"Cpu": f"{size.cpu:f}", "Memory": f"{size.memory:f}"}
-    parameters |= _merged(parameters, _attempted(asked, annotations, attempt))
+    parameters |= _merged(parameters, _at_attempt(asked, annotations, attempt))
     parameters["AcrRegistryInfo"] = acr_registries(parameters)
     parameters.pop("AcrArns", None)
     parameters["InstanceType"] = _types(wished, attempt)
@@ -109,12 +109,12 @@ def _allowed(config: EciConfig, namespace: str, profile: Profile) -> frozenset[s
     return frozenset(name.removeprefix(PREFIX) for name in names)
 
 
-def _placed(
+def _placement(
     config: EciConfig, profile: Profile, asked: Mapping[str, Any], attempt: int
 ) -> dict[str, Any]:
-    switches = _turned(profile.vswitches or config.vswitches, attempt)
+    switches = _rotated(profile.vswitches or config.vswitches, attempt)
     if "VSwitchId" in asked:
-        switches = _turned(asked["VSwitchId"].split(","), attempt)
+        switches = _rotated(asked["VSwitchId"].split(","), attempt)
     return {
         "VSwitchId": ",".join(switches),
         "ScheduleStrategy": "VSwitchOrdered" if len(switches) > 1 else None,
@@ -123,12 +123,12 @@ def _placed(
     }
 
 
-def _turned(items: Sequence[_T], attempt: int) -> list[_T]:
+def _rotated(items: Sequence[_T], attempt: int) -> list[_T]:
     first = attempt % len(items) if items else 0
     return [*items[first:], *items[:first]]
 
 
-def _attempted(
+def _at_attempt(
     asked: Mapping[str, Any], annotations: Mapping[str, str], attempt: int
 ) -> dict[str, Any]:
     """Return the annotations' parameters; with spot-fallback without spot after attempt 0."""
@@ -156,7 +156,7 @@ def _merged(parameters: Mapping[str, Any], asked: Mapping[str, Any]) -> dict[str
 def _types(wished: AnnotationParameters, attempt: int) -> str | None:
     if not wished.specs or "Cpu" in wished.parameters:
         return None
-    return ",".join(_turned(wished.specs, attempt))
+    return ",".join(_rotated(wished.specs, attempt))
 
 
 def _contents(pod: vk.Pod, allowed: frozenset[str], problems: FieldErrors) -> dict[str, Any]:
@@ -225,7 +225,7 @@ def _total(pod: vk.Pod, resource: str) -> Decimal:
     running = [one.raw for one in pod.containers]
     running += [one.raw for one in pod.init_containers if _is_sidecar(one.raw)]
     first = [one.raw for one in pod.init_containers if not _is_sidecar(one.raw)]
-    together = sum((amount(raw, resource) for raw in running if not _is_free(raw)), Decimal(0))
+    together = sum((amount(raw, resource) for raw in running if not _is_ignored(raw)), Decimal(0))
     return max([together, *(amount(raw, resource) for raw in first)])
 
 
@@ -233,7 +233,7 @@ def _is_sidecar(raw: Mapping[str, Any]) -> bool:
     return raw.get("restartPolicy") == "Always"
 
 
-def _is_free(raw: Mapping[str, Any]) -> bool:
+def _is_ignored(raw: Mapping[str, Any]) -> bool:
     """Return whether the container is excluded from the size (__ECI_RESOURCE_IGNORE__)."""
     return any(_ignores(one) for one in raw.get("env") or ())
 

@@ -48,7 +48,9 @@ ACTIONS: Mapping[tuple[str, str], ApiAction] = {
     (_ECS, "DescribeInstances"): ApiAction(
         instance_metadata.INSTANCES, instance_metadata.describe_instances
     ),
-    (_STS, "AssumeRoleWithOIDC"): ApiAction(sts.ASSUME, sts.assume, signed=False),
-    (_STS, "GetCallerIdentity"): ApiAction(sts.WHO, sts.who, regional=False),
+    (_STS, "AssumeRoleWithOIDC"): ApiAction(sts.ASSUME_ROLE, sts.assume_role, signed=False),
+    (_STS, "GetCallerIdentity"): ApiAction(
+        sts.GET_CALLER_IDENTITY, sts.get_caller_identity, regional=False
+    ),
     (_VPC, "DescribeVSwitches"): ApiAction(region.VSWITCHES, region.vswitches),
 }

@@ -113,7 +113,7 @@ def update(call: ApiCall) -> dict[str, Any]:
 def tag(call: ApiCall) -> dict[str, Any]:
     """Set tags of groups."""
     tags = {each["Key"]: each.get("Value", "") for each in call.parameters["Tag"]}
-    groups = [call.cloud.book.get(each) for each in call.parameters["ResourceId"]]
+    groups = [call.cloud.group_store.get(each) for each in call.parameters["ResourceId"]]
     for group in groups:
         _put_tags(group, tags, call.now)
     return {}
@@ -121,7 +121,7 @@ def tag(call: ApiCall) -> dict[str, Any]:
 
 def untag(call: ApiCall) -> dict[str, Any]:
     """Remove tags from groups."""
-    groups = [call.cloud.book.get(each) for each in call.parameters["ResourceId"]]
+    groups = [call.cloud.group_store.get(each) for each in call.parameters["ResourceId"]]
     for group in groups:
         keys = list(group.tags) if call.parameters.get("All") else call.parameters.get("TagKey", [])
         for key in keys:
@@ -139,7 +139,7 @@ def list_tags(call: ApiCall) -> dict[str, Any]:
             "TagKey": key,
             "TagValue": value,
         }
-        for group in call.cloud.book.all()
+        for group in call.cloud.group_store.all()
         if asked is None or group.id in asked
         for key, value in group.tags.items()
         if not tags or (key in tags and tags[key] in (None, value))

@@ -38,7 +38,7 @@ class Cloud:
     timeline: Timeline = attrs.field(init=False)
     account: AccessKeys = attrs.field(init=False, repr=False)
     buckets: CallBuckets = attrs.field(init=False, repr=False)
-    book: GroupStore = attrs.field(init=False, repr=False)
+    group_store: GroupStore = attrs.field(init=False, repr=False)
     region: Region = attrs.field(init=False, repr=False)
     faults: Faults = attrs.field(init=False)
     sessions: ExecTickets = attrs.field(init=False, repr=False)
@@ -52,7 +52,7 @@ class Cloud:
         for id in settings.access_key_id.split(","):
             self.account.add(AccessKey(id, settings.access_key_secret))
         self.buckets = CallBuckets(settings.rates)
-        self.book = GroupStore(self.timeline, self.random, settings.list_lag)
+        self.group_store = GroupStore(self.timeline, self.random, settings.list_lag)
         self.region = Region(settings, self.random)
         self.faults = Faults(self.random)
         self.sessions = ExecTickets(self.random)
@@ -61,31 +61,31 @@ class Cloud:
         self, parameters: dict[str, Any], size: BilledSize, now: float, *, unplaced: str = ""
     ) -> EmulatedGroup:
         """Create a group. Raises `Refusal` where it cannot be placed."""
-        place, stocked = self.region.choose(parameters, size)
-        id, number = self.book.new_id()
+        placement, stocked = self.region.choose(parameters, size)
+        id, number = self.group_store.new_id()
         group = EmulatedGroup(
             id=id,
             number=number,
             parameters=parameters,
-            place=place,
+            placement=placement,
             size=size,
             timeline=self.timeline,
             settings=self.settings,
             entry=LedgerEntry(id, None, now),
             on_end=self._ended,
-            on_gone=self.book.drop,
+            on_gone=self.group_store.drop,
             unplaced=unplaced or ("" if stocked else "NoStock"),
             stocked=stocked,
         )
         group.entry.pod_uid = pod_uid(group.tags)
         self.ledger.groups.append(group.entry)
-        self.book.add(group)
+        self.group_store.add(group)
         group.begin()
         return group
 
     def _ended(self, group: EmulatedGroup, at: float) -> None:
-        self.region.give_back(group.place, group.size, stocked=group.stocked)
-        self.book.ended(group, at)
+        self.region.give_back(group.placement, group.size, stocked=group.stocked)
+        self.group_store.ended(group, at)
 
     def request_id(self) -> str:
         """Return the id of a new request."""
@@ -114,7 +114,7 @@ class ApiCall:
     def group(self) -> EmulatedGroup:
         """Return the group of the call. Raises `Refusal`."""
         self.record["group"] = self.text("ContainerGroupId")
-        return self.cloud.book.get(self.text("ContainerGroupId"))
+        return self.cloud.group_store.get(self.text("ContainerGroupId"))
 
     def tags(self) -> Mapping[str, str | None]:
         """Return the requested tags; None: any value."""

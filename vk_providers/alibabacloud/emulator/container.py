@@ -49,7 +49,7 @@ class ContainerOwner(Protocol):
     def changed(self, at: float) -> None:
         """Handle a changed state of a container."""
 
-    def happened(self, at: float, reason: str, message: str, *, type: str = "Normal") -> None:
+    def add_event(self, at: float, reason: str, message: str, *, type: str = "Normal") -> None:
         """Add an event."""
 
 
@@ -110,7 +110,7 @@ class EmulatedContainer:
         """Pull the image, then run."""
         image = self.spec["Image"]
         self._set(at, WaitingState("ContainerCreating"))
-        self.owner.happened(at, "Pulling", f'Pulling image "{image}"')
+        self.owner.add_event(at, "Pulling", f'Pulling image "{image}"')
         base = posixpath.basename(image).partition(":")[0].partition("@")[0]
         self._later(at, self._pull_seconds(), self._missing if "missing" in base else self._pulled)
 
@@ -131,23 +131,23 @@ class EmulatedContainer:
 
     def _missing(self, at: float) -> None:
         text = f'Failed to pull image "{self.spec["Image"]}": not found'
-        self.owner.happened(at, "Failed", text, type="Warning")
+        self.owner.add_event(at, "Failed", text, type="Warning")
         self._set(at, WaitingState("ErrImagePull", text))
         self._later(at, _BACKOFF, self._missing_still)
 
     def _missing_still(self, at: float) -> None:
         text = f'Back-off pulling image "{self.spec["Image"]}"'
-        self.owner.happened(at, "BackOff", text, type="Warning")
+        self.owner.add_event(at, "BackOff", text, type="Warning")
         self._set(at, WaitingState("ImagePullBackOff", text))
 
     def _pulled(self, at: float) -> None:
-        self.owner.happened(at, "Pulled", f'Successfully pulled image "{self.spec["Image"]}"')
-        self.owner.happened(at, "Created", f"Created container {self.name}")
+        self.owner.add_event(at, "Pulled", f'Successfully pulled image "{self.spec["Image"]}"')
+        self.owner.add_event(at, "Created", f"Created container {self.name}")
         self.created = True
         self._run(at)
 
     def _run(self, at: float) -> None:
-        self.owner.happened(at, "Started", f"Started container {self.name}")
+        self.owner.add_event(at, "Started", f"Started container {self.name}")
         self.ready = not self.spec.get("ReadinessProbe") and not self.init
         argv = self.argv
         if argv:
@@ -173,7 +173,7 @@ class EmulatedContainer:
 
     def _unhealthy(self, at: float) -> None:
         text = f"Container {self.name} failed liveness probe, will be restarted"
-        self.owner.happened(at, "Unhealthy", text, type="Warning")
+        self.owner.add_event(at, "Unhealthy", text, type="Warning")
         self._finish(at, _KILLED)
 
     def _finish(self, at: float, code: int) -> None:
@@ -202,7 +202,7 @@ class EmulatedContainer:
             return
         wait = min(_BACKOFF_MOST, _BACKOFF * 2 ** (self._failures - 2))
         text = f"back-off {wait:g}s restarting failed container={self.name}"
-        self.owner.happened(at, "BackOff", "Back-off restarting failed container", type="Warning")
+        self.owner.add_event(at, "BackOff", "Back-off restarting failed container", type="Warning")
         self._set(at, WaitingState("CrashLoopBackOff", text))
         self._later(at, wait, self._restart)
 

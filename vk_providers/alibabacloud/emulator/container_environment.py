@@ -41,7 +41,7 @@ def environment(group: EmulatedGroup, container: EmulatedContainer) -> Mapping[s
         "__ECI_ID__": group.id,
         "__ECI_NAME__": group.name,
         "__REGION_ID__": group.settings.region,
-        "__ZONE_ID__": group.place.zone,
+        "__ZONE_ID__": group.placement.zone,
         "__CONTAINER_NAME__": container.name,
     }
     for each in container.spec.get("EnvironmentVar", []):

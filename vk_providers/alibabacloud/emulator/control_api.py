@@ -55,13 +55,13 @@ class ControlApi:
                     self._set_region(_read(body))
                 return self._region()
             case "POST", "/emulator/reclaim":
-                group = self.cloud.book.get(_id(body))
+                group = self.cloud.group_store.get(_id(body))
                 if not (group.spot and group.alive):
                     raise ValueError("id: expected a spot group that has not ended")
                 group.reclaim(self.cloud.timeline.now())
                 return {}
             case "POST", "/emulator/delete":
-                self.cloud.book.get(_id(body)).delete(self.cloud.timeline.now(), force=True)
+                self.cloud.group_store.get(_id(body)).delete(self.cloud.timeline.now(), force=True)
                 return {}
             case "POST", "/emulator/expire-credentials":
                 self.cloud.account.expire(self.cloud.timeline.now())

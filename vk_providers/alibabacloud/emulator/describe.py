@@ -71,8 +71,8 @@ STATUSES = ObjectSchema(
 EVENTS = ObjectSchema({**STATUSES.members, "EventSource": choice("EciService", "K8sAgent")})
 
 _BY: Mapping[str, Callable[[EmulatedGroup], Any]] = {
-    "ZoneId": lambda group: group.place.zone,
-    "VSwitchId": lambda group: group.place.vswitch,
+    "ZoneId": lambda group: group.placement.zone,
+    "VSwitchId": lambda group: group.placement.vswitch,
     "ResourceGroupId": lambda group: group.parameters.get("ResourceGroupId", ""),
     "SecurityGroupId": lambda group: group.parameters.get(
         "SecurityGroupId", group.settings.security_group
@@ -120,7 +120,7 @@ def _page(call: ApiCall, usual: int) -> GroupPage:
         return GroupPage([], 0, "")
     short = call.fault is not None and call.fault.kind in ("short_page", "cut_list")
     query = {key: value for key, value in asked.items() if key not in ("NextToken", "Limit")}
-    page = call.cloud.book.page(
+    page = call.cloud.group_store.page(
         _wanted(call),
         ids=asked.get("ContainerGroupIds"),
         limit=min(limit, max(1, call.fault.rows)) if short and call.fault else limit,

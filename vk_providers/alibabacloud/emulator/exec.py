@@ -70,18 +70,18 @@ def execute(call: ApiCall) -> dict[str, Any]:
     if group.status != "Running" or not isinstance(container.state, RunningState):
         raise wrong_state(group.status)
     tty = bool(call.parameters.get("TTY"))
-    place = attrs.evolve(program_context(group, container), terminal=tty)
+    context = attrs.evolve(program_context(group, container), terminal=tty)
     if call.parameters.get("Sync"):
         if tty:
             raise invalid("TTY", "expected false with Sync")
-        return {"SyncResponse": _at_once(command, place)}
+        return {"SyncResponse": _at_once(command, context)}
     stdin = bool(call.parameters.get("Stdin", True))
     ticket = ExecTicket(
         group=group,
         container=container,
         run=container.state,
         words=command,
-        place=place,
+        context=context,
         tty=tty,
         stdin=stdin,
     )
@@ -93,10 +93,10 @@ def execute(call: ApiCall) -> dict[str, Any]:
     }
 
 
-def _at_once(command: tuple[str, ...], place: ProgramContext) -> str:
+def _at_once(command: tuple[str, ...], context: ProgramContext) -> str:
     """Return the output of a command without stdin. Raises `EciApiError` if it takes long."""
     pieces = list[bytes]()
-    for at, content in output(command, place):
+    for at, content in output(command, context):
         if at > _SYNC_LONGEST:
             raise EciApiError(408, "Request Timeout", "The command took too long.")
         pieces.append(content)
@@ -176,8 +176,8 @@ class EmulatedExecSession:
             self.timeline.now()
 
     async def _run_command(self) -> None:
-        place = attrs.evolve(self.ticket.place, size=lambda: self._size)
-        steps = launch(self.ticket.words, place)
+        context = attrs.evolve(self.ticket.context, size=lambda: self._size)
+        steps = launch(self.ticket.words, context)
         answer: bytes | None = None
         code = 0
         while True:

@@ -24,7 +24,7 @@ class ExecTicket:
     container: EmulatedContainer
     run: RunningState
     words: tuple[str, ...] = attrs.field(repr=False)
-    place: ProgramContext = attrs.field(repr=False)
+    context: ProgramContext = attrs.field(repr=False)
     tty: bool
     stdin: bool
 

@@ -41,7 +41,7 @@ class EmulatedGroup:
     number: int
     """Sequence number: the order in lists."""
     parameters: dict[str, Any] = attrs.field(repr=False)
-    place: Placement
+    placement: Placement
     size: BilledSize
     timeline: Timeline = attrs.field(repr=False)
     settings: EmulatorSettings = attrs.field(repr=False)
@@ -108,7 +108,7 @@ class EmulatedGroup:
         step = self._unschedulable if self.unplaced else self._scheduled
         self._later(self.created, self.settings.scheduling, step)
 
-    def happened(
+    def add_event(
         self,
         at: float,
         reason: str,
@@ -183,14 +183,14 @@ class EmulatedGroup:
             each.state = waiting
 
     def _scheduled(self, at: float) -> None:
-        self.status, self.changed_at, self.address = "Pending", at, self.place.address
+        self.status, self.changed_at, self.address = "Pending", at, self.placement.address
         self.entry.billed_from = at
-        text = f"Successfully assigned to the zone {self.place.zone}"
-        self.happened(at, "Scheduled", text, source="EciService")
+        text = f"Successfully assigned to the zone {self.placement.zone}"
+        self.add_event(at, "Scheduled", text, source="EciService")
         minutes = self.parameters.get("MaxPendingMinute", _MAX_PENDING)
-        self.timeline.after(at, minutes * 60.0, self._tired)
+        self.timeline.after(at, minutes * 60.0, self._pending_timeout)
         if deadline := self.parameters.get("ActiveDeadlineSeconds"):
-            self.timeline.after(at, deadline, self._late)
+            self.timeline.after(at, deadline, self._deadline_exceeded)
         self._start(at)
 
     def _unschedulable(self, at: float) -> None:
@@ -198,9 +198,9 @@ class EmulatedGroup:
         self.end(at, "ScheduleFailed")
 
     def _warn(self, at: float, reason: str, message: str) -> None:
-        self.happened(at, reason, message, type="Warning", source="EciService")
+        self.add_event(at, reason, message, type="Warning", source="EciService")
 
-    def _tired(self, at: float) -> None:
+    def _pending_timeout(self, at: float) -> None:
         if self.status == "Pending":
             self._warn(at, "PendingTimeout", "Pending for too long")
             self.end(at, "Failed")
@@ -209,10 +209,10 @@ class EmulatedGroup:
         if self.alive:
             self.end(at, "Expired")
 
-    def _late(self, at: float) -> None:
+    def _deadline_exceeded(self, at: float) -> None:
         if self.alive:
             text = "The group was active on the node longer than the specified deadline"
-            self.happened(at, "DeadlineExceeded", text, type="Warning")
+            self.add_event(at, "DeadlineExceeded", text, type="Warning")
             self.end(at, "Failed")
 
     def _start(self, at: float) -> None:

@@ -124,10 +124,10 @@ def _recording(group: EmulatedGroup, container: EmulatedContainer, started: floa
     if started not in recordings:
         recording = Recording(started, group.settings.speed)
         if container.argv:
-            place = attrs.evolve(
+            context = attrs.evolve(
                 program_context(group, container), endless=True, date=lambda: _date(recording.at)
             )
-            recording.steps = launch(container.argv, place)
+            recording.steps = launch(container.argv, context)
         else:
             image = container.spec["Image"]
             recording.write(f"{image}: simulated, runs until it is stopped\n".encode())

@@ -50,7 +50,7 @@ def describe_metric(call: ApiCall) -> dict[str, Any]:
 
 def describe_metrics(call: ApiCall) -> dict[str, Any]:
     """Return the newest records of groups; with MetricType=summary one each."""
-    groups = {group.id: group for group in call.cloud.book.all()}
+    groups = {group.id: group for group in call.cloud.group_store.all()}
     datas = list[dict[str, Any]]()
     for id in call.parameters["ContainerGroupIds"]:
         if id in groups:

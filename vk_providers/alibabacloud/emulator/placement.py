@@ -119,11 +119,11 @@ class Region:
         self._move_stock(subnet.vswitch.zone, -size.cpu if stocked else 0)
         return Placement(subnet.vswitch.zone, subnet.vswitch.id, address), bool(stocked)
 
-    def give_back(self, place: Placement, size: BilledSize, *, stocked: bool) -> None:
+    def give_back(self, placement: Placement, size: BilledSize, *, stocked: bool) -> None:
         """Release the resources of a group."""
         self.used_cpu -= size.cpu
-        self.subnets[place.vswitch].give_back(place.address)
-        self._move_stock(place.zone, size.cpu if stocked else 0)
+        self.subnets[placement.vswitch].give_back(placement.address)
+        self._move_stock(placement.zone, size.cpu if stocked else 0)
 
     def _asked(self, parameters: Mapping[str, Any]) -> list[VSwitchAddresses]:
         names = [each for each in parameters.get("VSwitchId", "").split(",") if each]

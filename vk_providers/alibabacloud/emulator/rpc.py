@@ -152,25 +152,25 @@ class Rpc:
             raise invalid("Format", "expected JSON, the only format here")
         return identity
 
-    def perform(self, meant: AdmittedCall) -> ApiResponse:
+    def perform(self, admitted: AdmittedCall) -> ApiResponse:
         """Perform a call, subject to its fault, and return the response."""
-        fault = meant.call.fault
+        fault = admitted.call.fault
         try:
-            early = None if fault is None else self._before(fault, meant)
-            answer = early or self._done(meant)
+            early = None if fault is None else self._before(fault, admitted)
+            answer = early or self._done(admitted)
         except EciApiError as refusal:
-            meant.call.record["code"] = refusal.code
+            admitted.call.record["code"] = refusal.code
             answer = self.refused(refusal)
         return answer if fault is None else self._after(fault, answer)
 
-    def _done(self, meant: AdmittedCall) -> ApiResponse:
+    def _done(self, admitted: AdmittedCall) -> ApiResponse:
         """Perform a call and return its response. Raises `EciApiError`."""
-        document = {"RequestId": self.cloud.request_id(), **self._once(meant)}
-        if meant.call.fault is not None:
-            document = altered_answer(meant.call.fault.kind, document)
+        document = {"RequestId": self.cloud.request_id(), **self._once(admitted)}
+        if admitted.call.fault is not None:
+            document = altered_answer(admitted.call.fault.kind, document)
         return ApiResponse(200, orjson.dumps(document))
 
-    def _before(self, fault: InjectedFault, meant: AdmittedCall) -> ApiResponse | None:
+    def _before(self, fault: InjectedFault, admitted: AdmittedCall) -> ApiResponse | None:
         """Return the response of a call that is not performed, or raise its error."""
         match fault.kind:
             case "throttle":
@@ -178,9 +178,9 @@ class Rpc:
                 raise EciApiError(400, fault.code or "Throttling", text)
             case "error":
                 raise EciApiError(fault.status, fault.code, "Refused by an injected fault.")
-            case "denied" if meant.call.action not in _EMPTY_WHEN_DENIED:
+            case "denied" if admitted.call.action not in _EMPTY_WHEN_DENIED:
                 raise EciApiError(403, "Forbidden.RAM", "User not authorized to operate.")
-            case "ignored" if meant.call.action in _IGNORED:
+            case "ignored" if admitted.call.action in _IGNORED:
                 return ApiResponse(200, orjson.dumps({"RequestId": self.cloud.request_id()}))
             case "reset":
                 return ApiResponse(0, b"", dropped=True)
@@ -208,23 +208,23 @@ class Rpc:
                 return attrs.evolve(answer, late=fault.seconds)
         return answer
 
-    def _once(self, meant: AdmittedCall) -> dict[str, Any]:
+    def _once(self, admitted: AdmittedCall) -> dict[str, Any]:
         """Perform a call once for each token. Raises `EciApiError`."""
-        if not meant.token:
-            return meant.action.perform(meant.call)
-        digest = _digest(meant.parameters)
-        known = self._replies.get((meant.call.action, meant.token))
+        if not admitted.token:
+            return admitted.action.perform(admitted.call)
+        digest = _digest(admitted.parameters)
+        known = self._replies.get((admitted.call.action, admitted.token))
         if known is not None:
             if known[0] != digest:
                 text = "The request uses the same client token as an earlier, different one."
                 raise EciApiError(400, "IdempotentParameterMismatch", text)
-            meant.call.record["group"] = known[1].get("ContainerGroupId")
+            admitted.call.record["group"] = known[1].get("ContainerGroupId")
             return known[1]
-        result = meant.action.perform(meant.call)
-        key = (meant.call.action, meant.token)
+        result = admitted.action.perform(admitted.call)
+        key = (admitted.call.action, admitted.token)
         self._replies[key] = (digest, result)
         self.cloud.timeline.after(
-            meant.call.now, _TOKENS_KEPT, lambda _: self._replies.pop(key, None) and None
+            admitted.call.now, _TOKENS_KEPT, lambda _: self._replies.pop(key, None) and None
         )
         return result
 

@@ -93,13 +93,13 @@ class EmulatorServer:
         await EmulatedExecSession(ticket, socket, timeline, self.cloud.settings.exec_status).run()
         return socket
 
-    async def _answer(self, meant: AdmittedCall) -> ApiResponse:
-        fault = meant.call.fault
+    async def _answer(self, admitted: AdmittedCall) -> ApiResponse:
+        fault = admitted.call.fault
         if fault is not None and fault.kind == "delay" and fault.done is False:
             await asyncio.sleep(fault.seconds)
-            later = attrs.evolve(meant.call, now=self.cloud.timeline.now())
-            return self.rpc.perform(attrs.evolve(meant, call=later))
-        answer = self.rpc.perform(meant)
+            later = attrs.evolve(admitted.call, now=self.cloud.timeline.now())
+            return self.rpc.perform(attrs.evolve(admitted, call=later))
+        answer = self.rpc.perform(admitted)
         await asyncio.sleep(answer.late)
         return answer
 

@@ -14,9 +14,9 @@ from vk_providers.alibabacloud.emulator.errors import EciApiError
 from vk_providers.alibabacloud.emulator.schema import ObjectSchema, integer, matching, text
 from vk_providers.alibabacloud.emulator.states import moment
 
-__all__ = ["ASSUME", "WHO", "assume", "document", "who"]
+__all__ = ["ASSUME_ROLE", "GET_CALLER_IDENTITY", "assume_role", "document", "get_caller_identity"]
 
-ASSUME = ObjectSchema(
+ASSUME_ROLE = ObjectSchema(
     {
         "RoleArn": matching(r"acs:ram::[0-9]+:role/[A-Za-z0-9._/-]+", "acs:ram::ACCOUNT:role/NAME"),
         "OIDCProviderArn": matching(
@@ -29,11 +29,11 @@ ASSUME = ObjectSchema(
     },
     ("RoleArn", "OIDCProviderArn", "OIDCToken", "RoleSessionName"),
 )
-WHO = ObjectSchema({})
+GET_CALLER_IDENTITY = ObjectSchema({})
 _HOUR = 3600
 
 
-def assume(call: ApiCall) -> dict[str, Any]:
+def assume_role(call: ApiCall) -> dict[str, Any]:
     """Return credentials; format and expiry of the token are checked, not its signature."""
     claims = _claims(call.text("OIDCToken"))
     if float(claims.get("exp", 0)) <= call.now:
@@ -55,7 +55,7 @@ def assume(call: ApiCall) -> dict[str, Any]:
     }
 
 
-def who(call: ApiCall) -> dict[str, Any]:
+def get_caller_identity(call: ApiCall) -> dict[str, Any]:
     """Return the identity of the caller."""
     identity = call.identity.identity if call.identity else ""
     account = call.cloud.settings.account

@@ -97,7 +97,7 @@ class HandlerRunner:
 
     async def _command(self, command: Command) -> tuple[bool, str]:
         """Run a command; return whether it exited with 0, and the start of its output."""
-        said = bytearray()
+        output = bytearray()
         read_end, write_end = os.pipe()
         nothing = os.open(os.devnull, os.O_RDONLY)
         try:
@@ -114,7 +114,7 @@ class HandlerRunner:
             self._loop,
             read_end,
             room=lambda: _MOST,
-            take=lambda chunk: said.extend(chunk[: _MOST - len(said)]),
+            take=lambda chunk: output.extend(chunk[: _MOST - len(output)]),
         )
         try:
             status = await child.exited
@@ -124,4 +124,4 @@ class HandlerRunner:
             raise
         outlet.finish()
         self._children.release(child, terminal=False)
-        return exit_code_of(status)[0] == 0, said.decode(errors="replace")
+        return exit_code_of(status)[0] == 0, output.decode(errors="replace")

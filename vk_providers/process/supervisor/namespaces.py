@@ -86,18 +86,18 @@ async def create_namespaces(
     if not plan["namespaces"]:
         return None
     held, pipe = os.pipe()
-    said, says = os.pipe()
-    os.set_blocking(said, False)
+    stderr, stderr_write = os.pipe()
+    os.set_blocking(stderr, False)
     child, first = None, 0
     try:
         try:
-            child = children.start(plan["name"], _builder(plan), (held, says, says))
+            child = children.start(plan["name"], _builder(plan), (held, stderr_write, stderr_write))
         finally:
             os.close(held)
-            os.close(says)
-        first = await _built(loop, child, said, called_off)
+            os.close(stderr_write)
+        first = await _built(loop, child, stderr, called_off)
     finally:
-        os.close(said)
+        os.close(stderr)
         if not first:
             os.close(pipe)
             if child is not None:
@@ -134,10 +134,10 @@ def _check_confined(plan: ContainerPlanJson, first: int) -> None:
             raise StartError(f"subPath {path!r} of {place}: a link leads out of the volume", 126)
 
 
-async def _built(loop: EventLoop, builder: Child, said: int, called_off: LoopFuture) -> int:
+async def _built(loop: EventLoop, builder: Child, stderr: int, called_off: LoopFuture) -> int:
     """Wait for the process that holds the namespaces, and return it; raises StartError."""
     over, patience = any_of(builder.exited, called_off), loop.time() + _PATIENCE
-    while not (why := _read(said)) and not over.done and loop.time() < patience:
+    while not (why := _read(stderr)) and not over.done and loop.time() < patience:
         if first := _first_process(builder.pid):
             return first
         await loop.within(over, _LOOK_AGAIN)
@@ -180,8 +180,8 @@ def _foreign(first: int) -> tuple[str, ...]:
     return _NAMESPACES if same else ("user", *_NAMESPACES)
 
 
-def _read(said: int) -> str:
+def _read(stderr: int) -> str:
     try:
-        return os.read(said, 4096).decode(errors="replace").strip()
+        return os.read(stderr, 4096).decode(errors="replace").strip()
     except BlockingIOError:
         return ""

@@ -98,15 +98,17 @@ def spawn(command: Command, streams: tuple[int, int, int], *, terminal: bool) ->
     os.close(write_end)
     with open(read_end, "rb") as file:
         report = file.read()  # EOF when the command is executed or its process has exited
-    said = dict(line.split(" ", 1) for line in report.decode(errors="replace").split("\n") if line)
+    results = dict(
+        line.split(" ", 1) for line in report.decode(errors="replace").split("\n") if line
+    )
     if command.namespaces is not None:
         os.waitpid(pid, 0)
-        pid = int(said.get("inside", 0))
-    if "error" not in said and pid:
+        pid = int(results.get("inside", 0))
+    if "error" not in results and pid:
         return pid
     if pid:
         os.waitpid(pid, 0)
-    exit_code, text = said.get("error", "126 it exited before it entered the namespaces").split(
+    exit_code, text = results.get("error", "126 it exited before it entered the namespaces").split(
         " ", 1
     )
     raise StartError(text, int(exit_code))

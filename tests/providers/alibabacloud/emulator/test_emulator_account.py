@@ -1,4 +1,4 @@
-"""Tokens, rates, quota, stock, addresses: what the account may do, and what it is told if not."""
+"""Tokens, rates, quota, stock, addresses: limits of the account and their errors."""
 
 import pytest
 from eci_client import Refused
@@ -125,7 +125,7 @@ def test_a_deleted_group_gives_its_address_back():
     simulation.create()
 
 
-def test_the_vpc_tells_zones_and_free_addresses(simulation: Simulation):
+def test_the_vpc_returns_zones_and_free_addresses(simulation: Simulation):
     simulation.create()
     answer = simulation.call("DescribeVSwitches", "2016-04-28", VSwitchId="vsw-emulator-h")
     (row,) = answer["VSwitches"]["VSwitch"]
@@ -141,7 +141,7 @@ def test_a_private_address_is_taken_once(simulation: Simulation):
     assert simulation.row(id)["IntranetIp"] == "172.16.0.77"
 
 
-def test_a_zone_without_stock_is_passed_over_or_fails_the_group(simulation: Simulation):
+def test_a_zone_without_stock_is_skipped_or_fails_the_group(simulation: Simulation):
     simulation.cloud.region.stock = {"cn-hangzhou-h": 2}
     first = simulation.create(Cpu=2, Memory=4)
     both = {"VSwitchId": "vsw-emulator-h,vsw-emulator-i"}

@@ -186,7 +186,7 @@ async def test_only_a_running_container_is_entered(client: Client):
 
 @pytest.fixture
 async def telling() -> AsyncIterator[Client]:
-    """A client of an emulator that tells exit codes."""
+    """A client of an emulator that reports exit codes."""
     settings = emulator.EmulatorSettings(speed=1000, rates=0, exec_status=True)
     async with emulator.serve(settings) as running, aiohttp.ClientSession() as session:
         yield client_of(running, session)

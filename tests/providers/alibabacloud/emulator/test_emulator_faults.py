@@ -1,4 +1,4 @@
-"""Each fault does what it says, as often as it says, to the calls that it names."""
+"""Each fault affects the named calls, as often as configured."""
 
 import asyncio
 import re
@@ -40,7 +40,7 @@ async def test_a_client_sees_a_closed_connection(
     ("kind", "status", "start"),
     [("server_error", 500, b'{"RequestId"'), ("server_error", 503, b"{"), ("html", 502, b"<html>")],
 )
-async def test_a_server_error_says_nothing_about_the_group(
+async def test_a_server_error_does_not_determine_the_outcome(
     running: emulator.RunningEmulator,
     client: Client,
     kind: str,

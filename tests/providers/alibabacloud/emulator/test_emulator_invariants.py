@@ -40,7 +40,7 @@ STEPS = st.lists(
 
 def play(simulation: Simulation, step: tuple[object, ...]) -> None:
     """Do one step; a refusal is as good as success."""
-    groups = list(simulation.cloud.book.all())
+    groups = list(simulation.cloud.group_store.all())
     match step:
         case "create", dict(asked), tuple(command):
             simulation.create(*command, **asked)
@@ -66,7 +66,7 @@ def play(simulation: Simulation, step: tuple[object, ...]) -> None:
 def check(simulation: Simulation) -> None:
     """Compare every account of the same thing."""
     now = simulation.cloud.timeline.now()
-    groups = list(simulation.cloud.book.all())
+    groups = list(simulation.cloud.group_store.all())
     alive = [group for group in groups if group.alive]
     region = simulation.cloud.region
     assert region.used_cpu == sum(group.size.cpu for group in alive)

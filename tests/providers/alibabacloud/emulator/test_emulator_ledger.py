@@ -1,4 +1,4 @@
-"""The ledger tells each call and each bill, so that a test can ask for doubles and leaks."""
+"""The ledger has each call and each billed group, to detect doubles and leaks."""
 
 import pytest
 from eci_client import Refused
@@ -43,7 +43,7 @@ def test_a_group_that_found_no_stock_was_never_billed(simulation: Simulation):
     assert (entry["billed_from"], entry["ended"]) == (None, START + 2)
 
 
-def test_every_call_is_told_with_its_token_and_code(simulation: Simulation):
+def test_every_call_is_recorded_with_its_token_and_code(simulation: Simulation):
     id = simulation.create(ClientToken="t-0")
     with pytest.raises(Refused):
         simulation.create(ClientToken="t-0", Cpu=4)
@@ -56,7 +56,7 @@ def test_every_call_is_told_with_its_token_and_code(simulation: Simulation):
     ]
 
 
-def test_a_lost_reply_is_told_as_done_with_its_fault(simulation: Simulation):
+def test_a_lost_reply_is_recorded_as_done_with_its_fault(simulation: Simulation):
     simulation.faults({"kind": "lost_reply"})
     with pytest.raises(Dropped):
         simulation.create()

@@ -62,7 +62,7 @@ def test_the_restart_policy_decides_what_an_exit_comes_to(
     assert simulation.status(id) == status
 
 
-def test_the_end_tells_exit_code_and_times(simulation: Simulation):
+def test_a_terminated_state_has_exit_code_and_times(simulation: Simulation):
     id = simulation.create("sh", "-c", "sleep 10; exit 3", RestartPolicy="Never")
     simulation.pass_time(60)
     assert simulation.row(id)["FailedTime"] == "2027-01-15T08:00:16Z"
@@ -317,7 +317,7 @@ def test_only_a_started_group_can_be_changed(simulation: Simulation):
 def test_a_reclaimed_spot_group_expires_three_minutes_after_the_notice(simulation: Simulation):
     id = simulation.create(SpotStrategy="SpotAsPriceGo")
     simulation.pass_time(10)
-    group = simulation.cloud.book.get(id)
+    group = simulation.cloud.group_store.get(id)
     group.reclaim(simulation.cloud.timeline.now())
     assert "SpotToBeReleased" in simulation.reasons(id)
     simulation.pass_time(179)

@@ -144,7 +144,7 @@ def test_events_of_groups_of_one_name_have_names_of_their_own(simulation: Simula
     assert len(set(names)) == len(names) == 10
 
 
-def test_hidden_values_and_the_contents_of_files_are_not_told(simulation: Simulation):
+def test_hidden_values_and_the_contents_of_files_are_not_returned(simulation: Simulation):
     canary = "Y2FuYXJ5"
     file = "Volume__1__ConfigFileVolume__ConfigFileToPath__1__"
     id = simulation.create(

@@ -40,7 +40,7 @@ async def get(client: Client, path: str, headers: dict[str, str]) -> str:
         ("ram/security-credentials/", "emulator-role"),
     ],
 )
-async def test_the_metadata_tells_where_the_machine_is(client: Client, path: str, value: str):
+async def test_the_metadata_has_region_zone_and_vswitch(client: Client, path: str, value: str):
     assert await get(client, path, await token(client)) == value
 
 
@@ -87,7 +87,7 @@ async def test_the_roles_credentials_sign_calls_until_they_end(
     assert (await credentials())["AccessKeyId"] != found["AccessKeyId"]
 
 
-async def test_ecs_tells_the_security_group_of_the_machine(client: Client):
+async def test_ecs_returns_the_security_group_of_the_instance(client: Client):
     ecs = Client(client.url, client.session, version="2014-05-26")
     answer = await ecs.call("DescribeInstances", InstanceIds='["i-emulator"]')
     (row,) = answer["Instances"]["Instance"]

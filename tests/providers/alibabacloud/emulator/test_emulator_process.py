@@ -228,7 +228,7 @@ async def test_somebody_else_can_delete_and_the_service_can_reclaim(
     assert "DeleteContainerGroup" not in {call["action"] for call in calls}
 
 
-async def test_an_unknown_path_says_what_there_is(
+async def test_an_unknown_path_lists_the_known_ones(
     running: emulator.RunningEmulator, client: Client
 ):
     async with client.session.get(f"{running.url}/emulator/log") as response:

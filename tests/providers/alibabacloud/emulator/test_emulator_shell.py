@@ -12,9 +12,9 @@ from vk_providers.alibabacloud.emulator.shell.run import ProgramContext
 from vk_providers.alibabacloud.emulator.shell.terminal import Typed, cooked, type_in
 
 
-def ran(*argv: str, **place: object) -> tuple[bytes, int]:
+def ran(*argv: str, **context: object) -> tuple[bytes, int]:
     """Return what a command writes and its exit code."""
-    pieces = output(argv, ProgramContext(**place))  # type: ignore[arg-type] # the tests' own keywords
+    pieces = output(argv, ProgramContext(**context))  # type: ignore[arg-type] # the tests' own keywords
     return b"".join(piece for _, piece in pieces), outcome(argv, endless=False).code
 
 
@@ -107,11 +107,11 @@ def test_a_program_that_is_not_simulated_is_not_found_in_an_exec():
 
 
 def test_variables_and_files_are_those_of_the_place():
-    place = {"env": {"NAME": "web", "HOSTNAME": "h"}, "files": {"/etc/a": b"\0\xff"}}
-    assert ran("printenv", "NAME", **place)[0] == b"web\n"
-    assert ran("hostname", **place)[0] == b"h\n"
-    assert ran("cat", "/etc/a", **place)[0] == b"\0\xff"
-    assert ran("cat", "/etc/b", **place)[0] == b"cat: /etc/b: No such file or directory\n"
+    context = {"env": {"NAME": "web", "HOSTNAME": "h"}, "files": {"/etc/a": b"\0\xff"}}
+    assert ran("printenv", "NAME", **context)[0] == b"web\n"
+    assert ran("hostname", **context)[0] == b"h\n"
+    assert ran("cat", "/etc/a", **context)[0] == b"\0\xff"
+    assert ran("cat", "/etc/b", **context)[0] == b"cat: /etc/b: No such file or directory\n"
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ async def test_a_clock_that_is_a_quarter_of_an_hour_off_is_refused(client: Clien
     await client.send(client.signed("DescribeRegions", {}, Timestamp=at(skew / 1.2)))
 
 
-async def test_a_wrong_secret_is_told_with_what_should_have_been_signed(client: Client):
+async def test_a_wrong_secret_is_reported_with_the_string_to_sign(client: Client):
     wrong = Client(client.url, client.session, secret="wrong")
     call = wrong.signed("DescribeRegions", {})
     with pytest.raises(Refused, match="400 SignatureDoesNotMatch") as refusal:
@@ -171,7 +171,7 @@ def _web_token(expires: float) -> str:
     return f"e30.{base64.urlsafe_b64encode(claims.encode()).decode().rstrip('=')}.sig"
 
 
-async def test_the_ledger_tells_whose_call_it_is_and_when_it_was_signed():
+async def test_the_ledger_has_the_access_key_and_the_time_of_the_signature():
     """Several callers, each with an access key of its own; who is not known leaves no name."""
     settings = emulator.EmulatorSettings(access_key_id="one,two")
     async with emulator.serve(settings) as running, aiohttp.ClientSession() as session:

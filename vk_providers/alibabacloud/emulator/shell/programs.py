@@ -19,7 +19,7 @@ from vk_providers.alibabacloud.emulator.shell.steps import (
     Sleep,
     Steps,
     Write,
-    said,
+    write_text,
 )
 
 __all__ = ["PROGRAMS", "Outcome", "launch", "outcome", "output"]
@@ -40,9 +40,9 @@ class Outcome:
     code: int
 
 
-def launch(argv: tuple[str, ...], place: ProgramContext) -> Steps:
+def launch(argv: tuple[str, ...], context: ProgramContext) -> Steps:
     """Return the steps of a command."""
-    return start(argv, place, PROGRAMS)
+    return start(argv, context, PROGRAMS)
 
 
 @lru_cache(maxsize=4096)
@@ -76,12 +76,12 @@ def outcome(
     return Outcome(math.inf, 0)
 
 
-def output(argv: tuple[str, ...], place: ProgramContext) -> Iterator[tuple[float, bytes]]:
+def output(argv: tuple[str, ...], context: ProgramContext) -> Iterator[tuple[float, bytes]]:
     """Yield the output of a command without input, with the time of each piece.
 
     Ends with an empty piece at infinity for an endless command.
     """
-    steps = launch(argv, place)
+    steps = launch(argv, context)
     at, answer = 0.0, None
     for _ in range(_STEPS):
         try:
@@ -106,7 +106,7 @@ def _echo(argv: list[str], shell: Shell) -> Steps:
         escapes = escapes or "e" in words[0]
         words = words[1:]
     text = " ".join(words)
-    yield said((_ESCAPE.sub(_escaped, text) if escapes else text) + end)
+    yield write_text((_ESCAPE.sub(_escaped, text) if escapes else text) + end)
     return 0
 
 
@@ -128,7 +128,7 @@ def _printf(argv: list[str], shell: Shell) -> Steps:
 
     while True:  # the pattern is repeated for the remaining arguments
         left = len(rest)
-        yield said(_ESCAPE.sub(put, pattern))
+        yield write_text(_ESCAPE.sub(put, pattern))
         if not rest or len(rest) == left:
             return 0
 
@@ -139,10 +139,10 @@ def _cat(argv: list[str], shell: Shell) -> Steps:
         if name == "-":
             while content := (yield from shell.input.chunk()):
                 yield Write(1, content)
-        elif name in shell.place.files:
-            yield Write(1, shell.place.files[name])
+        elif name in shell.context.files:
+            yield Write(1, shell.context.files[name])
         else:
-            yield said(f"cat: {name}: No such file or directory\n", STDERR)
+            yield write_text(f"cat: {name}: No such file or directory\n", STDERR)
             code = 1
     return code
 
@@ -156,7 +156,7 @@ def _sleep(argv: list[str], shell: Shell) -> Steps:
         elif found:
             total += float(found[1]) * _UNITS[found[2]]
         else:
-            yield said("sleep: invalid time interval\n", STDERR)
+            yield write_text("sleep: invalid time interval\n", STDERR)
             return 1
     shell.work.turns = 0
     yield Sleep(total)
@@ -184,11 +184,11 @@ def _sh(argv: list[str], shell: Shell) -> Steps:
     inner = attrs.evolve(shell, variables=dict(shell.variables), name=argv[0], status=0)
     if "c" not in letters:
         if rest:
-            yield said(f"{argv[0]}: {rest[0]}: no such script\n", STDERR)
+            yield write_text(f"{argv[0]}: {rest[0]}: no such script\n", STDERR)
             return 127
-        return (yield from inner.interactive("/ # " if shell.place.terminal else ""))
+        return (yield from inner.interactive("/ # " if shell.context.terminal else ""))
     if not rest:
-        yield said(f"{argv[0]}: -c wants a text\n", STDERR)
+        yield write_text(f"{argv[0]}: -c wants a text\n", STDERR)
         return 2
     inner.name, inner.arguments = (rest[1] if rest[1:] else argv[0]), rest[2:]
     return (yield from inner.text(rest[0]))
@@ -198,9 +198,9 @@ def _env(argv: list[str], shell: Shell) -> Steps:
     names = argv[1:]
     wanted = {name: shell.variables[name] for name in names if name in shell.variables}
     if names:
-        yield said(f"{text}\n" for text in wanted.values())
+        yield write_text(f"{text}\n" for text in wanted.values())
         return 0 if len(wanted) == len(names) else 1
-    yield said(f"{name}={text}\n" for name, text in shell.variables.items())
+    yield write_text(f"{name}={text}\n" for name, text in shell.variables.items())
     return 0
 
 
@@ -208,7 +208,7 @@ def _test(argv: list[str], shell: Shell) -> Steps:
     yield from ()
     words = argv[1:-1] if argv[0] == "[" else argv[1:]
     turned = words[:1] == ["!"]
-    return int(_holds(words[1:] if turned else words, shell.place.files) == turned)
+    return int(_holds(words[1:] if turned else words, shell.context.files) == turned)
 
 
 def _holds(words: list[str], files: Mapping[str, bytes]) -> bool:
@@ -244,26 +244,26 @@ _COMPARED: Mapping[str, Callable[[int, int], bool]] = {
 
 def _seq(argv: list[str], shell: Shell) -> Steps:
     first, last = ("1", argv[1]) if len(argv) == 2 else (argv[1:] or ["1", "0"])[:2]
-    yield said(f"{each}\n" for each in range(_number(first), min(_number(last), 10_000) + 1))
+    yield write_text(f"{each}\n" for each in range(_number(first), min(_number(last), 10_000) + 1))
     return 0
 
 
 def _says(text: Callable[[Shell], str]) -> Program:
     def program(argv: list[str], shell: Shell) -> Steps:
-        yield said(text(shell) + "\n")
+        yield write_text(text(shell) + "\n")
         return 0
 
     return program
 
 
 def _tty(argv: list[str], shell: Shell) -> Steps:
-    yield said("/dev/pts/0\n" if shell.place.terminal else "not a tty\n")
-    return 0 if shell.place.terminal else 1
+    yield write_text("/dev/pts/0\n" if shell.context.terminal else "not a tty\n")
+    return 0 if shell.context.terminal else 1
 
 
 def _stty(argv: list[str], shell: Shell) -> Steps:
-    width, height = shell.place.size()
-    yield said(f"{height} {width}\n" if argv[1:] == ["size"] else "")
+    width, height = shell.context.size()
+    yield write_text(f"{height} {width}\n" if argv[1:] == ["size"] else "")
     return 0
 
 
@@ -284,10 +284,10 @@ PROGRAMS: Mapping[str, Program] = {
     "test": _test,
     "[": _test,
     "seq": _seq,
-    "pwd": _says(lambda shell: shell.place.folder),
+    "pwd": _says(lambda shell: shell.context.folder),
     "hostname": _says(lambda shell: shell.variables.get("HOSTNAME", "localhost")),
     "whoami": _says(lambda shell: "root"),
-    "date": _says(lambda shell: shell.place.date()),
+    "date": _says(lambda shell: shell.context.date()),
     "tty": _tty,
     "stty": _stty,
 }

@@ -23,7 +23,7 @@ from vk_providers.alibabacloud.emulator.shell.steps import (
     Steps,
     captured,
     redirected,
-    said,
+    write_text,
 )
 from vk_providers.alibabacloud.emulator.shell.tokens import Part, ShellSyntaxError, Word
 
@@ -69,16 +69,16 @@ class LoopCounter:
 Program = Callable[[list[str], "Shell"], Steps]
 
 
-def start(argv: Iterable[str], place: ProgramContext, programs: Mapping[str, Program]) -> Steps:
+def start(argv: Iterable[str], context: ProgramContext, programs: Mapping[str, Program]) -> Steps:
     """Return the steps of a command and its arguments."""
-    return Shell(place, programs, dict(place.env), Input()).call(list(argv))
+    return Shell(context, programs, dict(context.env), Input()).call(list(argv))
 
 
 @attrs.define(eq=False)
 class Shell:
     """A shell, or the context of one program."""
 
-    place: ProgramContext
+    context: ProgramContext
     programs: Mapping[str, Program]
     variables: dict[str, str]
     input: Input
@@ -92,9 +92,9 @@ class Shell:
         program = self.programs.get(posixpath.basename(argv[0]))
         if program is not None:
             return (yield from program(argv, self))
-        if self.place.endless:
+        if self.context.endless:
             yield Sleep(math.inf)
-        yield said(f"{self.name}: {argv[0]}: not found\n", STDERR)
+        yield write_text(f"{self.name}: {argv[0]}: not found\n", STDERR)
         return NOT_FOUND
 
     def text(self, text: str) -> Steps:
@@ -102,7 +102,7 @@ class Shell:
         try:
             yield from self._walk(grammar.parse(text))
         except (ShellSyntaxError, RecursionError) as error:
-            yield said(f"{self.name}: syntax error: {error}\n", STDERR)
+            yield write_text(f"{self.name}: syntax error: {error}\n", STDERR)
             self.status = _USAGE
         except _LeaveError as leave:
             self.status = leave.status if leave.kind == "exit" else self.status
@@ -113,16 +113,16 @@ class Shell:
         while True:
             try:
                 if prompt:
-                    yield said(prompt)
+                    yield write_text(prompt)
                 line = yield from self.input.line()
                 if not line:
                     return self.status
                 yield from self._walk(grammar.parse(line.decode("utf-8", "surrogateescape")))
             except ShellSyntaxError as error:
-                yield said(f"{self.name}: syntax error: {error}\n", STDERR)
+                yield write_text(f"{self.name}: syntax error: {error}\n", STDERR)
                 self.status = _USAGE
             except Interrupted:
-                yield said("\n")
+                yield write_text("\n")
                 self.status = _INTERRUPTED
             except _LeaveError as leave:
                 if leave.kind == "exit":

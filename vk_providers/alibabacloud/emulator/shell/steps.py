@@ -22,7 +22,7 @@ __all__ = [
     "Write",
     "captured",
     "redirected",
-    "said",
+    "write_text",
 ]
 
 STDOUT = 1
@@ -93,7 +93,7 @@ class Input:
         return bool(content)
 
 
-def said(content: str | Iterable[str], stream: int = STDOUT) -> Write:
+def write_text(content: str | Iterable[str], stream: int = STDOUT) -> Write:
     """Return the step that writes a text."""
     text = content if isinstance(content, str) else "".join(content)
     return Write(stream, text.encode("utf-8", "surrogateescape"))

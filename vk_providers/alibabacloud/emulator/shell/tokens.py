@@ -125,10 +125,10 @@ def _expansion(line: str, at: int, parts: list[Part], *, quoted: bool) -> int:
 
 def _closing(line: str, at: int) -> int:
     depth = 1
-    for place in range(at, len(line)):
-        depth += {"(": 1, ")": -1}.get(line[place], 0)
+    for context in range(at, len(line)):
+        depth += {"(": 1, ")": -1}.get(line[context], 0)
         if not depth:
-            return place
+            return context
     raise ShellSyntaxError("unterminated $(")
 
 
