@@ -27,7 +27,7 @@ __all__ = ["Bubblewrap", "find_bubblewrap", "own_folders"]
 log = logging.getLogger(__name__)
 
 _PATIENCE = 10.0
-_NOBODY = 65534
+_OTHER_UID = 65534
 _DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts")
 _LINKS = {"fd": "", "stdin": "/0", "stdout": "/1", "stderr": "/2"}
 
@@ -105,7 +105,7 @@ async def _try() -> tuple[Bubblewrap | None, str]:
     if why:
         return None, why
     if os.geteuid() == 0:
-        found = attrs.evolve(found, refused_users=await _run(found, _NOBODY))
+        found = attrs.evolve(found, refused_users=await _run(found, _OTHER_UID))
     return found, ""
 
 

@@ -63,7 +63,7 @@ def test_command_and_args_are_the_kubelets(
 
 
 @pytest.mark.parametrize(("image", "text"), [(None, "'images'"), (Image(), "neither entrypoint")])
-def test_a_container_that_nobody_gives_a_command_is_refused(image: Image | None, text: str) -> None:
+def test_a_container_without_any_command_is_refused(image: Image | None, text: str) -> None:
     with pytest.raises(vk.InvalidInputError, match=text) as caught:
         command_line(_container((), ()), image)
     assert caught.value.reason == "ImageNotMapped"

@@ -287,7 +287,7 @@ async def test_the_node_has_the_capacity_of_the_machine_or_the_configuration(
         assert int(info.capacity["memory"].removesuffix("Ki")) * 1024 == pytest.approx(total, 0.01)
 
 
-async def test_nobody_is_at_work_in_a_pods_folders_once_its_removal_was_cancelled(
+async def test_no_work_goes_on_in_a_pods_folders_after_a_cancelled_removal(
     state: Path,
 ) -> None:
     runtime = await PodRuntime.open(

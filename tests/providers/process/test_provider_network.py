@@ -201,7 +201,7 @@ async def test_a_pod_of_the_hosts_network_has_no_namespace(
         assert not _namespaces()
 
 
-async def test_a_restarted_vk_keeps_addresses_and_removes_what_nobody_uses(
+async def test_a_restarted_vk_keeps_addresses_and_removes_unused_namespaces(
     state: Path, own: dict[str, Any]
 ) -> None:
     wanted = pod(_server("still here"))

@@ -99,7 +99,7 @@ async def test_a_client_whose_stream_breaks_gets_its_own_error_back(state: Path)
             await _run(here, wanted, Broken(typed=b""), "cat")
 
 
-async def test_a_lost_supervisor_is_an_exit_code_that_nobody_knows(state: Path) -> None:
+async def test_a_lost_supervisor_is_an_unknown_exit_code(state: Path) -> None:
     async with node(state) as here:
         wanted = await _sleeper(here)
         io = Client()

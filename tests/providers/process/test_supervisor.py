@@ -331,7 +331,7 @@ async def test_a_pod_outlives_the_process_that_started_it(tmp_path: Path) -> Non
         assert len(log_text(folder)) > size
 
 
-async def test_a_pod_that_ended_while_nobody_looked_is_read_from_its_file(tmp_path: Path) -> None:
+async def test_a_pod_that_ended_without_a_client_is_read_from_its_file(tmp_path: Path) -> None:
     folder = tmp_path / "pod"
     broken = ContainerPlan(name="b", env=ENV, argv=("no-such-command",))
     containers = [sh("read x; exit 6", stdin=True), broken]

@@ -92,7 +92,7 @@ async def test_exec_without_stdin_reads_nothing_and_with_it_until_its_end(tmp_pa
             assert await wait(session) == 0
 
 
-async def test_stdin_that_nobody_reads_is_no_error(tmp_path: Path) -> None:
+async def test_unread_stdin_is_no_error(tmp_path: Path) -> None:
     async with (
         supervised(tmp_path / "pod", [SLEEP]) as pod,
         await pod.link.exec("c", ["true"], stdin=True) as session,
@@ -289,7 +289,7 @@ async def test_an_attached_client_that_reads_nothing_is_cut_off(tmp_path: Path) 
         assert state(report).exit_code == 4
 
 
-async def test_nobody_attached_nobody_connected_nothing_blocks(tmp_path: Path) -> None:
+async def test_without_clients_nothing_blocks(tmp_path: Path) -> None:
     script = f"head -c 3000000 /dev/zero | tr '\\0' '\\n'; touch {tmp_path}/done"
     async with supervised(tmp_path / "pod", [sh(script)], restart_policy="Never") as pod:
         pod.link.close()
