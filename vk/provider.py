@@ -265,8 +265,10 @@ class Provider(ABC):
     async def delete_pod(self, key: PodKey, *, grace_period: float) -> PodStatus | None:
         """Ask the backend to end the pod within ``grace_period`` seconds; never wait for that.
 
-        Called again with backoff until the pod is gone, and when the grace period shrinks. Raises
-        NotFoundError when the backend holds nothing: that is success. Returns the status, or None.
+        Called again with backoff while the pod has not ended, when the grace period shrinks, and
+        once more after a terminal status: then the backend must hold nothing that costs. Success
+        or NotFoundError of that last call lets the core remove the pod's object; an error is
+        retried with backoff. Returns the status, or None.
         """
 
     @abstractmethod

@@ -10,6 +10,7 @@ import pytest
 from pod_world import Api, Backend, Direct, deleted, raw, running
 
 from vk.errors import (
+    NotFoundError,
     PermanentError,
     TemporaryError,
     UnavailableError,
@@ -17,7 +18,7 @@ from vk.errors import (
 )
 from vk.models.keys import PodKey
 from vk.models.pod import Pod
-from vk.models.status import PodStatus
+from vk.models.status import PodStatus, Terminated
 
 pytestmark = [pytest.mark.looptime, pytest.mark.asyncio]
 
@@ -120,7 +121,7 @@ async def test_a_failing_delete_is_tried_for_ever(api: Api, error: Exception) ->
         api.ask_delete("p")
         await asyncio.sleep(4 * 3600)
         assert "p" not in api.pods
-        assert provider.deletes == 31
+        assert provider.deletes == 32  # and once more after it has ended
         assert "ProviderDeleteFailed" in world.reasons()
 
 
@@ -297,7 +298,7 @@ async def test_a_pod_deleted_while_its_create_is_uncertain_is_deleted_at_the_pro
         api.ask_delete("p")
         await asyncio.sleep(120)
         assert "p" not in api.pods
-        assert (provider.creates, provider.deletes) == (1, 1)
+        assert (provider.creates, provider.deletes) == (1, 2)
 
 
 async def test_a_recreated_pod_of_the_same_name_is_another_pod(api: Api) -> None:
@@ -547,3 +548,38 @@ async def test_a_static_pods_mirror_is_never_run(api: Api) -> None:
         api.add(pod)
         await asyncio.sleep(120)
         assert (provider.creates, api.status()) == (0, {"phase": "Pending"})
+
+
+class Keeping(Backend):
+    """A backend that keeps what has ended until it is deleted once more, as a cloud's does."""
+
+    failures = 0
+
+    async def delete_pod(self, key: PodKey, *, grace_period: float) -> PodStatus | None:
+        over = all(isinstance(one.state, Terminated) for one in self.workloads[key.uid].containers)
+        if over and self.failures:
+            self.failures -= 1
+            raise TemporaryError("not now")
+        if over:
+            del self.workloads[key.uid]
+            raise NotFoundError(key)
+        return await super().delete_pod(key, grace_period=grace_period)
+
+
+@pytest.mark.field
+@pytest.mark.parametrize("failures", [0, 3])
+async def test_a_workload_that_has_ended_is_deleted_once_more_before_its_pod_is_removed(
+    api: Api, failures: int
+) -> None:
+    """Else what is left of it would be an orphan, or a leak where orphans are kept."""
+    provider = Keeping()
+    provider.failures = failures
+    async with running(api, provider):
+        api.add(raw())
+        await asyncio.sleep(1)
+        api.ask_delete("p")
+        await asyncio.sleep(0.1)
+        assert ("p" in api.pods) is bool(failures)
+        await asyncio.sleep(60)
+        assert ("p" in api.pods, provider.workloads) == (False, {})
+        assert api.phases["u"][-1] == "Succeeded"

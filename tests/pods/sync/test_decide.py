@@ -103,8 +103,24 @@ def test_an_accepted_pod_that_never_ran_is_created_again() -> None:
             {"status": WAITS, "delete_grace": 30.0, "retry_at": NOW + 5},
             Wait(5.0),
         ),
-        (PRESENT, {"status": ended(KEY), "delete_grace": 30.0}, Remove()),
-        (PRESENT, {"status": ended(KEY, 9), "delete_grace": 30.0}, Remove()),
+        (PRESENT, {"status": ended(KEY), "delete_grace": 30.0}, Delete(30.0)),
+        (PRESENT, {"status": ended(KEY), "delete_grace": 30.0, "delete_confirmed": True}, Remove()),
+        (
+            PRESENT,
+            {"status": ended(KEY, 9), "delete_grace": 1.0, "delete_confirmed": True},
+            Remove(),
+        ),
+        (PRESENT, {"status": RUNS, "delete_grace": 30.0, "delete_confirmed": True}, Delete(30.0)),
+        (
+            PRESENT,
+            {
+                "status": ended(KEY),
+                "delete_grace": 30.0,
+                "delete_failed": True,
+                "retry_at": NOW + 5,
+            },
+            Wait(5.0),
+        ),
         (PRESENT, {"status": ended(KEY)}, Delete(30.0)),
         (PRESENT, {"status": PodStatus(KEY), "delete_grace": 30.0}, Delete(30.0)),
     ],
@@ -132,7 +148,12 @@ def test_no_grace_period_means_none() -> None:
         (PRESENT, {"delete_grace": 0.0, "retry_at": NOW + 5}, Wait(5.0)),
         (PRESENT, {"delete_failed": True, "retry_at": NOW + 5}, Wait(5.0)),
         (PRESENT, {"delete_grace": 0.0, "status": RUNS}, Delete(0.0)),
-        (PRESENT, {"delete_grace": 0.0, "status": ended(KEY)}, Forget()),
+        (PRESENT, {"delete_grace": 0.0, "status": ended(KEY)}, Delete(0.0)),
+        (
+            PRESENT,
+            {"delete_grace": 0.0, "status": ended(KEY), "delete_confirmed": True},
+            Forget(),
+        ),
     ],
 )
 def test_a_pod_without_an_api_object(

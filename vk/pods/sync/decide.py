@@ -30,6 +30,7 @@ __all__ = [
     "Update",
     "UpdateFiles",
     "Wait",
+    "all_ended",
     "decide",
 ]
 
@@ -165,8 +166,8 @@ def _without_object(record: Record, now: float) -> Decision:
         return Forget()
     if record.provider_state is ProviderState.UNCERTAIN:
         return _paused(record, now) or Lookup()
-    if record.delete_grace is not None and _workload_ended(record):
-        return Forget()
+    if all_ended(record):
+        return Forget() if record.delete_confirmed else _confirm_delete(record, 0.0, now)
     paused = _paused(record, now) if record.delete_grace == 0.0 or record.delete_failed else None
     return paused or Delete(0.0)
 
@@ -176,16 +177,25 @@ def _deleting(record: Record, pod: Json, now: float) -> Decision:
         return Wait()  # a finalizer keeps the object
     if record.provider_state is ProviderState.ABSENT:
         return Remove()
-    if record.delete_grace is not None and _workload_ended(record) and not _sidecar_runs(record):
-        return Remove()
     grace = pod["metadata"].get("deletionGracePeriodSeconds")
     grace = 30.0 if grace is None else float(grace)
+    if all_ended(record):
+        return Remove() if record.delete_confirmed else _confirm_delete(record, grace, now)
     shrunk = record.delete_tried is not None and grace < record.delete_tried
     if not shrunk:
         paused = _paused(record, now)
         if paused is not None:
             return paused
     return Delete(grace)
+
+
+def _confirm_delete(record: Record, grace_period: float, now: float) -> Decision:
+    """Delete what has ended once more: what is left of it would be an orphan.
+
+    The wait for a grace period is over with the workload; only a failed delete is waited for.
+    """
+    paused = _paused(record, now) if record.delete_failed else None
+    return paused or Delete(grace_period)
 
 
 def _ended(record: Record, pod: Json, now: float) -> Decision:
@@ -200,6 +210,11 @@ def _ended(record: Record, pod: Json, now: float) -> Decision:
 def _grace(pod: Json) -> float:
     seconds = (pod.get("spec") or {}).get("terminationGracePeriodSeconds")
     return 30.0 if seconds is None else float(seconds)
+
+
+def all_ended(record: Record) -> bool:
+    """Return whether the provider reported that the workload, sidecars included, has ended."""
+    return _workload_ended(record) and not _sidecar_runs(record)
 
 
 def _workload_ended(record: Record) -> bool:

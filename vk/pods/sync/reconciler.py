@@ -72,6 +72,7 @@ from vk.pods.sync.decide import (
     Update,
     UpdateFiles,
     Wait,
+    all_ended,
     decide,
 )
 from vk.pods.sync.failure_rate import FailureRateLimiter
@@ -426,6 +427,7 @@ class Reconciler:
                 text = f"Stopping container {container['name']}"
                 self.emit(record.key, "Normal", "Killing", text)
         record.delete_requested(grace_period)
+        ended = all_ended(record)
         try:
             status = await self.gateway.delete_pod(record.key, grace_period=grace_period)
         except NotFoundError:
@@ -440,9 +442,9 @@ class Reconciler:
             self._report_unknown(record, "delete", error)
             record.delete_refused(_clock())
         else:
-            record.delete_accepted(grace_period, began, _clock())
+            record.delete_accepted(grace_period, began, _clock(), ended=ended)
             record.answered(status, asked, _clock())
-            if status is None:
+            if status is None and not ended:
                 await self._look_up(record)
 
     async def _look_up(self, record: Record) -> None:

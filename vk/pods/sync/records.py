@@ -106,6 +106,8 @@ class Record:
     """The last delete raised; the next one waits for ``retry_at``."""
     recreatable: bool = False
     """The provider reported that it never ran: it may be created although it was applied once."""
+    delete_confirmed: bool = False
+    """A delete was accepted after the workload had ended: the provider holds nothing of it."""
     removed: bool = False
     """The API server has accepted the final delete."""
     misses: int = 0
@@ -405,8 +407,14 @@ class Record:
         """A delete is about to be sent."""
         self.delete_tried = grace_period
 
-    def delete_accepted(self, grace_period: float, began: float, now: float) -> None:
-        """The provider ends the workload; the next delete comes after the grace period."""
+    def delete_accepted(
+        self, grace_period: float, began: float, now: float, *, ended: bool
+    ) -> None:
+        """The provider ends the workload; the next delete comes after the grace period.
+
+        ``ended``: it was known to have ended when the delete was sent.
+        """
+        self.delete_confirmed = ended
         if self.delete_grace is None:
             self.backoff.reset()
         self.delete_grace, self.deleted_at = grace_period, began
