@@ -84,6 +84,7 @@ from .models.pod import (
 from .models.pod import (
     Pod as Pod,
 )
+from .models.requests import effective_requests as effective_requests
 from .models.stats import (
     NodeStats as NodeStats,
 )
@@ -123,6 +124,7 @@ from .models.status import (
 from .models.status import (
     Waiting as Waiting,
 )
+from .models.time import format_time as format_time
 from .models.time import parse_time as parse_time
 from .models.volumes import (
     CSI as CSI,

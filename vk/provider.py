@@ -21,6 +21,7 @@ from vk.aio.tasks import supervise
 from vk.errors import TemporaryError, UnsupportedError
 from vk.fields import FieldTable
 from vk.log_lines import follow
+from vk.models.api_object import container_statuses_of
 from vk.models.check import Check
 from vk.models.files import FileTree
 from vk.models.keys import ContainerKey, PodKey
@@ -154,12 +155,10 @@ class ProviderContext:
 
     def _ended(self, container: ContainerKey) -> bool:
         pod = self.pods.get(container.pod.uid)
-        status = pod.raw.get("status") or {} if pod is not None else {}
-        lists = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
+        statuses = container_statuses_of(pod.raw, ephemeral=True) if pod is not None else ()
         return not any(
             one["name"] == container.name and "running" in (one.get("state") or {})
-            for field in lists
-            for one in status.get(field) or ()
+            for one in statuses
         )
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from vk.fields import FieldTable
 from vk.models.node import Taint
-from vk.pods.admission import AdmissionNode, Rejection, ReservedResources, admit, effective_requests
+from vk.models.requests import effective_requests
+from vk.pods.admission import AdmissionNode, Rejection, ReservedResources, admit
 
 NODE = AdmissionNode(
     allocatable={"cpu": "2", "memory": "1Gi", "pods": "2", "example.org/card": "1"},

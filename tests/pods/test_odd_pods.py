@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 from pod_world import STARTED, Api, Backend, raw, running
 
 pytestmark = [pytest.mark.looptime, pytest.mark.asyncio]
@@ -170,10 +173,56 @@ async def test_a_pod_that_cannot_be_read_waits_says_so_and_is_never_sent_to_the_
         assert (condition["status"], condition["reason"]) == ("False", "InvalidPod")
         waiting = api.status("p0")["containerStatuses"][0]["state"]["waiting"]
         assert waiting["reason"] == "InvalidPod"
-        assert waiting["message"].startswith("the pod's object cannot be read (")
+        assert waiting["message"].startswith("spec.containers[0].env: expected a list")
         assert world.reasons()[0] == "InvalidPod"
         assert provider.creates == 0
         assert "hunter2" not in repr(world.events) + repr(api.status("p0"))
+
+
+VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 3),
+    st.text(max_size=3),
+    st.lists(st.one_of(st.none(), st.integers(), st.just("hunter2")), min_size=1, max_size=2),
+    st.dictionaries(st.just("key"), st.one_of(st.none(), st.just("hunter2")), min_size=1),
+    st.just("hunter2"),
+)
+OF_THE_STATUS = ("activeDeadlineSeconds", "readinessGates", "terminationGracePeriodSeconds")
+"""Fields that a status cannot be computed without: the API server's own types hold there."""
+SPEC_FIELDS = [
+    path
+    for path in fields(full())
+    if path[0] == "spec"
+    and len(path) > 1
+    and path[1] not in (*OF_THE_STATUS, "initContainers")
+    and path not in (*NAMES, ("spec", "containers"))
+]
+
+
+@pytest.mark.slow
+@given(st.lists(st.tuples(st.sampled_from(SPEC_FIELDS), VALUES), min_size=40, max_size=40))
+@settings(max_examples=3, deadline=None, phases=[Phase.generate])
+async def test_any_malformed_pod_hurts_itself_only_and_names_the_field(
+    malformations: list[tuple[Path, Any]],
+) -> None:
+    api, provider = Api(), Backend()
+    async with running(api, provider) as world:
+        for number, (path, value) in enumerate(malformations):
+            api.add(changed(number, path, value))
+        api.add(raw("good", "good"))
+        await asyncio.sleep(300)
+        assert api.phase("good") == "Running"
+        silent = [odd for n, odd in enumerate(malformations) if not told(api.pods[f"p{n}"])]
+        assert silent == []
+        messages = [message for _, reason, message in world.events if reason == "InvalidPod"]
+        unnamed = [one for one in messages if not re.match(r"spec\.[\w.\[\]]+: expected ", one)]
+        assert unnamed == []
+        assert "hunter2" not in repr(messages)
+        for number in range(len(malformations)):
+            api.ask_delete(f"p{number}")
+        await asyncio.sleep(600)
+        assert set(api.pods) == {"good"}
 
 
 async def test_deletion_ends_for_a_provider_that_says_nothing_of_init_containers() -> None:

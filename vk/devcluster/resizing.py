@@ -12,7 +12,7 @@ from vk.devcluster import refusals
 from vk.devcluster.controllers.scheduling import NodeView
 from vk.devcluster.kinds import Kind, find
 from vk.devcluster.storage.storage import Storage
-from vk.pods.admission import effective_requests
+from vk.models.requests import effective_requests
 
 __all__ = ["check_node"]
 

@@ -13,15 +13,12 @@ from typing import Any
 
 import attrs
 
+from vk.models.api_object import Json, metadata_map, spec_of, volumes_of
 from vk.models.files import FileTree, RegistryCredential
 from vk.models.keys import PodKey
 from vk.models.volumes import Volume, volume
 
 __all__ = ["DNS", "Container", "HostAlias", "Json", "Pod", "Resolution", "pod_key"]
-
-Json = Mapping[str, Any]
-
-_EMPTY: Json = {}
 
 
 @attrs.frozen(kw_only=True)
@@ -116,17 +113,17 @@ class Pod:
     @property
     def spec(self) -> Json:
         """The raw ``spec``."""
-        return self.raw.get("spec") or _EMPTY
+        return spec_of(self.raw)
 
     @property
     def labels(self) -> Mapping[str, str]:
         """The pod's labels."""
-        return self.metadata.get("labels") or _EMPTY
+        return metadata_map(self.raw, "labels")
 
     @property
     def annotations(self) -> Mapping[str, str]:
         """The pod's annotations."""
-        return self.metadata.get("annotations") or _EMPTY
+        return metadata_map(self.raw, "annotations")
 
     @cached_property
     def containers(self) -> tuple[Container, ...]:
@@ -167,7 +164,7 @@ class Pod:
         """The volumes by name, in the order of the spec."""
         if self.resolution is not None and self.resolution.volumes is not None:
             return self.resolution.volumes
-        return {raw["name"]: volume(raw) for raw in self.spec.get("volumes") or ()}
+        return {raw["name"]: volume(raw) for raw in volumes_of(self.raw)}
 
     @property
     def files(self) -> Mapping[str, FileTree]:

@@ -13,12 +13,21 @@ def now() -> datetime:
 
 
 def format_time(value: datetime) -> str:
-    """Write ``value`` (aware) as ``2026-01-31T12:00:00Z``."""
+    """Return a time as the API server writes it: ``2026-01-31T12:00:00Z``.
+
+    Args:
+        value: Must have a time zone; fractions of a second are dropped.
+    """
     return f"{value.astimezone(UTC).isoformat(timespec='seconds')[:-6]}Z"  # strftime is slow
 
 
 def parse_time(text: object) -> datetime | None:
-    """Read an RFC 3339 time; None for anything that is not one."""
+    """Return the time that an RFC 3339 text means, None for any other value. Never raises.
+
+    Args:
+        text: Such as ``2026-01-31T12:00:00Z``, also with fractions or an offset; UTC is assumed
+            where there is no offset.
+    """
     if not isinstance(text, str):
         return None
     try:

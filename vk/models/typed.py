@@ -1,4 +1,4 @@
-"""From raw JSON to kubernetes_asyncio's typed models: imported only when somebody asks."""
+"""From raw JSON to kubernetes_asyncio's typed models; imported on first use, as it is slow."""
 
 from __future__ import annotations
 

@@ -8,17 +8,13 @@ In: the ``volumes`` of a PodSpec, and for a claim the PersistentVolume that it i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import attrs
 
+from vk.models.api_object import EMPTY, Json, spec_of
 from vk.notation.quantity import parse_quantity
 
 __all__ = ["CSI", "NFS", "EmptyDir", "HostPath", "ImageSource", "Volume", "VolumeSource", "volume"]
-
-Json = Mapping[str, Any]
-
-_EMPTY: Json = {}
 
 
 @attrs.frozen(kw_only=True)
@@ -89,8 +85,8 @@ def volume(raw: Json, persistent_volume: Json | None = None) -> Volume:
     Raises ValueError for a size that is no quantity.
     """
     kind = next((field for field in raw if field != "name"), "emptyDir")
-    source = raw.get(kind) or _EMPTY
-    spec = {kind: source} if persistent_volume is None else persistent_volume.get("spec") or _EMPTY
+    source = raw.get(kind) or EMPTY
+    spec = {kind: source} if persistent_volume is None else spec_of(persistent_volume)
     return Volume(
         name=raw["name"],
         kind=kind,

@@ -15,7 +15,15 @@ _REFERENCE = re.compile(r"\$(?:\$|\(([^)]*)\))")
 
 
 def expand_variables(text: str, variables: Mapping[str, str]) -> str:
-    """Return ``text`` with every reference to one of ``variables`` replaced by its value."""
+    """Return ``text`` with each ``$(NAME)`` of a known variable replaced by its value.
+
+    By the kubelet's rules: values are not expanded again, ``$$`` is a literal ``$``, and references
+    to unknown variables stay as they are.
+
+    Args:
+        text: A variable's value, or an element of command or args.
+        variables: The known variables by name.
+    """
     if "$" not in text:
         return text
 

@@ -33,7 +33,17 @@ _CONTEXT = Context(prec=80, Emin=MIN_EMIN, Emax=MAX_EMAX, traps=[])
 
 @lru_cache(maxsize=4096)
 def parse_quantity(text: str) -> Decimal:
-    """Return the value of ``text``; raises ValueError when it is not a quantity."""
+    """Return the exact value of a Kubernetes quantity.
+
+    As in Kubernetes, a value finer than a billionth is rounded away from zero, and one beyond
+    2**63 - 1 is cut to that. Results are cached; calls are cheap and may come from any thread.
+
+    Args:
+        text: Such as ``500m``, ``1.5Gi`` or ``2e3``.
+
+    Raises:
+        ValueError: The text is not a quantity.
+    """
     match = _PATTERN.fullmatch(text)
     if match is None:
         raise ValueError(f"not a quantity: {text!r}, expected a number such as 500m or 1.5Gi")

@@ -46,7 +46,7 @@ class Requirement:
     values: tuple[str, ...] = ()
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Tell whether these labels meet the condition."""
+        """Return whether these labels meet the condition."""
         value = labels.get(self.key)
         match self.operator:
             case "In":
@@ -74,12 +74,22 @@ class LabelSelector:
     requirements: tuple[Requirement, ...] = ()
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Tell whether these labels meet every condition."""
+        """Return whether these labels meet every condition."""
         return all(requirement.matches(labels) for requirement in self.requirements)
 
 
 def parse_label_selector(text: str) -> LabelSelector:
-    """Return the selector of ``text``; raises ValueError, one line, for anything else."""
+    """Return the label selector that ``text`` means, as ``kubectl get -l`` takes it.
+
+    Its method ``matches(labels)`` returns whether an object with these labels is selected. An empty
+    text selects everything.
+
+    Args:
+        text: Such as ``app=web,tier in (a, b),!legacy``.
+
+    Raises:
+        ValueError: The text is not a selector; the message is one line, as kube-apiserver's.
+    """
     return LabelSelector(_Parser(_tokens(text)).selector())
 
 
@@ -107,9 +117,9 @@ def label_selector_from_json(selector: Mapping[str, Any]) -> LabelSelector:
 def node_selector_matches(
     terms: Sequence[Mapping[str, Any]], labels: Mapping[str, str], fields: Mapping[str, str]
 ) -> bool:
-    """Tell whether one of the ``nodeSelectorTerms`` matches a node's labels and fields.
+    """Return whether one of the ``nodeSelectorTerms`` matches a node's labels and fields.
 
-    A condition that makes no sense matches no node.
+    An invalid condition matches no node, and nor does a term without conditions.
     """
     return any(_term_matches(term, labels, fields) for term in terms)
 

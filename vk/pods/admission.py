@@ -1,7 +1,7 @@
-"""Whether a pod can run on this node, with the kubelet's reasons.
+"""Admission: whether a pod can run on this node, with the kubelet's reasons.
 
 In: the raw pod, the backend's FieldTable, the node, and what its pods already use. Out: a
-Rejection, or None. Asked only about pods that the provider does not have yet. Pure.
+Rejection, or None. Called only for pods that the provider does not have yet. Pure.
 """
 
 from __future__ import annotations
@@ -11,26 +11,27 @@ from collections.abc import Mapping
 import attrs
 
 from vk.fields import FieldTable, in_words
+from vk.models.api_object import EMPTY, spec_of
 from vk.models.node import Taint
 from vk.models.pod import Json
+from vk.models.requests import amount, effective_requests
 from vk.models.tuples import as_tuple
-from vk.notation.quantity import to_integer, to_milli
+from vk.notation.quantity import to_integer
+from vk.notation.selector import node_selector_matches
 
 __all__ = [
     "AdmissionNode",
     "Rejection",
     "ReservedResources",
     "admit",
-    "effective_requests",
-    "term_matches",
 ]
 
 INFEASIBLE = "Infeasible"
 """A resize that the node can never grant."""
 DEFERRED = "Deferred"
-"""A resize that has to wait for others to end."""
+"""A resize that has to wait until other pods end."""
 
-_EMPTY: Json = {}
+
 _OS_LABEL = "kubernetes.io/os"
 _ARCHITECTURE_LABEL = "kubernetes.io/arch"
 _FIRST = ("cpu", "memory", "ephemeral-storage")
@@ -54,7 +55,7 @@ class AdmissionNode:
     architecture: str = "amd64"
     taints: tuple[Taint, ...] = attrs.field(default=(), converter=as_tuple)
     draining: bool = False
-    """Whether it is left for good."""
+    """Whether the node is being drained."""
 
 
 @attrs.define
@@ -66,22 +67,22 @@ class ReservedResources:
 
     @property
     def pods(self) -> int:
-        """How many pods count."""
+        """The number of pods counted."""
         return len(self._requests)
 
     def add(self, raw: Json) -> None:
-        """Count a pod; one that counts already is counted anew, with its present requests."""
+        """Count a pod; one that is counted already is counted again, with its current requests."""
         self.remove(raw)
         requests = effective_requests(raw)
         self._requests[raw["metadata"]["uid"]] = requests
         self._change(requests, 1)
 
     def remove(self, raw: Json) -> None:
-        """Forget a pod, with the requests that it was added with; unknown ones are no matter."""
+        """Forget a pod, with the requests that it was added with. Repeatable."""
         self._change(self._requests.pop(raw["metadata"]["uid"], {}), -1)
 
     def counts(self, raw: Json) -> bool:
-        """Whether the pod is among those counted."""
+        """Return whether the pod is among those counted."""
         return raw["metadata"]["uid"] in self._requests
 
     def of(self, resource: str, *, without: Json | None = None) -> int:
@@ -92,8 +93,8 @@ class ReservedResources:
         return total
 
     def _change(self, requests: Mapping[str, int], sign: int) -> None:
-        for resource, amount in requests.items():
-            self._sums[resource] = self._sums.get(resource, 0) + sign * amount
+        for resource, number in requests.items():
+            self._sums[resource] = self._sums.get(resource, 0) + sign * number
 
 
 def admit(
@@ -127,29 +128,8 @@ def resize_rejection(raw: Json, node: AdmissionNode, used: ReservedResources) ->
     return None if now is None else Rejection(DEFERRED, now.message)
 
 
-def effective_requests(raw: Json) -> dict[str, int]:
-    """Return what the pod requests as a whole, by resource, in the units of `ReservedResources`.
-
-    Its containers and sidecars together, or the largest moment of its init containers, whichever
-    is more; a request of the pod itself replaces that; plus overhead.
-    """
-    spec = raw.get("spec") or _EMPTY
-    sidecars: dict[str, int] = {}
-    largest: dict[str, int] = {}
-    for container in spec.get("initContainers") or ():
-        moment = _sum(sidecars, _requests(container))
-        if container.get("restartPolicy") == "Always":
-            sidecars = moment
-        largest = _maximum(largest, moment)
-    total = sidecars
-    for container in spec.get("containers") or ():
-        total = _sum(total, _requests(container))
-    own = (spec.get("resources") or _EMPTY).get("requests") or _EMPTY
-    return _sum(_maximum(total, largest) | _amounts(own), _amounts(spec.get("overhead") or _EMPTY))
-
-
 def _check_os(raw: Json, node: AdmissionNode) -> Rejection | None:
-    name = ((raw.get("spec") or _EMPTY).get("os") or _EMPTY).get("name")
+    name = (spec_of(raw).get("os") or EMPTY).get("name")
     if not name or name == node.os:
         return None
     return Rejection(
@@ -159,7 +139,7 @@ def _check_os(raw: Json, node: AdmissionNode) -> Rejection | None:
 
 
 def _check_fields(raw: Json, fields: FieldTable) -> Rejection | None:
-    refusals = fields.refusals(raw.get("spec") or _EMPTY)
+    refusals = fields.refusals(spec_of(raw))
     return Rejection("UnsupportedField", in_words(refusals)) if refusals else None
 
 
@@ -173,7 +153,7 @@ def _check_resources(raw: Json, node: AdmissionNode, used: ReservedResources) ->
     for resource in sorted(requests, key=_importance):
         if not requests[resource] or resource not in node.allocatable:
             continue
-        capacity = _amount(resource, node.allocatable[resource])
+        capacity = amount(resource, node.allocatable[resource])
         taken = used.of(resource, without=raw)
         if requests[resource] > capacity - taken:
             return _out_of(resource, requests[resource], taken, capacity)
@@ -181,18 +161,16 @@ def _check_resources(raw: Json, node: AdmissionNode, used: ReservedResources) ->
 
 
 def _check_affinity(raw: Json, node: AdmissionNode) -> Rejection | None:
-    spec = raw.get("spec") or _EMPTY
+    spec = spec_of(raw)
     labels = {_OS_LABEL: node.os, _ARCHITECTURE_LABEL: node.architecture, **node.labels}
-    selector = spec.get("nodeSelector") or _EMPTY
-    affinity = (spec.get("affinity") or _EMPTY).get("nodeAffinity") or _EMPTY
+    selector = spec.get("nodeSelector") or EMPTY
+    affinity = (spec.get("affinity") or EMPTY).get("nodeAffinity") or EMPTY
     required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution")
     # The pod is bound to this node, so its nodeName is the node's name.
     fields = {"metadata.name": spec.get("nodeName") or ""}
     fits = all(labels.get(key) == value for key, value in selector.items()) and (
         required is None
-        or any(
-            term_matches(term, labels, fields) for term in required.get("nodeSelectorTerms") or ()
-        )
+        or node_selector_matches(required.get("nodeSelectorTerms") or (), labels, fields)
     )
     if fits:
         return None
@@ -203,7 +181,7 @@ def _check_affinity(raw: Json, node: AdmissionNode) -> Rejection | None:
 
 
 def _check_taints(raw: Json, node: AdmissionNode) -> Rejection | None:
-    tolerations = (raw.get("spec") or _EMPTY).get("tolerations") or ()
+    tolerations = spec_of(raw).get("tolerations") or ()
     for taint in node.taints:
         if taint.effect == "NoExecute" and not any(_tolerates(t, taint) for t in tolerations):
             return Rejection(
@@ -212,44 +190,6 @@ def _check_taints(raw: Json, node: AdmissionNode) -> Rejection | None:
                 f"tolerate: {taint.key}",
             )
     return None
-
-
-def term_matches(term: Json, labels: Mapping[str, str], fields: Mapping[str, str]) -> bool:
-    """Say whether a node with ``labels`` and ``fields`` fits a nodeSelectorTerm."""
-    expressions = term.get("matchExpressions") or ()
-    on_fields = term.get("matchFields") or ()
-    if not expressions and not on_fields:
-        return False  # an empty term matches nothing, unlike an empty selector
-    return all(_matches(each, labels) for each in expressions) and all(
-        _matches(each, fields) for each in on_fields
-    )
-
-
-def _matches(expression: Json, labels: Mapping[str, str]) -> bool:
-    value = labels.get(expression["key"])
-    values = expression.get("values") or ()
-    match expression.get("operator"):
-        case "In":
-            return value in values
-        case "NotIn":
-            return value not in values
-        case "Exists":
-            return value is not None
-        case "DoesNotExist":
-            return value is None
-        case "Gt" | "Lt" as operator:
-            return _compares(operator, value, values[0] if values else None)
-    return False
-
-
-def _compares(operator: str, value: str | None, bound: str | None) -> bool:
-    if value is None or bound is None:
-        return False
-    try:
-        difference = int(value) - int(bound)
-    except ValueError:
-        return False
-    return difference > 0 if operator == "Gt" else difference < 0
 
 
 def _tolerates(toleration: Json, taint: Taint) -> bool:
@@ -276,25 +216,3 @@ def _out_of(resource: str, requested: int, used: int, capacity: int) -> Rejectio
 
 def _importance(resource: str) -> tuple[int, str]:
     return (_FIRST.index(resource) if resource in _FIRST else len(_FIRST), resource)
-
-
-def _requests(container: Json) -> dict[str, int]:
-    """Return the requests of a container; a limit without request is a request too."""
-    resources = container.get("resources") or _EMPTY
-    return _amounts({**(resources.get("limits") or {}), **(resources.get("requests") or {})})
-
-
-def _amounts(quantities: Mapping[str, object]) -> dict[str, int]:
-    return {resource: _amount(resource, text) for resource, text in quantities.items()}
-
-
-def _amount(resource: str, quantity: object) -> int:
-    return to_milli(str(quantity)) if resource == "cpu" else to_integer(str(quantity))
-
-
-def _sum(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
-    return {name: one.get(name, 0) + other.get(name, 0) for name in one.keys() | other.keys()}
-
-
-def _maximum(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
-    return {name: max(one.get(name, 0), other.get(name, 0)) for name in one.keys() | other.keys()}

@@ -1,7 +1,7 @@
-"""What happens to pods of DaemonSets, which want to be on every node, also on one that bills.
+"""The policy for pods of DaemonSets, which would otherwise run, and cost money, on every node.
 
-In: a pod and the operator's policy. Out: why it is not run, or None. A refused one stays Pending
-for good: one that failed would be replaced again and again. Pure.
+In: a pod and the operator's policy. Out: why the pod is refused, or None. A refused pod stays
+Pending: the DaemonSet controller would replace a failed one again and again. Pure.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ __all__ = ["POLICIES", "REASON", "owner", "refusal"]
 
 POLICIES = ("refuse", "run")
 REASON = "DaemonSetRefused"
-"""The reason in the status, and the type of the condition that says so."""
+"""The reason in the status, and the condition's type."""
 
 
 def owner(raw: Json) -> Json | None:
@@ -24,7 +24,7 @@ def owner(raw: Json) -> Json | None:
 
 
 def refusal(raw: Json, policy: str) -> str | None:
-    """Return the message for a pod that the policy refuses, None where it is run."""
+    """Return why the policy refuses the pod, as shown to users; None where it does not."""
     found = owner(raw)
     if found is None or policy == "run":
         return None

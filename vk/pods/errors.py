@@ -1,4 +1,4 @@
-"""What keeps a pod from being created, or is worth an event while it is prepared."""
+"""Errors that keep a pod from being created, and events to write while it is prepared."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from vk.errors import VkError
 __all__ = ["LOOK_WITHIN", "MissingReference", "NotReadyError", "Notice", "RefusedError"]
 
 LOOK_WITHIN = 5.0
-"""Seconds at most between two looks for an object that is not there yet; the first come sooner,
-since who applies a pod and what it refers to in one command applies them in any order."""
+"""Seconds at most between two reads of an object that does not exist yet. The first reads are
+closer together: one `kubectl apply` of a pod and its objects may create them in any order."""
 
 
 class MissingReference(VkError):
-    """A config map, a secret or a key in one that the pod requires is not there.
+    """A config map, a secret or a key in one that the pod requires does not exist.
 
     ``kind`` is ConfigMap or Secret, ``key`` empty where the object itself is missing, ``reason``
     the event's, ``volume`` empty where the environment refers to it.
@@ -31,7 +31,7 @@ class MissingReference(VkError):
 
 
 class NotReadyError(VkError):
-    """The pod cannot start yet: something it needs is missing.
+    """The pod cannot start yet: an object that it needs is missing or not ready.
 
     ``retry_after`` None: the waits between tries grow, but never above ``within``.
     """

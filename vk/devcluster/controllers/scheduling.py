@@ -15,9 +15,10 @@ from typing import Any
 
 import attrs
 
+from vk.models.requests import effective_requests
 from vk.notation.quantity import to_integer, to_milli
 from vk.notation.selector import node_selector_matches
-from vk.pods.admission import ReservedResources, effective_requests
+from vk.pods.admission import ReservedResources
 
 __all__ = ["Decision", "NodeView", "choose", "is_ours"]
 

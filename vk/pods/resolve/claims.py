@@ -11,21 +11,22 @@ from collections.abc import Mapping
 import attrs
 
 from vk.fields import FieldTable
+from vk.models.api_object import EMPTY, containers_of, spec_of, status_of, volumes_of
 from vk.models.pod import Json
 from vk.models.volumes import Volume, volume
-from vk.pods.admission import term_matches
+from vk.notation.selector import node_selector_matches
 from vk.pods.errors import LOOK_WITHIN, NotReadyError
 
 __all__ = ["ClaimNeed", "bound_volume", "check_volume", "claim_needs", "volumes"]
 
-_EMPTY: Json = {}
+
 _PROTECTION = "kubernetes.io/pvc-protection"
 _WRITES = ("ReadWriteOnce", "ReadWriteMany", "ReadWriteOncePod")
 
 
 @attrs.frozen(kw_only=True)
 class ClaimNeed:
-    """A claim that a volume of the pod stands for."""
+    """A PersistentVolumeClaim that a volume of the pod uses."""
 
     volume: str
     claim: str
@@ -37,7 +38,7 @@ class ClaimNeed:
 def claim_needs(raw: Json, fields: FieldTable) -> list[ClaimNeed]:
     """Return the claims of the pod's volumes, as far as the backend honours their kinds."""
     found = []
-    for one in (raw.get("spec") or _EMPTY).get("volumes") or ():
+    for one in volumes_of(raw):
         name, claim = one["name"], one.get("persistentVolumeClaim")
         if claim is not None and fields.honours("spec.volumes[].persistentVolumeClaim"):
             need = ClaimNeed(
@@ -68,8 +69,8 @@ def bound_volume(raw: Json, need: ClaimNeed, claim: Json | None) -> str:
     own = any(one.get("uid") == raw["metadata"]["uid"] for one in owners if one.get("controller"))
     if need.owned and not own:
         raise _waits(need, "was not made for this pod")
-    name = (claim.get("spec") or _EMPTY).get("volumeName")
-    phase = (claim.get("status") or _EMPTY).get("phase")
+    name = spec_of(claim).get("volumeName")
+    phase = status_of(claim).get("phase")
     if phase != "Bound" or not name:
         raise _waits(need, f"is not bound (its phase is {phase or 'Pending'})")
     return str(name)
@@ -85,13 +86,13 @@ def check_volume(
     name = claim["spec"]["volumeName"]
     if found is None:
         raise _waits(need, f"is bound to PersistentVolume {name!r}, which is not there")
-    spec = found.get("spec") or _EMPTY
-    if (spec.get("claimRef") or _EMPTY).get("uid") != claim["metadata"]["uid"]:
+    spec = spec_of(found)
+    if (spec.get("claimRef") or EMPTY).get("uid") != claim["metadata"]["uid"]:
         raise _waits(need, f"is not the claim that PersistentVolume {name!r} is bound to")
     _check_access(raw, need, claim, spec)
-    required = (spec.get("nodeAffinity") or _EMPTY).get("required")
-    if required is not None and not any(
-        term_matches(term, labels, _EMPTY) for term in required.get("nodeSelectorTerms") or ()
+    required = (spec.get("nodeAffinity") or EMPTY).get("required")
+    if required is not None and not node_selector_matches(
+        required.get("nodeSelectorTerms") or (), labels, {}
     ):
         raise _waits(need, f"is bound to PersistentVolume {name!r}, which this node cannot reach")
     return found
@@ -99,8 +100,7 @@ def check_volume(
 
 def volumes(raw: Json, bound: Mapping[str, Json]) -> dict[str, Volume]:
     """Return the pod's volumes; ``bound`` are PersistentVolumes by the name of the pod's volume."""
-    entries = (raw.get("spec") or _EMPTY).get("volumes") or ()
-    return {one["name"]: volume(one, bound.get(one["name"])) for one in entries}
+    return {one["name"]: volume(one, bound.get(one["name"])) for one in volumes_of(raw)}
 
 
 def _check_access(raw: Json, need: ClaimNeed, claim: Json, spec: Json) -> None:
@@ -120,11 +120,9 @@ def _check_access(raw: Json, need: ClaimNeed, claim: Json, spec: Json) -> None:
 
 
 def _uses(raw: Json, name: str, field: str) -> list[Json]:
-    spec = raw.get("spec") or _EMPTY
     return [
         use
-        for group in ("initContainers", "containers")
-        for container in spec.get(group) or ()
+        for container in containers_of(raw)
         for use in container.get(field) or ()
         if use.get("name") == name
     ]

@@ -1,4 +1,4 @@
-"""The resolver settings of a pod after dnsPolicy and dnsConfig, as the kubelet works them out.
+"""The DNS settings of a pod by dnsPolicy and dnsConfig, as the kubelet computes them.
 
 In: the PodSpec and what cluster and host offer. Out: a `DNS` value. Pure.
 """
@@ -27,7 +27,7 @@ def resolve_dns(
     cluster_dns: Sequence[str],
     cluster_domain: str,
 ) -> DNS:
-    """Return the resolver settings for a pod of ``namespace``; nothing said: the backend's own.
+    """Return the DNS settings for a pod of ``namespace``; empty: the backend's own.
 
     That is what policy Default means here, where a kubelet takes its machine's: the pod runs on
     another one. Without ``cluster_dns`` the cluster policies fall back to it, as does ClusterFirst
@@ -46,7 +46,7 @@ def resolve_dns(
 
 @lru_cache(maxsize=1024)
 def _cluster(namespace: str, servers: tuple[str, ...], domain: str) -> DNS:
-    """Return what nearly every pod of the namespace has."""
+    """Return the settings that nearly every pod of the namespace has."""
     searches = (f"{namespace}.svc.{domain}", f"svc.{domain}", domain) if domain else ()
     return _with_config(DNS(servers, searches, _CLUSTER_OPTIONS), {})
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from vk.errors import InvalidInputError
+from vk.models.api_object import EMPTY, containers_of, spec_of
 from vk.models.pod import Json
 from vk.notation.field_path import format_map, split_subscript
 from vk.notation.quantity import ceil_divide, parse_quantity
 
 __all__ = ["field_value", "pod_allocatable", "resource_value", "waits_for_address"]
 
-_EMPTY: Json = {}
+
 _POD_ADDRESSES = ("status.podIP", "status.podIPs")
 _HOST_ADDRESSES = ("status.hostIP", "status.hostIPs")
 _MAPS = {"metadata.labels": "labels", "metadata.annotations": "annotations"}
@@ -37,8 +38,8 @@ _LIMITED_BY_POD = ("cpu", "memory")
 
 
 def waits_for_address(source: Json) -> bool:
-    """Whether a variable's ``valueFrom`` is an address that only a started pod has."""
-    path = (source.get("fieldRef") or _EMPTY).get("fieldPath")
+    """Return whether a variable's ``valueFrom`` is an address that only a started pod has."""
+    path = (source.get("fieldRef") or EMPTY).get("fieldPath")
     return path in _POD_ADDRESSES or path in _HOST_ADDRESSES
 
 
@@ -98,7 +99,7 @@ def resource_value(
 
 
 def _addresses(pod: Json, pod_ips: Sequence[str], host_ips: Sequence[str]) -> Sequence[str]:
-    if not pod_ips and (pod.get("spec") or _EMPTY).get("hostNetwork"):
+    if not pod_ips and spec_of(pod).get("hostNetwork"):
         return host_ips
     return pod_ips
 
@@ -106,19 +107,18 @@ def _addresses(pod: Json, pod_ips: Sequence[str], host_ips: Sequence[str]) -> Se
 def _known_field(pod: Json, path: str) -> str:
     base, key = split_subscript(path)
     if base in _MAPS:
-        values = pod["metadata"].get(_MAPS[base]) or _EMPTY
+        values = pod["metadata"].get(_MAPS[base]) or EMPTY
         return format_map(values) if key is None else str(values.get(key, ""))
     if key is not None or base not in _PLAIN:
         raise InvalidInputError(f"fieldRef to {path!r}, which the downward API does not have")
     part, name, default = _PLAIN[base]
-    return str((pod.get(part) or _EMPTY).get(name) or default)
+    return str((pod.get(part) or EMPTY).get(name) or default)
 
 
 def _container(pod: Json, name: str) -> Json:
-    for group in ("containers", "initContainers", "ephemeralContainers"):
-        for container in pod["spec"].get(group) or ():
-            if container["name"] == name:
-                return container  # type: ignore[no-any-return] # raw JSON is untyped
+    for container in containers_of(pod, ephemeral=True):
+        if container["name"] == name:
+            return container
     raise InvalidInputError(f"resourceFieldRef to container {name!r}, which the pod does not have")
 
 
@@ -127,4 +127,4 @@ def _is_set(amount: object) -> bool:
 
 
 def _section(owner: Json, section: str) -> Json:
-    return (owner.get("resources") or _EMPTY).get(section) or _EMPTY
+    return (owner.get("resources") or EMPTY).get(section) or EMPTY

@@ -19,6 +19,7 @@ from typing import Any
 import attrs
 
 from vk.errors import InvalidInputError
+from vk.models.api_object import EMPTY, containers_of, spec_of
 from vk.models.pod import DNS, Container, Json, Resolution
 from vk.notation.expansion import expand_variables, referenced_names
 from vk.pods.errors import MissingReference, Notice
@@ -27,14 +28,12 @@ from vk.pods.resolve.services import pod_links
 
 __all__ = ["Need", "Needs", "needs", "resolve"]
 
-_GROUPS = ("initContainers", "containers", "ephemeralContainers")
 _KINDS = {
     "configMapRef": "ConfigMap",
     "configMapKeyRef": "ConfigMap",
     "secretRef": "Secret",
     "secretKeyRef": "Secret",
 }
-_EMPTY: Json = {}
 
 
 @attrs.frozen
@@ -112,7 +111,7 @@ class _Resolver:
     def resolve(
         self, pod_ips: Sequence[str], host_ips: Sequence[str]
     ) -> tuple[Resolution, list[Notice]]:
-        spec = self.raw.get("spec") or _EMPTY
+        spec = spec_of(self.raw)
         notices: list[Notice] = []
 
         def build(group: str) -> tuple[Container, ...]:
@@ -180,7 +179,7 @@ class _Environment:
     def _add_all(self, source: Json) -> None:
         prefix = source.get("prefix") or ""
         for kind, reference in _objects(source):
-            values = self._data(kind, reference, "envFrom") or _EMPTY
+            values = self._data(kind, reference, "envFrom") or EMPTY
             for key in values:
                 self.env[prefix + key] = _value(kind, values, key, reference)
 
@@ -233,7 +232,7 @@ class _Environment:
         if found is None:
             self._miss(kind, reference, where)
             return None
-        return found.get("data") or _EMPTY
+        return found.get("data") or EMPTY
 
     def _miss(self, kind: str, reference: Json, where: str, key: str = "") -> None:
         """Report that the object, or ``key`` of it, is missing; ``where`` in the container."""
@@ -280,7 +279,5 @@ def _objects(source: Json) -> Iterator[tuple[str, Json]]:
 
 def _entries(raw: Json, field: str) -> Iterator[Json]:
     """Yield the entries of ``env`` or ``envFrom`` of all containers."""
-    spec = raw.get("spec") or _EMPTY
-    for group in _GROUPS:
-        for container in spec.get(group) or ():
-            yield from container.get(field) or ()
+    for container in containers_of(raw, ephemeral=True):
+        yield from container.get(field) or ()

@@ -1,8 +1,8 @@
-"""Registry credentials out of image pull secrets, as the kubelet reads them.
+"""Registry credentials from image pull secrets, as the kubelet reads them.
 
 In: the secrets that a pod names, the service account's among them: the API server copies those into
-a pod that has none of its own. Out: `RegistryCredential` values and notices. Pure. No text says
-anything of what a secret holds.
+a pod that has none of its own. Out: `RegistryCredential` values and notices. Pure. No message
+contains any content of a secret.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from vk.models.api_object import spec_of
 from vk.models.files import RegistryCredential
 from vk.models.pod import Json
 from vk.pods.errors import Notice
@@ -26,7 +27,7 @@ _VERSIONS = ("/v1/", "/v2/")
 
 def pull_secrets(raw: Json) -> list[str]:
     """Return the names of the pod's image pull secrets, each once."""
-    entries = (raw.get("spec") or {}).get("imagePullSecrets") or ()
+    entries = spec_of(raw).get("imagePullSecrets") or ()
     return list(dict.fromkeys(entry["name"] for entry in entries if entry.get("name")))
 
 
@@ -42,7 +43,7 @@ def registry_credentials(
     for name, secret in secrets.items():
         try:
             found += _credentials(secret)
-        except (ValueError, AttributeError, TypeError):  # whatever shape somebody gave it
+        except (ValueError, AttributeError, TypeError):  # malformed in any way
             notices.append(_notice(name, "holds no registry credentials that can be read"))
         except LookupError:
             notices.append(_notice(name, "not found"))

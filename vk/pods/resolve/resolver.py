@@ -1,8 +1,8 @@
-"""Reads what a pod refers to and has the rules make of it what a provider gets.
+"""Reads the objects that a pod refers to, and resolves the pod with them for the provider.
 
 In: the pod's object. Out: a `Pod` with its environment, files, claims and credentials, as far as
 the provider wants them (`Provider.resolves`, `Provider.fields`): nothing else is read, and no token
-is asked for. The rules themselves are pure (`environment`, `volumes`, `claims`, `registries`,
+is requested. The rules themselves are pure (`environment`, `volumes`, `claims`, `registries`,
 `dns`).
 """
 
@@ -15,6 +15,7 @@ import attrs
 
 from vk.cluster.resources import CLAIMS, CONFIG_MAPS, PERSISTENT_VOLUMES, SECRETS
 from vk.errors import InvalidInputError
+from vk.models.api_object import spec_of
 from vk.models.files import FileTree, RegistryCredential
 from vk.models.keys import PodKey
 from vk.models.node import NodeInfo
@@ -62,7 +63,7 @@ class Resolver:
     async def resolve(
         self, key: PodKey, raw: Json, *, mounted: bool = False, running: bool = False
     ) -> tuple[Pod, list[Notice]]:
-        """Return the pod with all that the provider wants resolved, and what to tell of it.
+        """Return the pod with all that the provider wants resolved, and the notices about it.
 
         A pod that is ``mounted`` has its volumes already, and of one that is ``running`` no
         container starts now: what of its volumes or its environment cannot be resolved is left out.
@@ -72,18 +73,18 @@ class Resolver:
             return Pod(raw), []
         resolution, notices = await self._environment(key, raw, running=running)
         if "files" in wanted:
-            credentials, told = await self._credentials(key, raw)
+            credentials, more = await self._credentials(key, raw)
             resolution = attrs.evolve(
                 resolution,
                 files=await self._all_files(key, raw, mounted=mounted),
                 volumes=await self._volumes(key, raw, mounted=mounted),
                 registry_credentials=credentials,
             )
-            notices += told
+            notices += more
         return Pod(raw, resolution=resolution), notices
 
     def sources(self, raw: Json) -> VolumeSources:
-        """Return where the files of the pod's volumes come from; none where nobody wants them."""
+        """Return the sources of the pod's volumes; none where the provider resolves no files."""
         if "files" not in self.provider.resolves:
             return {}
         return file_sources(raw, self.provider.fields)
@@ -134,7 +135,7 @@ class Resolver:
             links=self.services.links(key.namespace),
             allocatable=self._allocatable(),
             dns=resolve_dns(
-                raw.get("spec") or {},
+                spec_of(raw),
                 namespace=key.namespace,
                 cluster_dns=self.settings.cluster_dns or self.services.dns(),
                 cluster_domain=self.settings.cluster_domain,

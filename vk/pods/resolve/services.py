@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import attrs
 
 from vk.cluster.store import Store
+from vk.models.api_object import spec_of
 from vk.models.pod import Json
 
 __all__ = ["Services", "pod_links", "service_links", "slim"]
@@ -25,7 +26,7 @@ _API_SERVER = re.compile(
 
 def slim(service: Json) -> dict[str, object]:
     """Return the fields of a Service that are used here."""
-    metadata, spec = service["metadata"], service.get("spec") or {}
+    metadata, spec = service["metadata"], spec_of(service)
     return {
         "metadata": {name: metadata.get(name) for name in _METADATA},
         "spec": {name: spec.get(name) for name in ("clusterIP", "clusterIPs", "ports", "type")},
@@ -92,7 +93,7 @@ def pod_links(raw: Json, links: Mapping[str, str], api_server: str) -> Mapping[s
     enableServiceLinks=false leaves the API server's; ``api_server`` (HOST:PORT, empty for none)
     takes the place of their address.
     """
-    if (raw.get("spec") or {}).get("enableServiceLinks") is False:
+    if spec_of(raw).get("enableServiceLinks") is False:
         links = {name: value for name, value in links.items() if _API_SERVER.fullmatch(name)}
     if not api_server:
         return links
@@ -102,7 +103,7 @@ def pod_links(raw: Json, links: Mapping[str, str], api_server: str) -> Mapping[s
 
 
 def _cluster_ip(service: Json) -> str:
-    return (service.get("spec") or {}).get("clusterIP") or ""
+    return spec_of(service).get("clusterIP") or ""
 
 
 def _variables(name: str, service: Json) -> Iterator[tuple[str, str]]:

@@ -19,6 +19,7 @@ import attrs
 from vk.cluster.client import Client
 from vk.cluster.resources import PODS, SERVICE_ACCOUNTS
 from vk.errors import ClusterError
+from vk.models.api_object import spec_of
 from vk.models.keys import PodKey
 from vk.models.pod import Json
 from vk.models.time import parse_time
@@ -71,7 +72,7 @@ class Bindings:
             pod = await self.client.get(PODS, key.name, namespace=key.namespace)
         finally:
             self._waiting_checks -= 1
-        bound = (pod.get("spec") or {}).get("nodeName") == self.node_name
+        bound = spec_of(pod).get("nodeName") == self.node_name
         return bound and pod["metadata"]["uid"] == key.uid
 
     async def _is_listed(self, uid: str) -> bool:
@@ -148,7 +149,7 @@ class Tokens:
         self._locks.pop(key.uid, None)
 
     async def _request(self, key: PodKey, raw: Json, need: TokenNeed) -> _Token:
-        account = (raw.get("spec") or {}).get("serviceAccountName") or "default"
+        account = spec_of(raw).get("serviceAccountName") or "default"
         spec: dict[str, Any] = {
             "audiences": [need.audience] if need.audience else [],
             "expirationSeconds": need.expiration,

@@ -21,6 +21,7 @@ import attrs
 
 from vk.errors import InvalidInputError
 from vk.fields import FieldTable
+from vk.models.api_object import EMPTY, containers_of, spec_of, volumes_of
 from vk.models.files import File, FileTree
 from vk.models.pod import Json
 from vk.notation.file_path import clean_file_path
@@ -46,7 +47,7 @@ _ALONE: tuple[Kind, ...] = ("configMap", "secret", "downwardAPI")
 _VOLUME = "spec.volumes[]"
 _MODE = 0o644
 _EXPIRATION = 3600
-_EMPTY: Json = {}
+
 _GROUP_READS = 0o440
 _TOKEN_MODE = 0o600
 _OBJECT_KINDS = {"configMap": "ConfigMap", "secret": "Secret"}
@@ -98,7 +99,7 @@ def file_sources(raw: Json, fields: FieldTable) -> dict[str, tuple[FileSource, .
     Raises InvalidInputError for a source in a projected volume that cannot be resolved.
     """
     found: dict[str, tuple[FileSource, ...]] = {}
-    for index, volume in enumerate((raw.get("spec") or _EMPTY).get("volumes") or ()):
+    for index, volume in enumerate(volumes_of(raw)):
         place = f"spec.volumes[{index}]"
         projected = volume.get("projected")
         if projected is not None and fields.honours(f"{_VOLUME}.projected"):
@@ -248,7 +249,7 @@ class _Files:
     def _text(self, item: Json) -> str:
         if reference := item.get("fieldRef"):
             return field_value(self.raw, reference) or ""
-        reference = item.get("resourceFieldRef") or _EMPTY
+        reference = item.get("resourceFieldRef") or EMPTY
         return resource_value(self.raw, reference, container="", allocatable=self.allocatable)
 
     def _owned(self, source: FileSource, content: bytes, mode: int) -> File:
@@ -260,18 +261,15 @@ class _Files:
 
     @property
     def _group(self) -> int | None:
-        group = _security(self.raw.get("spec") or _EMPTY).get("fsGroup")
+        group = _security(spec_of(self.raw)).get("fsGroup")
         return None if group is None else int(group)
 
     @property
     def _user(self) -> int | None:
         """The user that all containers run as; None: they differ, or the pod does not say."""
-        spec = self.raw.get("spec") or _EMPTY
-        whole = _security(spec).get("runAsUser")
+        whole = _security(spec_of(self.raw)).get("runAsUser")
         users = {
-            _security(container).get("runAsUser", whole)
-            for group in ("initContainers", "containers")
-            for container in spec.get(group) or ()
+            _security(container).get("runAsUser", whole) for container in containers_of(self.raw)
         }
         user = users.pop() if len(users) == 1 else None
         return None if user is None else int(user)
@@ -315,15 +313,15 @@ def _missing(source: FileSource, key: str) -> MissingReference:
 
 
 def _has(found: Json, key: str) -> bool:
-    return key in (found.get("data") or _EMPTY) or key in (found.get("binaryData") or _EMPTY)
+    return key in (found.get("data") or EMPTY) or key in (found.get("binaryData") or EMPTY)
 
 
 def _content(source: FileSource, found: Json, key: str) -> bytes:
     """Return what stands under ``key``: the text of a config map, else what base64 decodes to."""
-    texts = found.get("data") or _EMPTY
+    texts = found.get("data") or EMPTY
     if source.kind == "configMap" and key in texts:
         return str(texts[key] or "").encode(errors="surrogatepass")
-    encoded = texts[key] if key in texts else (found.get("binaryData") or _EMPTY)[key]
+    encoded = texts[key] if key in texts else (found.get("binaryData") or EMPTY)[key]
     try:
         return b64decode(encoded or "")
     except ValueError:
@@ -338,4 +336,4 @@ def _item_mode(item: Json, source: FileSource) -> int:
 
 
 def _security(owner: Json) -> Json:
-    return owner.get("securityContext") or _EMPTY
+    return owner.get("securityContext") or EMPTY

@@ -1,7 +1,7 @@
-"""The conditions of a pod, as the kubelet of 1.36 writes them, and three of our own.
+"""The conditions of a pod, as the kubelet of 1.36 writes them, and three that only vk has.
 
 In: the API object, the status as it will be, the facts. Out: conditions for a strategic merge
-patch: what no longer holds is deleted by ``$patch``. Only types that are ours are named; all others
+patch: what no longer holds is deleted by ``$patch``. Only types that vk owns are named; all others
 are left to their writers. Pure.
 """
 
@@ -11,12 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from vk.models.api_object import status_of
 from vk.models.pod import Json
 from vk.models.status import Condition, ContainerStatus, PodStatus, Running, Terminated
 from vk.models.time import format_time
 from vk.pods.daemonsets import REASON as DAEMON_SET_REFUSED
 from vk.pods.status.facts import StatusFacts
-from vk.pods.status.phase import FINAL, is_ready, is_sidecar
+from vk.pods.status.phase import FINAL, is_ready, is_sidecar, sidecar_names
 
 __all__ = ["RESIZE_PENDING", "UPDATE_ACCEPTED", "UPDATE_REFUSED", "conditions"]
 
@@ -25,7 +26,7 @@ UPDATE_REFUSED = "UpdateRefused"
 """The provider cannot apply a change of the pod; the message names the fields."""
 
 UPDATE_ACCEPTED = Condition(type=UPDATE_REFUSED, status="False")
-"""What became of an update that the provider took."""
+"""The outcome of an update that the provider accepted."""
 
 _Rows = Mapping[str, Json]
 
@@ -36,17 +37,17 @@ def conditions(
     """Return the conditions that the pod should have; ``status`` has all its containers."""
     if facts.failure is not None and not facts.failure.ran:
         return []
-    old = {one["type"]: one for one in (pod.get("status") or {}).get("conditions") or ()}
+    old = {one["type"]: one for one in status_of(pod).get("conditions") or ()}
     wanted = _standard(pod, spec, status, phase, facts)
     wanted |= {one.type: one for one in status.conditions}
-    wanted |= {one.type: one for one in _own(facts)}
+    wanted |= {one.type: one for one in _vk_conditions(facts)}
     generation = facts.observed_generation if pod["metadata"].get("generation") else 0
     result = [
         _render(one, old.get(one.type), now, generation)
         for one in wanted.values()
         if one.type != "PodScheduled" or old.get("PodScheduled") is None
     ]
-    return result + [{"$patch": "delete", "type": name} for name in _over(facts, wanted, old)]
+    return result + [{"$patch": "delete", "type": name} for name in _outdated(facts, wanted, old)]
 
 
 def _standard(
@@ -54,7 +55,7 @@ def _standard(
 ) -> dict[str, Condition]:
     placed = facts.present and phase not in FINAL and _has_network(status, phase)
     reason, message = _unready(spec, status, phase, facts)
-    todo = _incomplete(spec, status, phase)
+    incomplete = _incomplete(spec, status, phase)
     initial = "PodCompleted" if phase == "Succeeded" else ""
     gates = "" if reason else _closed_gates(pod, spec)
     found = (
@@ -62,9 +63,9 @@ def _standard(
         Condition(type="PodReadyToStartContainers", status=str(placed)),
         Condition(
             type="Initialized",
-            status=str(not todo),
-            reason="ContainersNotInitialized" if todo else initial,
-            message=todo,
+            status=str(not incomplete),
+            reason="ContainersNotInitialized" if incomplete else initial,
+            message=incomplete,
         ),
         Condition(type="ContainersReady", status=str(not reason), reason=reason, message=message),
         Condition(
@@ -78,7 +79,7 @@ def _standard(
 
 
 def _has_network(status: PodStatus, phase: str) -> bool:
-    """Return whether containers can start: the pod has an address, or one has started."""
+    """Return whether containers can start: the pod has an address, or a container started."""
     known = (*status.init_containers, *status.containers)
     ran = any(isinstance(one.state, Running | Terminated) for one in known)
     return phase != "Pending" or bool(status.pod_ips) or ran
@@ -92,7 +93,7 @@ def _unready(spec: Json, status: PodStatus, phase: str, facts: StatusFacts) -> t
         return "PodFailed", ""
     if facts.waiting is not None:
         return facts.waiting
-    sidecars = {raw["name"] for raw in spec.get("initContainers") or () if is_sidecar(raw)}
+    sidecars = sidecar_names(spec)
     known = (*(one for one in status.init_containers if one.name in sidecars), *status.containers)
     waits = [one.name for one in known if not is_ready(one)]
     return ("ContainersNotReady", _listed("unready", waits)) if waits else ("", "")
@@ -126,7 +127,7 @@ def _listed(what: str, names: Sequence[str]) -> str:
 
 def _closed_gates(pod: Json, spec: Json) -> str:
     """Return what the readiness gates wait for, in the kubelet's words; empty: nothing."""
-    found = (pod.get("status") or {}).get("conditions") or ()
+    found = status_of(pod).get("conditions") or ()
     known = {one["type"]: one.get("status") for one in found}
     texts = []
     for gate in spec.get("readinessGates") or ():
@@ -139,7 +140,7 @@ def _closed_gates(pod: Json, spec: Json) -> str:
     return ", ".join(texts)
 
 
-def _own(facts: StatusFacts) -> Iterator[Condition]:
+def _vk_conditions(facts: StatusFacts) -> Iterator[Condition]:
     if facts.last_update is not None and facts.last_update.status == "True":
         yield facts.last_update
     if facts.waiting is not None and facts.waiting[0] == DAEMON_SET_REFUSED:
@@ -147,8 +148,8 @@ def _own(facts: StatusFacts) -> Iterator[Condition]:
         yield Condition(type=reason, status="True", reason=reason, message=message)
 
 
-def _over(facts: StatusFacts, wanted: Mapping[str, Condition], old: _Rows) -> list[str]:
-    """Return our own types that stand there and no longer hold."""
+def _outdated(facts: StatusFacts, wanted: Mapping[str, Condition], old: _Rows) -> list[str]:
+    """Return vk's own types that the pod has and that no longer hold."""
     ours = []
     if facts.last_update is not None:
         ours += [RESIZE_PENDING, UPDATE_REFUSED]

@@ -1,7 +1,9 @@
-"""The status of an API pod, worked out from what the provider says. Pure.
+"""The status of an API pod, computed from what the provider reports. Pure.
 
-`desired` gives the fields that the core owns, judged against the API server's object: status only
-moves forward. `vk.pods.status.patch` turns it into a patch.
+`desired` returns the fields that the core owns. It compares with the API server's object, since a
+status only moves forward: a phase never goes back, a restart count never decreases, and the last
+known state of a container stays until the provider reports another. `vk.pods.status.patch` turns
+the result into a patch.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from typing import Any, TypeVar
 
 import attrs
 
+from vk.models.api_object import spec_of, status_of
 from vk.models.keys import PodKey
 from vk.models.pod import Json
 from vk.models.status import (
@@ -41,8 +44,8 @@ def desired(
 
     ``host_ips`` are the node's addresses: the pod's host where the provider does not name one.
     """
-    old = pod.get("status") or {}
-    spec = pod.get("spec") or {}
+    old = status_of(pod)
+    spec = spec_of(pod)
     deleting = bool(pod["metadata"].get("deletionTimestamp"))
     if (old.get("phase") or "") in FINAL:
         return {}  # terminal is sticky, and the API server does not hold that
@@ -73,13 +76,13 @@ def desired(
 
 
 def _with_containers(
-    said: PodStatus,
+    reported: PodStatus,
     containers: tuple[ContainerStatus, ...],
     init_containers: tuple[ContainerStatus, ...],
 ) -> PodStatus:
-    if containers == said.containers and init_containers == said.init_containers:
-        return said  # what was said goes as it is, nearly always
-    return attrs.evolve(said, containers=containers, init_containers=init_containers)
+    if containers == reported.containers and init_containers == reported.init_containers:
+        return reported  # nearly always; then no copy is needed
+    return attrs.evolve(reported, containers=containers, init_containers=init_containers)
 
 
 def _phase(
@@ -106,10 +109,10 @@ def _statuses(
     *,
     init: bool = False,
 ) -> list[ContainerStatus]:
-    said: tuple[ContainerStatus, ...] = ()
+    reported: tuple[ContainerStatus, ...] = ()
     if facts.status is not None:
-        said = facts.status.init_containers if init else facts.status.containers
-    by_name = {status.name: status for status in said}
+        reported = facts.status.init_containers if init else facts.status.containers
+    by_name = {status.name: status for status in reported}
     before = {one["name"]: one for one in olds or ()}
     policy = spec.get("restartPolicy") or "Always"
     return [
@@ -119,16 +122,20 @@ def _statuses(
 
 
 def _one(
-    raw: Json, said: ContainerStatus | None, before: Json | None, facts: StatusFacts, policy: str
+    raw: Json,
+    reported: ContainerStatus | None,
+    before: Json | None,
+    facts: StatusFacts,
+    policy: str,
 ) -> ContainerStatus:
-    """Give one container's status: said now, else as before, else waiting; never backwards."""
+    """Return one container's status: as reported, else as before, else waiting; never backwards."""
     known = PodStatus.from_json(_NO_KEY, {"containerStatuses": [before]}) if before else None
     old = known.containers[0] if known else None
     if facts.waiting is not None and (old is None or isinstance(old.state, Waiting)):
         return ContainerStatus(name=raw["name"], state=Waiting(*facts.waiting))
-    status = said or old or ContainerStatus(name=raw["name"], state=Waiting())
-    if old is not None and said is not None:
-        status = _forward(old, said, raw.get("restartPolicy") or policy)
+    status = reported or old or ContainerStatus(name=raw["name"], state=Waiting())
+    if old is not None and reported is not None:
+        status = _forward(old, reported, raw.get("restartPolicy") or policy)
     ended = facts.gone or (facts.failure is not None and facts.failure.ran)
     if ended and not isinstance(status.state, Terminated):
         started = status.state.started_at if isinstance(status.state, Running) else None
@@ -201,7 +208,7 @@ def _render_all(
 
 
 def _mark_completed(rendered: Sequence[dict[str, Any]] | None, spec: Json) -> None:
-    """Call an init container ready for good that has done its work."""
+    """Mark an init container that completed as ready, for good."""
     for raw, one in zip(spec.get("initContainers") or (), rendered or (), strict=True):
         ended = one["state"].get("terminated")
         if ended is not None and not is_sidecar(raw):
@@ -209,7 +216,7 @@ def _mark_completed(rendered: Sequence[dict[str, Any]] | None, spec: Json) -> No
 
 
 def _resources(found: Json | None) -> dict[str, Any]:
-    """Say what the container has; None: the provider has not taken it."""
+    """Return the container's resources; none where the provider has not accepted it."""
     if found is None:
         return {}
     given = {name: dict(found[name]) for name in ("limits", "requests") if found.get(name)}
@@ -260,6 +267,6 @@ def _time(value: datetime | None) -> str | None:
 
 
 def _addresses(result: dict[str, Any], field: str, ips: Sequence[str]) -> None:
-    if ips:  # an empty answer never takes an address away
+    if ips:  # no addresses reported: keep the known ones
         result[field] = ips[0]
         result[field + "s"] = [{"ip": ip} for ip in ips]

@@ -6,13 +6,11 @@ from collections.abc import Mapping
 
 import attrs
 
+from vk.models.api_object import container_statuses_of, containers_of
 from vk.models.pod import Json
 from vk.models.status import Condition, PodStatus
 
 __all__ = ["AllocatedResources", "StatusFacts", "TerminalFailure"]
-
-_CONTAINERS = ("containers", "initContainers")
-_STATUSES = ("containerStatuses", "initContainerStatuses")
 
 
 @attrs.frozen
@@ -34,8 +32,7 @@ class AllocatedResources:
     @classmethod
     def of(cls, pod: Json) -> AllocatedResources:
         """Return what the containers of the pod ask for."""
-        spec = pod.get("spec") or {}
-        several = [raw for group in _CONTAINERS for raw in spec.get(group) or ()]
+        several = list(containers_of(pod))
         return cls(
             {raw["name"]: raw.get("image") or "" for raw in several},
             {raw["name"]: raw.get("resources") or {} for raw in several},
@@ -44,8 +41,7 @@ class AllocatedResources:
     @classmethod
     def shown(cls, pod: Json) -> AllocatedResources:
         """Return what the pod's status shows that they have, else what they ask for."""
-        asked, status = cls.of(pod), pod.get("status") or {}
-        several = [one for group in _STATUSES for one in status.get(group) or ()]
+        asked, several = cls.of(pod), list(container_statuses_of(pod))
         images = {one["name"]: one["image"] for one in several if one.get("image")}
         resources = {one["name"]: one["resources"] for one in several if one.get("resources")}
         return cls({**asked.images, **images}, {**asked.resources, **resources})

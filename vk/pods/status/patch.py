@@ -2,7 +2,7 @@
 
 None where nothing is to be written. Facts of the API server behind it: containerStatuses are
 replaced whole; conditions merge by type, so only changed ones are sent; podIPs and hostIPs merge by
-ip, so a changed list begins with ``{"$patch": "replace"}``, or both addresses would stand there.
+ip, so a changed list begins with ``{"$patch": "replace"}``, or the list would hold both addresses.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from vk.models.api_object import metadata_map, status_of
 from vk.models.pod import Json
 
 __all__ = ["difference"]
@@ -21,7 +22,7 @@ def difference(
     pod: Json, desired: Mapping[str, Any], annotations: Mapping[str, str]
 ) -> dict[str, Any] | None:
     """Return the patch for ``pods/status``, with the pod's UID as precondition."""
-    old = pod.get("status") or {}
+    old = status_of(pod)
     status: dict[str, Any] = {}
     for field, value in desired.items():
         before = old.get(field)
@@ -35,7 +36,7 @@ def difference(
         elif not _same(before, value):
             status[field] = value
     metadata: dict[str, Any] = {"uid": pod["metadata"]["uid"]}
-    present = pod["metadata"].get("annotations") or {}
+    present = metadata_map(pod, "annotations")
     missing = {name: text for name, text in annotations.items() if present.get(name) != text}
     if missing:
         metadata["annotations"] = missing
@@ -63,7 +64,7 @@ def _same(old: Any, new: Any) -> bool:
 
 
 def _bare(value: Any) -> Any:
-    """Drop what JSON writers differ in: nulls, empty objects and empty texts."""
+    """Return the value without nulls, empty objects and empty strings."""
     if isinstance(value, dict):
         bare = {name: _bare(part) for name, part in value.items()}
         return {name: part for name, part in bare.items() if part not in _NOTHING}

@@ -4,33 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from vk.models.api_object import status_of
 from vk.models.pod import Json
 from vk.models.status import ContainerStatus, PodStatus, Running, Terminated, Waiting
 
-__all__ = ["FINAL", "RANK", "initialized", "is_final", "is_ready", "is_sidecar", "phase_of"]
+__all__ = [
+    "FINAL",
+    "RANK",
+    "initialized",
+    "is_final",
+    "is_ready",
+    "is_sidecar",
+    "phase_of",
+    "sidecar_names",
+]
 
 FINAL = frozenset({"Succeeded", "Failed"})
 RANK = {"Pending": 0, "Unknown": 0, "Running": 1, "Succeeded": 2, "Failed": 2}
 
 
 def is_final(pod: Json) -> bool:
-    """Return whether the API object has a terminal phase."""
-    return ((pod.get("status") or {}).get("phase") or "") in FINAL
+    """Return whether the pod's phase is final: Succeeded or Failed."""
+    return (status_of(pod).get("phase") or "") in FINAL
 
 
 def initialized(spec: Json, statuses: Sequence[ContainerStatus]) -> bool:
-    """Return whether every init container is done (a sidecar: started)."""
+    """Return whether every init container has completed (a sidecar: started)."""
     known = {status.name: status for status in statuses}
     return all(_init_done(raw, known.get(raw["name"])) for raw in spec.get("initContainers") or ())
 
 
 def is_sidecar(raw: Json) -> bool:
-    """Return whether an init container goes on running beside the others."""
+    """Return whether an init container is a sidecar, which keeps running beside the others."""
     return raw.get("restartPolicy") == "Always"
 
 
+def sidecar_names(spec: Json) -> set[str]:
+    """Return the names of the sidecars."""
+    return {raw["name"] for raw in spec.get("initContainers") or () if is_sidecar(raw)}
+
+
 def is_ready(status: ContainerStatus) -> bool:
-    """Return whether a container is ready: from its start on, unless a probe fails."""
+    """Return whether a container is ready: from its start on, unless a probe failed."""
     runs = isinstance(status.state, Running)
     return runs and status.ready is not False and status.started is not False
 
@@ -38,13 +53,13 @@ def is_ready(status: ContainerStatus) -> bool:
 def _init_done(raw: Json, status: ContainerStatus | None) -> bool:
     if status is None:
         return False
-    if is_sidecar(raw):  # one that ended and waits for its next start has started, too
+    if is_sidecar(raw):  # one that waits for its next start has started, too
         return not isinstance(status.state, Waiting) or status.last_state is not None
     return isinstance(status.state, Terminated) and status.state.exit_code == 0
 
 
 def _init_failed(spec: Json, statuses: Sequence[ContainerStatus]) -> bool:
-    sidecars = {raw["name"] for raw in spec.get("initContainers") or () if is_sidecar(raw)}
+    sidecars = sidecar_names(spec)
     return any(
         isinstance(one.state, Terminated) and one.state.exit_code and one.name not in sidecars
         for one in statuses
@@ -61,7 +76,7 @@ def phase_of(spec: Json, status: PodStatus, *, deleting: bool) -> str:
     if status.phase is not None:
         return status.phase
     policy = "Never" if deleting else spec.get("restartPolicy") or "Always"
-    over = deleting and _all_ended(status)  # a provider need not say what became of the first ones
+    over = deleting and _all_ended(status)  # a provider need not report completed init containers
     if not over and not initialized(spec, status.init_containers):
         failed = policy == "Never" and _init_failed(spec, status.init_containers)
         return "Failed" if failed else "Pending"

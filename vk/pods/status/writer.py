@@ -17,6 +17,7 @@ import attrs
 from vk.cluster.client import Client
 from vk.cluster.resources import PODS
 from vk.errors import ConflictError, InvalidObjectError, ObjectNotFoundError
+from vk.models.api_object import status_of
 from vk.models.keys import PodKey
 from vk.models.pod import Json
 from vk.models.time import parse_time
@@ -55,7 +56,7 @@ class StatusWriter:
         self.written += 1
         pod["metadata"].pop("managedFields", None)
         self._emit_changes(key, before, patch["status"])
-        old = (before.get("status") or {}).get("phase")
+        old = status_of(before).get("phase")
         if patch["status"].get("phase") == "Running" and old != "Running":
             made = parse_time(pod["metadata"].get("creationTimestamp"))
             if made is not None:
@@ -89,7 +90,7 @@ class StatusWriter:
     def _emit_changes(self, key: PodKey, before: Json, written: Json) -> None:
         """Emit the kubelet's events for what the write changed, also of runs that are over."""
         for field in _STATUSES:
-            known = (before.get("status") or {}).get(field) or ()
+            known = status_of(before).get(field) or ()
             olds = {one["name"]: one for one in known}
             for one in written.get(field) or ():
                 name, old = one["name"], olds.get(one["name"], {})

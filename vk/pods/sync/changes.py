@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 
 import attrs
 
+from vk.models.api_object import containers_of, spec_of
 from vk.models.pod import Json
 from vk.models.status import Condition
 from vk.pods.admission import INFEASIBLE, Rejection
@@ -43,7 +44,7 @@ def changed_fields(applied: AppliedSpec | None, pod: Json, *, own: Json) -> froz
     For containers the fields in them are named too, as ``spec.containers[].image``. Annotations in
     ``own`` are written by the core and do not count.
     """
-    if applied is None or applied.spec is (pod.get("spec") or {}):
+    if applied is None or applied.spec is spec_of(pod):
         return frozenset()
     current = AppliedSpec.of(pod)
     changed = set()
@@ -90,8 +91,7 @@ def starts_containers(changed: Collection[str], raw: Json) -> bool:
 def _restarts_by_resize(raw: Json) -> bool:
     return any(
         policy.get("restartPolicy") == "RestartContainer"
-        for group in ("containers", "initContainers")
-        for container in (raw.get("spec") or {}).get(group) or ()
+        for container in containers_of(raw)
         for policy in container.get("resizePolicy") or ()
     )
 
@@ -130,7 +130,7 @@ def allocated_after(
 
 def with_allocated(raw: Json, allocated: AllocatedResources) -> Json:
     """Return the pod with the resources that its containers have, not those that they ask for."""
-    spec = dict(raw.get("spec") or {})
+    spec = dict(spec_of(raw))
     for group in ("containers", "initContainers"):
         containers = spec.get(group) or ()
         spec[group] = [
@@ -144,7 +144,7 @@ def with_resources(applied: AppliedSpec, raw: Json) -> AppliedSpec:
     spec = dict(applied.spec)
     for group in ("containers", "initContainers"):
         known = {one["name"]: one for one in spec.get(group) or ()}
-        asked = (raw.get("spec") or {}).get(group) or ()
+        asked = spec_of(raw).get(group) or ()
         if asked:  # what was applied is empty where it is not known
             spec[group] = [
                 _with(known.get(name := one["name"], {"name": name}), one) for one in asked

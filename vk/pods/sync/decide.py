@@ -11,6 +11,7 @@ from typing import ClassVar
 
 import attrs
 
+from vk.models.api_object import spec_of, status_of
 from vk.models.pod import Json
 from vk.models.status import Running, Terminated
 from vk.models.time import parse_time
@@ -135,7 +136,7 @@ def decide(record: Record, *, now: float, wall: float, enforce_deadline: bool) -
     if left is not None and left <= 0:
         return Expire()
     if record.provider_state is ProviderState.ABSENT:
-        taken = record.applied is not None or (pod.get("status") or {}).get("startTime")
+        taken = record.applied is not None or status_of(pod).get("startTime")
         if taken and not record.recreatable:
             return Lost()
         return _paused(record, now) or Create()
@@ -208,7 +209,7 @@ def _ended(record: Record, pod: Json, now: float) -> Decision:
 
 
 def _grace(pod: Json) -> float:
-    seconds = (pod.get("spec") or {}).get("terminationGracePeriodSeconds")
+    seconds = spec_of(pod).get("terminationGracePeriodSeconds")
     return 30.0 if seconds is None else float(seconds)
 
 
@@ -224,7 +225,7 @@ def _workload_ended(record: Record) -> bool:
         return record.status.phase in FINAL or all(
             isinstance(one.state, Terminated) for one in record.status.containers
         )
-    spec = record.pod.get("spec") or {}
+    spec = spec_of(record.pod)
     deleting = record.delete_grace is not None
     if not record.status.containers and record.status.phase is None:
         return False
@@ -240,8 +241,8 @@ def _sidecar_runs(record: Record) -> bool:
 
 
 def _left(pod: Json, wall: float) -> float | None:
-    deadline = (pod.get("spec") or {}).get("activeDeadlineSeconds")
-    started = parse_time((pod.get("status") or {}).get("startTime"))
+    deadline = spec_of(pod).get("activeDeadlineSeconds")
+    started = parse_time(status_of(pod).get("startTime"))
     if deadline is None or started is None:
         return None
     return started.timestamp() + float(deadline) - wall

@@ -17,6 +17,7 @@ import attrs
 
 from vk.aio.backoff import Backoff
 from vk.errors import UnsupportedError
+from vk.models.api_object import status_of
 from vk.models.status import Gone, PodChange, PodStatus, Unplaced
 from vk.pods.status.phase import is_final
 from vk.pods.sync.gateway import ProviderGateway
@@ -180,7 +181,7 @@ class Feed:
     def _first_absence(self, record: Record, *, final: bool) -> None:
         """Note what it means that the first list lacks a pod of an earlier process."""
         pod, provider = record.pod or {}, self.gateway.provider
-        ran = bool((pod.get("status") or {}).get("startTime")) and not final
+        ran = bool(status_of(pod).get("startTime")) and not final
         if ran and not provider.durable:
             record.ended_with_process(_clock())
         elif ran:

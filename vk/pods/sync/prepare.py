@@ -16,6 +16,7 @@ import attrs
 from vk.errors import InvalidInputError, VkError
 from vk.models.keys import PodKey
 from vk.models.pod import Json, Pod
+from vk.models.pod_shape import malformed_field
 from vk.pods import daemonsets
 from vk.pods.admission import (
     AdmissionNode,
@@ -52,7 +53,7 @@ class Preparation:
 
         Raises RefusedError, NotReadyError, or ClusterError; then nothing is reserved.
         """
-        with self._readable(key):
+        with self._readable(key, raw):
             self._check_owner(key, raw)
             self._admit(raw)
             try:
@@ -67,7 +68,7 @@ class Preparation:
 
         Raises NotReadyError or ClusterError.
         """
-        with self._readable(key):
+        with self._readable(key, raw):
             running = not starts_containers(changed, raw)
             return await self._resolved(key, raw, mounted=True, running=running)
 
@@ -97,7 +98,7 @@ class Preparation:
 
     def resize_rejection(self, key: PodKey, raw: Json) -> Rejection | None:
         """Return why the node has no room for a pod's new resources."""
-        with self._readable(key):
+        with self._readable(key, raw):
             return resize_rejection(raw, self._admission_node(), self._reserved)
 
     def _check_owner(self, key: PodKey, raw: Json) -> None:
@@ -122,11 +123,11 @@ class Preparation:
         self._reserved.remove({"metadata": {"uid": key.uid}})
 
     @contextmanager
-    def _readable(self, key: PodKey) -> Iterator[None]:
-        """Turn an error in reading a malformed object into a pod that waits, with the reason.
+    def _readable(self, key: PodKey, raw: Json) -> Iterator[None]:
+        """Turn an error in reading a malformed object into a pod that waits; name the field.
 
-        Nothing was sent to the provider. The error's own text may quote the object, which may hold
-        secrets.
+        Nothing was sent to the provider. The error's own text is not shown: it may quote the
+        object, which may hold secrets.
         """
         try:
             yield
@@ -134,7 +135,9 @@ class Preparation:
             if isinstance(error, VkError):
                 raise
             log.error("pod cannot be read", exc_info=error, extra={"pod": str(key), "uid": key.uid})
-            text = f"the pod's object cannot be read ({type(error).__name__})"
+            text = (
+                malformed_field(raw) or f"the pod's object cannot be read ({type(error).__name__})"
+            )
             self.emit(key, "Warning", "InvalidPod", text)
             raise NotReadyError(text, reason="InvalidPod") from None
 

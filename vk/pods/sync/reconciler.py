@@ -39,6 +39,7 @@ from vk.errors import (
     TemporaryError,
     UnsupportedError,
 )
+from vk.models.api_object import metadata_map, spec_of, status_of
 from vk.models.pod import Json
 from vk.models.status import PodStatus
 from vk.models.time import format_time, now
@@ -137,7 +138,7 @@ class Reconciler:
     def observe(self, old: Json | None, new: Json | None) -> None:
         """Note what the API server has of a pod; ``new`` None: it is gone. Never blocks."""
         if new is not None:
-            if _MIRROR in (new["metadata"].get("annotations") or {}):
+            if _MIRROR in metadata_map(new, "annotations"):
                 return
             record = self.records.observe(new, old)
             if record is None:
@@ -155,7 +156,7 @@ class Reconciler:
 
     def _first_seen(self, record: Record, pod: Json) -> None:
         """Note what the provider holds for a pod that was not there at the first list."""
-        if (pod.get("status") or {}).get("startTime") and not is_final(pod):
+        if status_of(pod).get("startTime") and not is_final(pod):
             self.list_requested.set()  # it runs: the watch was late, and the next list settles it
         else:
             record.never_created(_clock())
@@ -423,7 +424,7 @@ class Reconciler:
         """Ask the provider to end the workload; the next call comes with backoff."""
         asked, began = record.status_updated_at, _clock()
         if record.delete_grace is None and record.pod is not None:
-            for container in (record.pod.get("spec") or {}).get("containers") or ():
+            for container in spec_of(record.pod).get("containers") or ():
                 text = f"Stopping container {container['name']}"
                 self.emit(record.key, "Normal", "Killing", text)
         record.delete_requested(grace_period)

@@ -22,6 +22,7 @@ from typing import Any
 import attrs
 
 from vk.aio.backoff import Backoff
+from vk.models.api_object import spec_of, status_of
 from vk.models.files import FileTree
 from vk.models.keys import PodKey
 from vk.models.pod import Json, Pod, pod_key
@@ -65,9 +66,7 @@ class AppliedSpec:
     def of(cls, pod: Json) -> AppliedSpec:
         """Return that part of a pod; it shares the pod's memory."""
         metadata = pod["metadata"]
-        return cls(
-            pod.get("spec") or {}, metadata.get("labels") or {}, metadata.get("annotations") or {}
-        )
+        return cls(spec_of(pod), metadata.get("labels") or {}, metadata.get("annotations") or {})
 
 
 @attrs.define(eq=False)
@@ -197,7 +196,7 @@ class Record:
 
     def _facts(self, pod: Json) -> StatusFacts:
         present = self.provider_state is ProviderState.PRESENT
-        known = (pod.get("status") or {}).get("startTime")
+        known = status_of(pod).get("startTime")
         if known or (present and not self.start_time):
             self.start_time = known or format_time(now())
         deleting = bool(pod["metadata"].get("deletionTimestamp"))
@@ -219,7 +218,7 @@ class Record:
         last, applied = self.last_update, self.applied
         if last is None or last.reason != DEFERRED or applied is None:
             return last
-        return UPDATE_ACCEPTED if applied.spec == (pod.get("spec") or {}) else last
+        return UPDATE_ACCEPTED if applied.spec == spec_of(pod) else last
 
     # What the provider has, from lists, streams and look-ups.
 
@@ -259,7 +258,7 @@ class Record:
         """
         pod = self.pod
         assert pod is not None
-        metadata, status = pod["metadata"], pod.get("status") or {}
+        metadata, status = pod["metadata"], status_of(pod)
         generation = int(metadata.get("generation") or 0)
         observed = int(status.get("observedGeneration") or 0)
         deleting = bool(metadata.get("deletionTimestamp"))

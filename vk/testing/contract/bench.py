@@ -17,6 +17,7 @@ from typing import Any, Self, TypeVar
 import attrs
 
 from vk.errors import NotFoundError, TemporaryError
+from vk.models.api_object import status_of
 from vk.models.keys import ContainerKey, PodKey
 from vk.models.logs import LogOptions
 from vk.models.pod import Json, Pod, Resolution, pod_key
@@ -205,7 +206,7 @@ class Bench:
         pod = self.pods.get(status.key.uid)
         if pod is not None:
             fields = desired(pod.raw, StatusFacts(status=status, present=True), datetime.now(UTC))
-            self._replace(pod, status={**(pod.raw.get("status") or {}), **fields})
+            self._replace(pod, status={**status_of(pod.raw), **fields})
             self._annotate(status.key, status.annotations)
 
     def _annotate(self, key: PodKey, annotations: Mapping[str, str]) -> None:
