@@ -135,11 +135,11 @@ class Api:
         self.remove(name)
 
     def add(self, pod: dict[str, Any]) -> None:
-        """Somebody creates a pod, or writes all of one."""
+        """Create a pod, or replace one, as another client."""
         self._keep(pod)
 
     def ask_delete(self, name: str, grace: int = 30) -> None:
-        """Somebody deletes a pod gracefully."""
+        """Delete a pod gracefully, as another client."""
         self._keep(deleted(self._pod(name), grace))
 
     def remove(self, name: str) -> None:

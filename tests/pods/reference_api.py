@@ -36,7 +36,7 @@ class ReferenceApi(Api):
         self._watchers: dict[str, list[asyncio.Queue[tuple[str, dict[str, Any]]]]] = {}
 
     def put(self, plural: str, name: str, **content: Any) -> None:
-        """Somebody writes an object."""
+        """Write an object, as another client."""
         metadata = {
             "namespace": "default",
             "name": name,
@@ -47,7 +47,7 @@ class ReferenceApi(Api):
         self._tell(plural, "MODIFIED", self.objects[plural, name])
 
     def take(self, plural: str, name: str) -> None:
-        """Somebody deletes an object."""
+        """Delete an object, as another client."""
         gone = self.objects.pop((plural, name))
         gone["metadata"]["resourceVersion"] = str(next(self._versions))
         self._tell(plural, "DELETED", gone)

@@ -42,7 +42,7 @@ def sized(cpu: str, name: str = "p", image: str = "busybox", generation: int = 1
 
 
 def write(api: Api, pod: dict[str, Any]) -> None:
-    """Somebody changes the spec; the status stays."""
+    """Change the spec as another client; the status stays."""
     api.add({**pod, "status": api.status(pod["metadata"]["name"])})
 
 
@@ -87,7 +87,7 @@ async def test_a_resize_is_told_by_field_and_shown_once_it_is_granted() -> None:
         assert "PodResizePending" not in conditions(api)
 
 
-async def test_a_resize_beyond_the_node_is_infeasible_and_nobody_is_asked() -> None:
+async def test_a_resize_beyond_the_node_is_infeasible_and_the_provider_is_not_called() -> None:
     api, provider = Api(), Changing()
     async with running(api, provider):
         api.add(sized("2"))
@@ -337,7 +337,7 @@ async def test_started_and_ephemeral_containers_are_shown_as_the_provider_says()
 
 
 class TestDaemonSets:
-    """A pod of a DaemonSet stays Pending, so that nobody replaces it for ever."""
+    """A pod of a DaemonSet stays Pending: a failed one would be replaced again and again."""
 
     def pod(self, name: str) -> dict[str, Any]:
         pod = raw(name, f"uid-{name}")

@@ -177,7 +177,7 @@ async def test_nothing_is_deleted_without_the_lease(api: Api) -> None:
 
 
 async def test_at_most_ten_or_a_tenth_go_at_a_time(api: Api) -> None:
-    """A wrong identity must not empty a backend before somebody can look."""
+    """A wrong identity must not empty a backend before an operator can look."""
     cloud = Cloud(*(stranger(number, age=3600.0) for number in range(25)))
     async with collecting(api, cloud):
         await asyncio.sleep(100)

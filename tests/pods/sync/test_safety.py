@@ -368,7 +368,7 @@ async def test_a_watch_that_is_behind_brings_no_forgotten_pod_back(api: Api) -> 
 async def test_a_container_that_may_not_restart_stays_ended(
     api: Api, policy: str, code: int
 ) -> None:
-    """Whatever a backend counts: the API server would refuse the status for ever."""
+    """Whatever a backend counts: the API server would refuse the status again and again."""
     provider = Backend()
     other = ContainerStatus(name="other", state=Running())
     async with running(api, provider):
