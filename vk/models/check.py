@@ -1,4 +1,4 @@
-"""What one look at the surroundings of a node found: what `vk doctor` shows, a line each."""
+"""One result of the checks that `vk doctor` runs and shows, a line each."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ __all__ = ["Check"]
 
 @attrs.frozen
 class Check:
-    """One thing that must be right for the node to work, and whether it is.
+    """The result of checking one thing that the node needs to work.
 
-    Nothing in it may be a secret: it is printed as it is.
+    It must not contain secrets: it is printed as it is.
     """
 
     name: str
-    """What was looked at, in a few words: ``credentials``, ``quota``."""
+    """A short name of what was checked: ``credentials``, ``quota``."""
     ok: bool
     text: str
-    """What was found, with its figures: ``8 of 20 vCPU are free``."""
+    """The finding, with its figures: ``8 of 20 vCPU are free``."""
     advice: str = ""
-    """What to do about it; empty where nothing needs to be done."""
+    """What the operator should do; empty where nothing needs to be done."""

@@ -1,8 +1,8 @@
-"""What a volume of files holds, and what a registry asks for: values that the core resolved.
+"""The files of a volume, and registry credentials: values that the core resolved.
 
-`vk.pods` makes them of config maps, secrets, the downward API and tokens; providers read them as
-`Pod.files` and `Pod.registry_credentials` and hand them to their backend. Contents and passwords
-are in no repr.
+`vk.pods.resolve` makes them from config maps, secrets, the downward API and tokens. Providers read
+them as `Pod.files` and `Pod.registry_credentials` and pass them to their backend. Contents and
+passwords are in no repr.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["File", "FileTree", "RegistryCredential"]
 
 @attrs.frozen(kw_only=True)
 class File:
-    """One file: its bytes, the permission bits, and the owner where the pod asks for one."""
+    """One file: its bytes, its permission bits, and its owner if the pod requires one."""
 
     content: bytes = attrs.field(repr=False, kw_only=False)
     mode: int = 0o644
@@ -30,7 +30,7 @@ FileTree = Mapping[str, File]
 
 @attrs.frozen
 class RegistryCredential:
-    """How to log in to one image registry; ``registry`` as the secret writes it, without scheme."""
+    """A login for one image registry; ``registry`` as in the secret, without its scheme."""
 
     registry: str
     username: str

@@ -1,4 +1,4 @@
-"""Names of things: which pod, which container of it."""
+"""The identity of a pod, and of a container in it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["ContainerKey", "PodKey"]
 
 @attrs.frozen
 class PodKey:
-    """Names one pod. Equal by ``uid`` alone: a recreated pod of the same name is another pod."""
+    """The identity of a pod. Equal by ``uid`` alone: a recreated pod of that name is another."""
 
     namespace: str = attrs.field(eq=False)
     name: str = attrs.field(eq=False)
@@ -21,7 +21,7 @@ class PodKey:
 
 @attrs.frozen
 class ContainerKey:
-    """Names one container of one pod (init and ephemeral containers too)."""
+    """The identity of a container of a pod (init and ephemeral containers too)."""
 
     pod: PodKey
     name: str

@@ -1,4 +1,4 @@
-"""What a provider says of its node."""
+"""The node as a provider describes it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Address:
 
 @attrs.frozen
 class Taint:
-    """Keeps pods that do not tolerate it away; ``effect`` is NoSchedule, NoExecute, ..."""
+    """A taint, which keeps pods away that do not tolerate it; ``effect`` is NoSchedule, ..."""
 
     key: str
     value: str = ""
@@ -31,7 +31,7 @@ class Taint:
 
 DRAINING = Taint("virtual-kubelet.io/draining")
 """Set by `vk drain`. The node takes no new pod while it is there, not even one that tolerates
-every taint: what a DaemonSet sends would be billed after the drain.
+every taint: pods of DaemonSets would be billed after the drain.
 """
 
 

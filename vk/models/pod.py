@@ -1,8 +1,8 @@
 """The pod as a provider sees it: a view over the API object plus what the core resolved.
 
 ``raw`` is the object as the API server sent it and is never changed. ``containers``, ``dns`` and
-``hosts`` are resolved when the core has done so (`Provider.resolves`), else plain readings of the
-object: literal variables only, command and args unexpanded.
+``hosts`` are resolved if the provider wants that (`Provider.resolves`). Otherwise they are read as
+the object has them: literal variables only, command and args unexpanded.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Container:
 
 @attrs.frozen
 class HostAlias:
-    """One line of the pod's hosts file."""
+    """One line of the pod's hosts file (``/etc/hosts``)."""
 
     ip: str
     hostnames: tuple[str, ...]
@@ -48,7 +48,7 @@ class HostAlias:
 
 @attrs.frozen
 class DNS:
-    """The pod's resolver settings; ``options`` as written in the file."""
+    """The pod's DNS settings; ``options`` as written in ``resolv.conf``."""
 
     servers: tuple[str, ...] = ()
     searches: tuple[str, ...] = ()
@@ -57,7 +57,7 @@ class DNS:
 
 @attrs.frozen(kw_only=True)
 class Resolution:
-    """What the core worked out for a pod; `reopen` works it out again with addresses."""
+    """What the core resolved for a pod; `reopen` resolves it again with addresses."""
 
     containers: tuple[Container, ...]
     init_containers: tuple[Container, ...] = ()
@@ -65,7 +65,7 @@ class Resolution:
     dns: DNS = DNS()
     files: Mapping[str, FileTree] = attrs.field(factory=dict, repr=False)
     volumes: Mapping[str, Volume] | None = None
-    """None: as the object says, claims without what they are bound to."""
+    """None: as in the object, claims without their PersistentVolumes."""
     registry_credentials: tuple[RegistryCredential, ...] = ()
     reopen: Callable[[Sequence[str], Sequence[str]], Resolution] | None = attrs.field(
         default=None, repr=False, eq=False
@@ -141,14 +141,14 @@ class Pod:
 
     @cached_property
     def ephemeral_containers(self) -> tuple[Container, ...]:
-        """The containers that `kubectl debug` added, in order; they come by way of an update."""
+        """The containers that `kubectl debug` added, in order; they arrive with an update."""
         if self.resolution is not None:
             return self.resolution.ephemeral_containers
         return tuple(_plain(raw) for raw in self.spec.get("ephemeralContainers") or ())
 
     @property
     def dns(self) -> DNS:
-        """The resolver settings; empty unless the core resolved them."""
+        """The DNS settings; empty unless the core resolved them."""
         return self.resolution.dns if self.resolution is not None else DNS()
 
     @property
@@ -170,14 +170,14 @@ class Pod:
     def files(self) -> Mapping[str, FileTree]:
         """The files of each volume of kind configMap, secret, projected or downwardAPI, by name.
 
-        Empty unless the core resolved them. They are as the kubelet would place them; what a
-        container's subPath leaves of them is the provider's.
+        Empty unless the core resolved them. They are as the kubelet would place them. The
+        provider applies a container's subPath.
         """
         return self.resolution.files if self.resolution is not None else {}
 
     @property
     def registry_credentials(self) -> tuple[RegistryCredential, ...]:
-        """How to log in to registries, in the order of the pod's secrets; empty unless resolved."""
+        """Logins for image registries, in the order of the pod's secrets; empty unless resolved."""
         return self.resolution.registry_credentials if self.resolution is not None else ()
 
     @property
@@ -194,7 +194,7 @@ class Pod:
     def with_ips(self, pod_ips: Sequence[str], host_ips: Sequence[str] = ()) -> Pod:
         """Return this pod with the variables that waited for its addresses filled in.
 
-        Repeatable, fetches nothing; returns the pod itself where nothing was open.
+        Repeatable; reads nothing from the cluster. Returns the pod itself if no variable was open.
         """
         if self.resolution is None or self.resolution.reopen is None:
             return self

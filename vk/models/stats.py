@@ -1,4 +1,4 @@
-"""How much the node, its pods and their containers use, as a provider measured it."""
+"""The resource usage of the node, its pods and their containers, as a provider measured it."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ __all__ = ["NodeStats", "PodStats", "Usage"]
 
 @attrs.frozen(kw_only=True)
 class Usage:
-    """One measurement. None: not known, and left out of what the node serves."""
+    """One measurement. None: not known, and left out of the statistics that the node serves."""
 
     time: datetime
     """When it was measured (with a time zone)."""
     cpu_seconds: float | None = None
-    """Processor time used since the start, in core seconds: what rates are made of."""
+    """CPU time used since the start, in core seconds; rates are computed from it."""
     cpu_cores: float | None = None
-    """Cores in use about now, for backends that measure rates."""
+    """Cores in use at that time, for backends that measure rates."""
     memory_bytes: int | None = None
-    """Memory in use, with caches."""
+    """Memory in use, including caches."""
     working_set_bytes: int | None = None
-    """Memory that cannot be taken back: what `kubectl top` shows."""
+    """Memory that cannot be reclaimed: what `kubectl top` shows."""
     started_at: datetime | None = None
-    """Start of what is measured."""
+    """The start of the container or pod that is measured."""
 
 
 @attrs.frozen(kw_only=True)
 class PodStats:
-    """One pod: its containers by name, and what is only known of the whole."""
+    """One pod: its containers by name, and values that are only known for the whole pod."""
 
     key: PodKey = attrs.field(kw_only=False)
     containers: Mapping[str, Usage] = attrs.field(factory=dict)
     total: Usage | None = None
     """The whole pod; None: the sum of its containers."""
     received_bytes: int | None = None
-    """Bytes that came in over the pod's network."""
+    """Bytes received over the pod's network."""
     sent_bytes: int | None = None
 
 

@@ -1,7 +1,7 @@
-"""What a provider says of a pod: container states, addresses, reasons.
+"""The status of a pod as a provider reports it: container states, addresses, reasons.
 
 A provider returns these from every call and yields them from `watch_pods`. Phase and conditions
-are worked out from the containers (`vk.pods.status.desired`) unless the provider gives them.
+are computed from the containers (`vk.pods.status.desired`) unless the provider gives them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ __all__ = [
 
 @attrs.frozen
 class Waiting:
-    """The container does not run yet, or waits for its next start."""
+    """The container does not run yet, or waits for its restart."""
 
     reason: str = "ContainerCreating"
     message: str = ""
@@ -40,7 +40,7 @@ class Waiting:
 
 @attrs.frozen
 class Running:
-    """The container runs since ``started_at`` (None: the backend does not say)."""
+    """The container runs since ``started_at`` (None: not known)."""
 
     started_at: datetime | None = None
 
@@ -96,10 +96,10 @@ class Condition:
 
 @attrs.frozen(kw_only=True)
 class PodStatus:
-    """What the backend holds for one pod, whole: a field left empty says "nothing known".
+    """The complete status of one pod at the backend: an empty field means "not known".
 
     ``phase`` and ``conditions`` need not be given: they follow from the containers. ``annotations``
-    are kept on the pod, durably. ``backend_id`` is the backend's name for the workload.
+    are written to the pod and kept there. ``backend_id`` is the backend's name for the workload.
     """
 
     key: PodKey = attrs.field(kw_only=False)
@@ -118,7 +118,7 @@ class PodStatus:
 
     @classmethod
     def running(cls, pod: Pod, *, pod_ips: Sequence[str] = ()) -> PodStatus:
-        """Say that every container of ``pod`` runs since now and its init containers are done."""
+        """Return a status with all containers running since now, and init containers completed."""
         moment = now()
         return cls(
             pod.key,
@@ -136,7 +136,7 @@ class PodStatus:
 
     @classmethod
     def from_json(cls, key: PodKey, status: Json) -> PodStatus:
-        """Read the ``status`` of a Kubernetes pod, for backends that speak Kubernetes."""
+        """Return a status read from that of a Kubernetes pod, for backends with its API."""
         return cls(
             key,
             containers=_containers(status.get("containerStatuses")),
@@ -154,7 +154,7 @@ class PodStatus:
 
 @attrs.frozen
 class Gone:
-    """Proof that the backend holds nothing for ``key`` any more."""
+    """The backend is known to hold nothing for ``key`` any more."""
 
     key: PodKey
     reason: str = ""

@@ -27,7 +27,7 @@ class EmptyDir:
 
 @attrs.frozen(kw_only=True)
 class HostPath:
-    """A path of the machine, also of kind ``local``; ``type`` as in the API, empty: anything."""
+    """A path of the host, also of kind ``local``; ``type`` as in the API, empty: any."""
 
     path: str
     type: str = ""
@@ -44,7 +44,7 @@ class NFS:
 
 @attrs.frozen(kw_only=True)
 class CSI:
-    """A volume of a storage driver; ``handle`` is empty for one written into the pod."""
+    """A volume of a CSI driver; ``handle`` is empty for an inline (ephemeral) volume."""
 
     driver: str
     handle: str = ""
@@ -80,9 +80,9 @@ class Volume:
 
 
 def volume(raw: Json, persistent_volume: Json | None = None) -> Volume:
-    """Read one entry of ``spec.volumes``; an entry without a source is an emptyDir.
+    """Return one entry of ``spec.volumes``; an entry without a source is an emptyDir.
 
-    Raises ValueError for a size that is no quantity.
+    Raises ValueError for a size that is not a quantity.
     """
     kind = next((field for field in raw if field != "name"), "emptyDir")
     source = raw.get(kind) or EMPTY

@@ -32,7 +32,7 @@ def split_subscript(path: str) -> tuple[str, str | None]:
 
 
 def format_map(values: Mapping[str, str]) -> str:
-    """Write labels or annotations as the kubelet does: sorted ``key="value"`` lines."""
+    """Return labels or annotations as the kubelet writes them: sorted ``key="value"`` lines."""
     return "\n".join(f"{key}={_quote(value)}" for key, value in sorted(values.items()))
 
 
@@ -41,7 +41,7 @@ def _quote(text: str) -> str:
 
 
 def _escape(char: str) -> str:
-    """Write one character as Go's %q does."""
+    """Return one character as Go's %q writes it."""
     if char in _ESCAPES:
         return _ESCAPES[char]
     if char.isprintable():

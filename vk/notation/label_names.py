@@ -1,7 +1,7 @@
-"""The names that labels may have, and what the API server says about others.
+"""Validation of label keys and values, with the API server's messages.
 
-In: a label's key or value. Out: what is wrong with it, in the API server's words; nothing when it
-is fine. Used by `vk.notation.selector`.
+In: a label's key or value. Out: what is wrong with it, as the API server writes it; nothing if it
+is valid. Used by `vk.notation.selector`.
 """
 
 from __future__ import annotations

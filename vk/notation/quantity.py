@@ -63,7 +63,7 @@ def ceil_divide(value: Decimal, divisor: Decimal) -> int:
 
 @lru_cache(maxsize=4096)
 def to_integer(text: str) -> int:
-    """Return the quantity as a whole number, rounded up: bytes, pods, devices."""
+    """Return the quantity as an integer, rounded up: bytes, pods, devices."""
     return ceil_divide(parse_quantity(text), Decimal(1))
 
 
@@ -74,7 +74,7 @@ def to_milli(text: str) -> int:
 
 
 def format_quantity(value: Decimal | int, *, binary: bool = False) -> str:
-    """Write ``value`` with the largest suffix that leaves a whole number.
+    """Return ``value`` with the largest suffix that leaves an integer.
 
     ``binary`` takes Ki, Mi, ...; a value that is not whole is written with a decimal suffix all the
     same, as Kubernetes does. Reading the text gives ``value`` back, rounded up to a billionth.

@@ -180,7 +180,7 @@ _SYMBOLS = frozenset(["", "=", "==", "!=", "!", "(", ")", ",", "<", ">"])
 
 
 def _tokens(text: str) -> list[str]:
-    """Cut the text into symbols and words; the empty token ends it."""
+    """Split the text into symbols and names; the empty token ends it."""
     return [match[1] for match in _TOKEN.finditer(text)]
 
 
@@ -192,7 +192,7 @@ class _Parser:
     _at: int = 0
 
     def selector(self) -> tuple[Requirement, ...]:
-        """Read all of them."""
+        """Return all requirements."""
         found: list[Requirement] = []
         while self._next:
             if self._next in _SYMBOLS - {"!"}:
@@ -244,7 +244,7 @@ class _Parser:
         return "" if self._next in ("", ",") else self._word()
 
     def _values(self) -> list[str]:
-        """Read ``(a, b)``; what is empty between commas counts as the empty value."""
+        """Return the values of ``(a, b)``; nothing between commas counts as the empty value."""
         opening = self._take()
         if opening != "(":
             raise ValueError(f"found '{opening}' expected: '('")

@@ -142,7 +142,7 @@ async def test_a_list_that_fails_is_told_to_one_and_the_others_are_read_one_by_o
     assert sum(one is True for one in found) == 2 * MANY - 2
 
 
-async def test_a_list_that_is_cancelled_leaves_nobody_waiting() -> None:
+async def test_a_list_that_is_cancelled_leaves_no_check_waiting() -> None:
     api = Pods()
     api.add(names(2 * MANY - 1))
     checks = bindings(api)

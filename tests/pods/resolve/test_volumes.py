@@ -246,7 +246,7 @@ def test_what_the_backend_does_not_honour_is_not_even_asked_for() -> None:
     assert token_needs(wanted) == [TokenNeed("", 3600)]
 
 
-def test_a_projected_source_that_nobody_resolves_is_refused() -> None:
+def test_a_projected_source_that_cannot_be_resolved_is_refused() -> None:
     raw = pod({"name": "v", **projected({"clusterTrustBundle": {"path": "ca", "name": "x"}})})
     with pytest.raises(InvalidInputError) as caught:
         file_sources(raw, EVERYTHING)

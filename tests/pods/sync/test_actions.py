@@ -111,7 +111,7 @@ class FailingDelete(Backend):
 @pytest.mark.parametrize(
     "error", [RuntimeError("x"), TemporaryError("x"), PermanentError("x"), UnsupportedError("x")]
 )
-async def test_a_failing_delete_is_tried_for_ever(api: Api, error: Exception) -> None:
+async def test_a_failing_delete_is_retried_indefinitely(api: Api, error: Exception) -> None:
     """B3: 30 failures are more than the 20 after which it was dropped."""
     provider = FailingDelete()
     provider.error = error
@@ -136,7 +136,7 @@ class FailingCreate(Backend):
 
 
 @pytest.mark.slow
-async def test_a_failing_create_is_tried_for_ever_and_says_why(api: Api) -> None:
+async def test_a_failing_create_is_retried_indefinitely_and_says_why(api: Api) -> None:
     """B4: the pod stays Pending with the reason and the time of the next try."""
     provider = FailingCreate()
     async with running(api, provider) as world:

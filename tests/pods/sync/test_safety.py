@@ -557,7 +557,7 @@ async def test_a_change_of_a_pod_that_was_never_seen_is_taken_as_it_is(api: Api)
         assert provider.creates == 1
 
 
-async def test_a_pod_that_nobody_resolves_is_not_changed_by_a_failure(api: Api) -> None:
+async def test_a_pod_that_is_not_resolved_is_not_changed_by_a_failure(api: Api) -> None:
     """The provider gets the cache's own object; what goes wrong must not be written into it."""
 
     class Raw(Backend):

@@ -32,7 +32,7 @@ class ClaimNeed:
     claim: str
     read_only: bool
     owned: bool
-    """Whether it was made for this pod alone, as for an ephemeral volume."""
+    """Whether it was made for this pod alone, for an ephemeral volume."""
 
 
 def claim_needs(raw: Json, fields: FieldTable) -> list[ClaimNeed]:

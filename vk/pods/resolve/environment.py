@@ -174,7 +174,7 @@ class _Environment:
         )
 
     def _expanded(self, field: str) -> tuple[str, ...]:
-        return tuple(expand_variables(word, self.env) for word in self.raw.get(field) or ())
+        return tuple(expand_variables(text, self.env) for text in self.raw.get(field) or ())
 
     def _add_all(self, source: Json) -> None:
         prefix = source.get("prefix") or ""
@@ -218,7 +218,7 @@ class _Environment:
             self._set(name, _value(kind, values, key, reference))
 
     def _set(self, name: str, value: str | None) -> None:
-        """Give the variable its value; None leaves it open."""
+        """Set the variable's value; None leaves it open."""
         if value is None:
             self.env.pop(name, None)
             self.open[name] = None

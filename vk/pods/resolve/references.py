@@ -1,9 +1,9 @@
-"""Objects that pods name: read one by one, by name, each once for all readers of a moment.
+"""Objects that pods refer to: read one by one, by name; simultaneous readers share a request.
 
 Never listed: the permission is a RoleBinding a namespace. There are two kinds of readers: preparing
-a pod takes what is a few seconds old; looking for changes says how old an answer may be. For the
-latter, an answer about an immutable object holds, and one about a watched object
-(`vk.pods.resolve.reference_watch`) holds until the watch shows a change.
+a pod accepts an answer that is a few seconds old; looking for changes gives the oldest time that
+counts. For the latter, an answer about an immutable object stays valid, and one about a watched
+object (`vk.pods.resolve.reference_watch`) is valid until the watch shows a change.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ class References:
     ) -> Json | None:
         """Return an object, None where there is none.
 
-        ``since`` is the moment of the loop's clock before which no answer is believed, unless it
-        cannot have changed; None: a few seconds ago.
+        ``since``, by the loop's clock: an older answer is not used, unless the object cannot have
+        changed since; None: a few seconds ago.
         """
         key = (resource.plural, namespace, name)
         lock = self._locks.setdefault(key, asyncio.Lock())
@@ -114,12 +114,12 @@ class References:
         return now < answer.until
 
     def _prune(self, now: float) -> None:
-        """Secrets are kept no longer than they are of use."""
+        """Drop answers that are no longer used: secrets stay in memory no longer than needed."""
         for key, answer in list(self._kept.items()):
             lasting = _is_immutable(answer.value) or self._version(key) is not None
             if now - answer.used_at > (UNUSED if lasting else KEEP):
                 del self._kept[key]
-                lock = self._locks.get(key)  # none where a later read has taken it away already
+                lock = self._locks.get(key)  # none where a later read already removed it
                 if lock is not None and not lock.locked():
                     del self._locks[key]
 

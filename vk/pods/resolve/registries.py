@@ -82,7 +82,7 @@ def _read(entries: Mapping[str, Any]) -> Iterator[RegistryCredential]:
 
 
 def _decoded(auth: str) -> tuple[str, str]:
-    """Read ``user:password`` in base64, which some programs write without padding."""
+    """Return user and password of ``user:password`` in base64, also without padding."""
     try:
         text = b64decode(auth + "=" * (-len(auth) % 4), validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):

@@ -1,7 +1,7 @@
 """Service-account tokens of pods, by TokenRequest: bound to the pod, renewed in time.
 
-In: a pod and what its volume asks for. Out: the token's text. A token grants the rights of an
-identity, so before each request the pod is read live (`Bindings`), never from a cache: it must
+In: a pod and the token that its volume needs. Out: the token's text. A token grants the rights of
+an identity, so before each request the pod is read live (`Bindings`), never from a cache: it must
 still be this pod, bound to this node. The request names its UID, so that a later pod of that name
 gets none. Tokens are kept in memory for as long as their pod, and nowhere else.
 """
@@ -33,7 +33,7 @@ FRESH = 1.0
 MANY = 12
 """Number of simultaneous checks from which a list is tried. Renewals are fewer at a time."""
 _RENEW_AT = 0.8
-"""Part of its life after which a token is renewed, as the kubelet does."""
+"""Part of its lifetime after which a token is renewed, as the kubelet does."""
 _LONGEST = 24 * 3600.0
 """Seconds after which it is renewed in any case."""
 _JITTER = 10.0

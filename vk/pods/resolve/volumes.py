@@ -57,11 +57,11 @@ _Found = tuple[str, bytes, int, str]
 
 @attrs.frozen
 class TokenNeed:
-    """What a service-account token is for; ``audience`` empty: the API server's own."""
+    """A service-account token that a volume needs; ``audience`` empty: the API server's own."""
 
     audience: str
     expiration: int
-    """Seconds that are asked for; the API server may give more or fewer."""
+    """The requested lifetime in seconds; the API server may grant more or less."""
 
 
 @attrs.frozen(kw_only=True)
@@ -86,7 +86,7 @@ class FileSource:
 
     @property
     def token(self) -> TokenNeed:
-        """What token a serviceAccountToken asks for."""
+        """The token that a serviceAccountToken source needs."""
         seconds = self.raw.get("expirationSeconds")
         return TokenNeed(
             self.raw.get("audience") or "", _EXPIRATION if seconds is None else int(seconds)
