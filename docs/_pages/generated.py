@@ -159,9 +159,9 @@ What follows when provider code raises one:
 
 | raised | create, update | delete | HTTP |
 |---|---|---|---|
-| NotFoundError | tried again | done | 404 |
+| NotFoundError | tried again | done | 400 |
 | UnsupportedError | create: pod Failed; update: status kept, one event | again slowly | 501 |
-| TemporaryError | tried again after its hint or a growing wait | the same | 503 |
+| TemporaryError | tried again after its hint or a growing wait | the same | 500 |
 | PermanentError | create: pod Failed, with its reason; update: status kept | again slowly | 500 |
 | InvalidInputError | as PermanentError | again slowly | 400 |
 | anything else, a time-out | outcome unknown: looked up, then tried again | the same | 500 |

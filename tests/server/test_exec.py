@@ -123,8 +123,8 @@ async def test_without_a_terminal_there_are_no_sizes(server: Served, how) -> Non
 @pytest.mark.parametrize(
     ("kind", "code", "text"),
     [
-        ("missing", 404, "container app is not running"),
-        ("later", 503, "the backend is busy"),
+        ("missing", 400, "container app is not running"),
+        ("later", 500, "the backend is busy"),
         ("bug", 500, "internal error; the node's log has the cause"),
         ("reset", 500, "internal error; the node's log has the cause"),
     ],

@@ -39,7 +39,7 @@ async def test_the_command_is_split_at_blanks(server: Served) -> None:
         ("", 400, "command of 0 words"),
         ("exit unknown", 500, "exit code unknown"),
         ("yes", 500, "the output is too long"),
-        ("fail missing", 404, "container app is not running"),
+        ("fail missing", 400, "container app is not running"),
         ("fail bug", 500, "internal error"),
     ],
 )

@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import attrs
 import pytest
-from server_world import Quiet, World, serving, statuses
+from server_world import POD, Quiet, World, serving, statuses
 
 import vk
 from vk.log_lines import filter_lines, split_stamp, stamp_time
@@ -170,6 +171,37 @@ async def test_what_cannot_be_given_is_refused_before_the_provider_is_asked(
     assert provider.asked == []
 
 
+ENDED = {"terminated": {"exitCode": 1}}
+WAITING = 'container "app" in pod "web" is waiting to start: '
+NO_PREVIOUS = 'previous terminated container "app" in pod "web" not found'
+
+
+@pytest.mark.field
+@pytest.mark.parametrize(
+    ("state", "last", "query", "text"),
+    [
+        ({"waiting": {"reason": "Unschedulable"}}, {}, "", WAITING + "Unschedulable"),
+        ({"waiting": {"reason": "Unschedulable"}}, {}, "?follow=1", WAITING + "Unschedulable"),
+        ({"waiting": {}}, {}, "", WAITING + "ContainerCreating"),
+        ({"waiting": {"reason": "ErrImagePull"}}, {}, "", WAITING + "image can't be pulled"),
+        ({"running": {}}, {}, "?previous=1", NO_PREVIOUS),
+        ({"waiting": {"reason": "CrashLoopBackOff"}}, ENDED, "", ""),
+        ({"waiting": {"reason": "CrashLoopBackOff"}}, ENDED, "?previous=1", ""),
+        ({"running": {}}, {}, "", ""),
+        ({"terminated": {"exitCode": 0}}, {}, "", ""),
+    ],
+)
+async def test_a_container_that_waits_has_no_log_and_the_answer_is_its_reason(
+    tmp_path: Path, state: Any, last: Any, query: str, text: str
+) -> None:
+    """As a kubelet answers: 400, whose text kubectl shows."""
+    async with serving(tmp_path) as world:
+        status = {"name": "app", "state": state, "lastState": last}
+        world.server.pods.put({**POD, "status": {"containerStatuses": [status]}})
+        answer = await world.call(PATH + query, tls=world.certificate())
+        assert answer == (400, text + "\n") if text else answer[0] == 200
+
+
 @attrs.define(eq=False)
 class Failing(Quiet):
     error: Exception = attrs.field(factory=Exception)
@@ -191,9 +223,9 @@ class Failing(Quiet):
 @pytest.mark.parametrize(
     ("error", "status", "text"),
     [
-        (vk.NotFoundError("no log yet"), 404, "no log yet\n"),
+        (vk.NotFoundError("no log yet"), 400, "no log yet\n"),
         (vk.UnsupportedError("no logs here"), 501, "no logs here\n"),
-        (vk.TemporaryError("busy", retry_after=7), 503, "busy\n"),
+        (vk.TemporaryError("busy", retry_after=7), 500, "busy\n"),
         (vk.InvalidInputError("not so"), 400, "not so\n"),
         (vk.PermanentError("never"), 500, "never\n"),
     ],

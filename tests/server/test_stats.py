@@ -132,7 +132,7 @@ async def test_the_provider_is_asked_once_for_many_readers(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     ("error", "status"),
-    [(vk.UnsupportedError("no statistics"), 501), (vk.TemporaryError("busy"), 503)],
+    [(vk.UnsupportedError("no statistics"), 501), (vk.TemporaryError("busy"), 500)],
 )
 async def test_what_the_provider_raises_is_the_answer(
     tmp_path: Path, error: Exception, status: int

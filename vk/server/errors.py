@@ -107,14 +107,14 @@ def status_error_of(error: Exception, what: str) -> StatusError:
             return StatusError(error.status, str(error), headers=error.headers)
         case web.HTTPException():
             return StatusError(error.status, error.reason)
-        case NotFoundError():
-            return StatusError(404, _text(error, "not found"))
+        case NotFoundError():  # kubectl drops the text of a 404, and of a 503 too
+            return StatusError(400, _text(error, "not found"))
         case UnsupportedError():
             return StatusError(501, _text(error, "the provider cannot do this"))
         case TemporaryError():
             retry_after = 1.0 if error.retry_after is None else error.retry_after
             text = _text(error, "the provider cannot do this now")
-            return StatusError(503, text, retry_after=retry_after)
+            return StatusError(500, text, retry_after=retry_after)
         case InvalidInputError():
             return StatusError(400, _text(error, "the provider refused the request"))
         case ProviderError():

@@ -59,6 +59,7 @@ class LogHandler:
         options = log_options(query, datetime.now(UTC))
         names = request.match_info
         container = self.targets.container(names["namespace"], names["pod"], names["container"])
+        self.targets.check_log(container, previous=options.previous)
         if options.stream is not None and not self.provider.splits_logs:
             raise UnsupportedError("this provider cannot give one stream of a log alone")
         if options.follow and not options.previous:

@@ -20,6 +20,11 @@ __all__ = ["Targets"]
 
 _MIRROR = "kubernetes.io/config.mirror"
 _SHOWN = 253
+_STATUSES = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
+_WAITS = {
+    "ErrImagePull": "image can't be pulled",
+    "ImagePullBackOff": "trying and failing to pull image",
+}
 
 
 @attrs.define(eq=False)
@@ -56,6 +61,33 @@ class Targets:
             text = f"container {_shown(container)} not found in pod {pod.key}"
             raise StatusError(404, text)
         return ContainerKey(pod.key, container)
+
+    def check_log(self, container: ContainerKey, *, previous: bool) -> None:
+        """Raise StatusError 400 where the wanted run of a container is known not to exist.
+
+        The texts are a kubelet's.
+        """
+        raw = self.pods.get(container.pod.namespace, container.pod.name) or {}
+        found = next(
+            (
+                one
+                for field in _STATUSES
+                for one in (raw.get("status") or {}).get(field) or ()
+                if one["name"] == container.name
+            ),
+            None,
+        )
+        if found is None:
+            return
+        waiting = (found.get("state") or {}).get("waiting")
+        ended = (found.get("lastState") or {}).get("terminated")
+        name = f'container "{container.name}" in pod "{container.pod.name}"'
+        if previous and not ended:
+            raise StatusError(400, f"previous terminated {name} not found")
+        if waiting is not None and not ended:
+            reason = waiting.get("reason") or "ContainerCreating"
+            text = _WAITS.get(reason, reason)
+            raise StatusError(400, f"{name} is waiting to start: {text}")
 
     def check_acting(self) -> None:
         """Raise StatusError 503 unless this process acts for the node."""
