@@ -1,4 +1,4 @@
-"""Whether pods are bound to this node: what is read for one and for many, and how long it holds."""
+"""Tokens of pods, and the check that a pod is bound to this node, for one pod and for many."""
 
 from __future__ import annotations
 
@@ -8,15 +8,23 @@ from typing import Any
 
 import attrs
 import pytest
+from pod_world import running
+from reference_api import Files, ReferenceApi, Static, token, using
 
 from vk.cluster.client import Listing
 from vk.errors import ObjectNotFoundError, UnavailableError
 from vk.models.keys import PodKey
-from vk.pods.resolve.tokens import FRESH, MANY, Bindings
+from vk.pods.resolve.tokens import FRESH, MANY, Bindings, Tokens
+from vk.pods.resolve.volumes import TokenNeed
 
 pytestmark = [pytest.mark.looptime, pytest.mark.asyncio]
 
 NODE = "node-1"
+
+
+@pytest.fixture
+def api() -> ReferenceApi:
+    return ReferenceApi()
 
 
 @attrs.define
@@ -153,3 +161,126 @@ async def test_a_list_that_is_cancelled_leaves_no_check_waiting() -> None:
     found = await asyncio.gather(*tasks, return_exceptions=True)
     assert api.lists == 1
     assert sum(one is True for one in found) == 2 * MANY - 2
+
+
+class TestTokens:
+    """One request a pod, for this pod, of this node."""
+
+    async def test_a_token_is_asked_for_once_and_bound_to_the_pod(self, api: ReferenceApi) -> None:
+        provider = Files()
+        async with running(api, provider):
+            api.add(using(token(7200, audience="vault"), serviceAccountName="robot"))
+            await asyncio.sleep(300)
+            assert api.requests == [
+                (
+                    "robot",
+                    {
+                        "audiences": ["vault"],
+                        "expirationSeconds": 7200,
+                        "boundObjectRef": {
+                            "apiVersion": "v1",
+                            "kind": "Pod",
+                            "name": "p",
+                            "uid": "u",
+                        },
+                    },
+                )
+            ]
+            assert api.pod_reads == 1
+
+    @pytest.mark.parametrize("change", [{"nodeName": "other"}, {}])
+    async def test_no_token_is_asked_for_a_pod_that_is_another_or_elsewhere(
+        self, api: ReferenceApi, change: dict[str, Any]
+    ) -> None:
+        """What the watch said may be old: the live object decides."""
+        provider = Files()
+        async with running(api, provider) as world:
+            pod = using(token())
+            live = {**pod, "spec": {**pod["spec"], **change}}
+            live["metadata"] = {**pod["metadata"], **({} if change else {"uid": "another"})}
+            api.pods["p"] = live
+            world.reconciler.observe(None, pod)
+            await asyncio.sleep(60)
+            assert (api.requests, provider.creates) == ([], 0)
+            assert "is not one of node node-1" in world.events[-1][2]
+
+    async def test_a_token_that_comes_when_its_pod_has_gone_is_not_kept(self) -> None:
+        class Slow(ReferenceApi):
+            async def create(self, resource: Any, body: Any, *, name: str, **_: Any) -> Any:
+                await asyncio.sleep(5)
+                return await super().create(resource, body, name=name)
+
+        api, need = Slow(), TokenNeed("", 3600)
+        api.pods["p"] = pod = using(token())
+        client: Any = api
+        tokens = Tokens(client=client, bindings=Bindings(client=client, node_name="node-1"))
+        key = PodKey("default", "p", "u")
+        asked = asyncio.create_task(tokens.get(key, pod, need))
+        await asyncio.sleep(1)
+        tokens.forget(key)
+        await asked
+        await tokens.get(key, pod, need)
+        assert len(api.requests) == 2
+
+    async def test_a_refused_token_is_told_with_the_right_that_lacks(
+        self, api: ReferenceApi
+    ) -> None:
+        api.refused = True
+        provider = Files()
+        async with running(api, provider) as world:
+            api.add(using(token()))
+            await asyncio.sleep(10)
+            waiting = api.status()["containerStatuses"][0]["state"]["waiting"]
+            assert waiting["reason"] == "FailedMount"
+            assert "create serviceaccounts/token default: 403 Forbidden" in waiting["message"]
+            assert "FailedMount" in world.reasons()
+            api.refused = False
+            await asyncio.sleep(300)
+            assert (api.phase(), len(api.requests)) == ("Running", 1)
+
+    async def test_a_token_is_renewed_at_four_fifths_of_its_life(self, api: ReferenceApi) -> None:
+        provider = Files()
+        async with running(api, provider):
+            api.add(using(token(600)))
+            await asyncio.sleep(465)  # 480 less the jitter
+            assert provider.seen("kube-api-access") == {"token": "token-1"}
+            await asyncio.sleep(480 + 61 - 465)
+            assert provider.seen("kube-api-access") == {"token": "token-2"}
+            assert len(api.requests) == 2
+
+    @pytest.mark.slow
+    async def test_a_token_of_a_year_is_renewed_after_a_day(self, api: ReferenceApi) -> None:
+        api.token_life = 365 * 86400.0
+        provider = Files()
+        async with running(api, provider):
+            api.add(using(token()))
+            await asyncio.sleep(86400 - 100)
+            assert len(api.requests) == 1
+            await asyncio.sleep(200)
+            assert len(api.requests) == 2
+
+    async def test_a_renewal_that_fails_leaves_the_old_token_and_comes_again(
+        self, api: ReferenceApi
+    ) -> None:
+        provider = Files()
+        async with running(api, provider) as world:
+            api.add(using(token(600)))
+            await asyncio.sleep(300)
+            api.refused = True
+            await asyncio.sleep(270)
+            assert provider.seen("kube-api-access") == {"token": "token-1"}
+            assert "FailedMount" not in world.reasons()
+            api.refused = False
+            await asyncio.sleep(61)
+            assert provider.seen("kube-api-access") == {"token": "token-2"}
+
+    @pytest.mark.slow
+    async def test_a_provider_with_static_files_gets_no_second_token(
+        self, api: ReferenceApi
+    ) -> None:
+        provider = Static()
+        async with running(api, provider) as world:
+            api.add(using(token(600)))
+            await asyncio.sleep(4000)
+            assert len(api.requests) == 1
+            assert world.reasons().count("StaticFiles") == 1
