@@ -5,6 +5,7 @@ A page that lies in docs/ needs no entry anywhere: its folder says where it stan
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -43,3 +44,8 @@ def on_files(files: Files, config: Any) -> Files:
     for path, content in pages().items():
         files.append(File.generated(config, path, content=content))
     return files
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Turn links to the source, which the site does not hold, into their text."""
+    return re.sub(r"\[([^\]]+)\]\(\.\./\.\./vk/[^)]+\)", r"\1", markdown)
