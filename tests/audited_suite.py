@@ -3,10 +3,10 @@
 A node has no other rights than those roles, so what it lacks fails a test or shows up as denied in
 the API server's audit log. Each process of a test run has a control plane of its own; what was
 asked there is put together at the end of the run. The run fails where an account was denied what it
-was never allowed, and, once every file of tests/e2e has passed, where a right was used by nobody.
+was never allowed, and, once every file of tests/e2e has passed, where a right was never used.
 
-Surprising: one denial alone is none. An API server that restarts, and a namespace that is deleted
-or that nobody bound the role in, know no roles; the same right was used at another time.
+Note: one denial alone is none. An API server that restarts, and a namespace that is deleted
+or in which the role is not bound, know no roles; the same right was used at another time.
 """
 
 from __future__ import annotations

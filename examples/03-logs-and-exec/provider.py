@@ -69,7 +69,7 @@ class Child:
         self.changed()
 
     def tell(self) -> None:
-        """Wake whoever follows the log."""
+        """Wake the readers of the log."""
         news, self.news = self.news, asyncio.Event()
         news.set()
 
@@ -171,7 +171,7 @@ class ChildProvider(vk.Provider):
                 shown = tasks.create_task(give(process.stderr, io.stderr or io.stdout))
                 await give(process.stdout, io.stdout)
                 await shown
-                typed.cancel()  # the command has ended: nobody reads what is typed
+                typed.cancel()  # the command has ended: its input is not read any more
         finally:
             kill(process)
             code = await process.wait()

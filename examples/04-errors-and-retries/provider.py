@@ -1,7 +1,7 @@
 """What a provider raises, and what becomes of it: one backend that goes wrong in every way.
 
 The image's name says how: ``sold-out`` comes back in two seconds, ``too-big`` never fits, and
-``flaky`` fails once with an error that nobody foresaw.
+``flaky`` fails once with an unforeseen error.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Latest keeps one value a key, whoever puts it and however slow the consumer is."""
+"""Latest keeps one value a key, from any thread and however slow the consumer is."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""retry_forever: tries for ever, says so at once and then once a minute; in simulated time."""
+"""retry_forever: tries indefinitely and logs at once, then once a minute; in simulated time."""
 
 import asyncio
 import itertools

@@ -4,7 +4,7 @@
 
 It answers a request for logs with the file LOG, of the container ``tick`` with lines such as that
 one writes; one for exec with the streams of the command, and one for port-forward with a connection
-to that port: after the 101 raw bytes, no frames. It asks nobody who the caller is and knows no
+to that port: after the 101 raw bytes, no frames. It authenticates no caller and knows no
 pods. Runs until it is stopped.
 """
 

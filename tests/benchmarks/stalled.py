@@ -2,7 +2,7 @@
 
     python tests/benchmarks/stalled.py KUBECONFIG POD COUNT PORT
 
-Half are execs of a command that writes without end, half are forwards to PORT, where somebody does
+Half are execs of a command that writes without end, half are forwards to PORT, where a server does
 the same. Writes ``open`` once all of them are open.
 """
 

@@ -1,4 +1,4 @@
-"""What streams that nobody reads cost a node: time of others, memory, and what is left of them."""
+"""What unread streams cost a node: time of others, memory, and what is left of them."""
 
 from __future__ import annotations
 

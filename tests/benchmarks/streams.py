@@ -4,7 +4,7 @@
 
 Cases: ``logs`` and ``follow`` (one reader of a long log), ``echo`` (stdin of ``exec cat`` and
 back), ``forward`` (a port's connection and back), ``followers`` (100 of one log that grows by ten
-lines a second), ``exec`` (of ``true``, by one client), ``stalled`` (200 streams that nobody reads).
+lines a second), ``exec`` (of ``true``, by one client), ``stalled`` (200 unread streams).
 vk runs with the process provider, whose containers are processes here; of ``echo`` there is also
 what it does with the mock, which is the server's own part. Contestants take turns, round by round;
 ``ratio`` is the median of the rounds' ratios to the yardstick `raw.py`, MB/s are medians too.

@@ -4,7 +4,7 @@
 
 ``print`` writes a log and ends; ``tick`` writes ten lines a second, each the time of
 `time.monotonic` at which it was written; ``echo`` gives every connection back what it sends, and
-``flood`` sends without end to whoever connects.
+``flood`` sends without end to every client.
 """
 
 from __future__ import annotations

@@ -26,8 +26,8 @@ apiVersion: v1
 kind: Config
 current-context: here
 clusters: [{name: here, cluster: {server: "http://127.0.0.1:PORT"}}]
-users: [{name: nobody, user: {}}]
-contexts: [{name: here, context: {cluster: here, user: nobody}}]
+users: [{name: alice, user: {}}]
+contexts: [{name: here, context: {cluster: here, user: alice}}]
 """
 
 
@@ -52,7 +52,7 @@ def run(
 
 @pytest.fixture
 def unreachable(tmp_path: Path) -> Iterator[Path]:
-    """A kubeconfig of an API server whose port is taken, but where nobody listens."""
+    """A kubeconfig of an API server whose port is taken, but where no server listens."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         path = tmp_path / "kubeconfig"
@@ -97,7 +97,7 @@ async def test_a_command_without_the_right_names_it(
     result = await asyncio.to_thread(*run)
     assert (result.exit_code, len(result.output.splitlines())) == (1, 1), result.output
     assert re.search(r'cannot get resource "(nodes|leases)"', result.output), result.output
-    assert "whoever asks needs that right" in result.output
+    assert "the caller needs that permission" in result.output
 
 
 def test_each_ignored_flag_is_named_once_and_a_wrong_configuration_ends_with_2(
@@ -148,7 +148,7 @@ def test_an_unknown_provider_lists_the_known_and_the_broken_ones(tmp_path: Path)
 def test_a_broken_plugin_is_named_and_the_others_still_load(
     tmp_path: Path, unreachable: Path
 ) -> None:
-    """As a provider that nobody asked for it is no reason not to start."""
+    """As a provider that was not asked for it is no reason not to start."""
     write(tmp_path, "vkt-bad", code="raise ImportError('no module of the cloud')")
     code, lines, _ = run(tmp_path, "providers")
     assert code == 0

@@ -77,8 +77,8 @@ async def test_each_permission_is_a_line_and_a_loopback_address_is_a_failure(
 
 
 async def test_who_may_nothing_is_told_which_roles_to_apply(dev_cluster: DevCluster) -> None:
-    nobody = dev_cluster.kubeconfig_for("nobody")
-    result = await run("--provider", "mock", "--kubeconfig", str(nobody), "--json")
+    stranger = dev_cluster.kubeconfig_for("stranger")
+    result = await run("--provider", "mock", "--kubeconfig", str(stranger), "--json")
     checks = {one["name"]: one for one in json.loads(result.output)}
     assert checks["API server"]["ok"] is False
     assert 'cannot get resource "namespaces"' in checks["API server"]["text"]

@@ -1,4 +1,4 @@
-"""Log lines: JSON where nobody watches, text on a terminal."""
+"""Log lines: JSON where there is no terminal, text on a terminal."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ from vk.cluster.store import Store
 
 @attrs.define
 class Server:
-    """Answers lists and watches from two scripts; the last entry of each answers for ever."""
+    """Answers lists and watches from two scripts; the last entry of each is repeated."""
 
     lists: list[Any]
     watches: list[Handler]

@@ -1,4 +1,4 @@
-"""The container image: everything in it is locked by hash, it is small, and it runs as nobody."""
+"""The container image: all of it is locked by hash, small, and run by an unprivileged user."""
 
 from __future__ import annotations
 

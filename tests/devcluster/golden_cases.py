@@ -4,7 +4,7 @@
 a whole), or the ``causes`` of a 422, or the ``wrong_type`` of a 400. ``update.json``: the same for
 a ``patch`` to a stored object, through a ``subresource``. ``table.json``: objects and the rows that
 kubectl was given, at a known time. ``discovery.json``: the kinds. What the server hands out (uid,
-addresses, node ports, who asks) has been taken out; of causes that came twice one is kept, and of
+addresses, node ports, the user) has been taken out; of causes that came twice one is kept, and of
 those with a difference the first line.
 """
 

@@ -71,7 +71,7 @@ CONTAINERS = st.lists(
         {"name": st.sampled_from("abc")}, optional={"image": st.sampled_from("ij")}
     ),
     unique_by=lambda one: one["name"],
-    min_size=1,  # an object of which nobody owns anything is no longer tracked
+    min_size=1,  # an object without owned fields is no longer tracked
     max_size=3,
 )
 PODS = st.builds(

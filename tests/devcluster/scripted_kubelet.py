@@ -110,7 +110,7 @@ async def _read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> A
 
 @asynccontextmanager
 async def scripted_kubelet(cluster: DevCluster) -> AsyncIterator[ScriptedKubelet]:
-    """Serve on loopback; the certificate is signed by nobody whom the cluster knows."""
+    """Serve on loopback; the certificate is signed by no CA that the cluster knows."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     _AUTHORITY.issue_cert("127.0.0.1").configure_cert(context)
     context.verify_mode = ssl.CERT_REQUIRED

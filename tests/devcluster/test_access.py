@@ -60,9 +60,9 @@ async def test_a_certificate_says_who_asks_and_in_which_groups(dev_cluster: DevC
 async def test_without_credentials_one_sees_that_the_server_is_well_and_no_more(
     dev_cluster: DevCluster, tmp_path: Path
 ) -> None:
-    nobody = tmp_path / "nobody"
-    nobody.write_bytes(orjson.dumps({"users": [{"user": {}}]}))
-    async with api_of(dev_cluster, nobody) as api:
+    stranger = tmp_path / "stranger"
+    stranger.write_bytes(orjson.dumps({"users": [{"user": {}}]}))
+    async with api_of(dev_cluster, stranger) as api:
         assert (await api("GET", "/readyz")).status == 200
         assert (await api("GET", "/version")).status == 200
         reply = await api("GET", PODS)
@@ -217,7 +217,7 @@ async def test_a_token_that_cannot_be_is_refused(api: Api, spec: Object, status:
     assert (await api("POST", f"{ACCOUNTS}/none/token", {"spec": {}})).status == 404
 
 
-async def test_a_token_that_was_tampered_with_is_nobody_s(api: Api) -> None:
+async def test_a_token_that_was_tampered_with_is_stranger_s(api: Api) -> None:
     answer = await api.ok("POST", f"{ACCOUNTS}/default/token", {"spec": {}})
     head, claims, signature = answer["status"]["token"].split(".")
     changed = orjson.loads(base64.urlsafe_b64decode(claims + "=="))

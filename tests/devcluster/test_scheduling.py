@@ -105,7 +105,7 @@ def test_a_pod_is_refused_exactly_when_every_single_node_refuses_it(
 
 @pytest.fixture(scope="module")
 def bare_plane() -> Iterator[ControlPlane]:
-    """A scheduler and nobody who would taint nodes that have no kubelet."""
+    """A scheduler, and nothing that would taint nodes that have no kubelet."""
     if not os.environ.get(ASSETS):
         pytest.skip(f"{ASSETS} does not name a folder with etcd, kube-apiserver, kubectl")
     with ControlPlane(scheduler=True) as plane:
@@ -190,7 +190,7 @@ async def _states(client: Client, name: str) -> AsyncGenerator[Json, None]:
 
 
 async def _ignored(client: Client) -> bool:
-    """Say whether a pod made later is placed, and this one is not."""
+    """Return whether a pod made later is placed, and this one is not."""
     await _place(client, pod("later"))
     return "nodeName" not in (await client.get(PODS, "p", namespace="default"))["spec"]
 

@@ -1,4 +1,4 @@
-"""A port that leads to the API server from a chosen moment on; before that nobody answers there."""
+"""A port that leads to the API server from a chosen moment on; connections before are refused."""
 
 from __future__ import annotations
 

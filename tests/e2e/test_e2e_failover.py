@@ -209,7 +209,7 @@ def tenures_of(states: list[str]) -> list[tuple[str, float]]:
 
 
 def check_ledger(ledger: dict[str, Any], tenures: list[tuple[str, float]]) -> None:
-    """One group a pod, and nobody began a mutation outside of the time that was its own.
+    """One group a pod, and no replica began a mutation outside of its own term.
 
     A call is signed right before the lease is looked at, and that is its beginning: a process that
     is stopped after that sends it when it goes on. The moment has full seconds only, which is

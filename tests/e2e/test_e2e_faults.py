@@ -48,7 +48,7 @@ def holder(control_plane: ControlPlane, node: str) -> str:
 
 
 def test_deleted_node_comes_back(control_plane: ControlPlane, node: NodeProcess) -> None:
-    """A Node object that somebody deletes is there again, and Ready, within 10 s."""
+    """A Node object that another writer deletes is there again, and Ready, within 10 s."""
     uid = control_plane.get("node", node.name)["metadata"]["uid"]
     control_plane.kubectl("delete", "node", node.name)
 
@@ -60,7 +60,7 @@ def test_deleted_node_comes_back(control_plane: ControlPlane, node: NodeProcess)
     eventually(back, "the node is back", timeout=10.0)
 
 
-def test_what_somebody_takes_from_the_node_is_put_back(
+def test_what_another_writer_removes_from_the_node_is_put_back(
     control_plane: ControlPlane, node: NodeProcess
 ) -> None:
     """A label that pods are bound by, and the taint that keeps others away."""

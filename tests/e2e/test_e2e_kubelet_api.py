@@ -99,7 +99,7 @@ def test_pods_of_the_node_are_listed(
 def test_tokens_have_the_rights_that_rbac_gives(
     control_plane: ControlPlane, node: NodeProcess
 ) -> None:
-    """Nobody: 401; somebody: 403; one who may read metrics: metrics and nothing else."""
+    """No credentials: 401; no permission: 403; with read of metrics: metrics, nothing else."""
     plane = control_plane
     plane.kubectl("create", "serviceaccount", "scraper", "-n=default")
     token = plane.kubectl("create", "token", "scraper", "-n=default").strip()
@@ -128,8 +128,8 @@ def test_vk_status_shows_the_node(control_plane: ControlPlane, node: NodeProcess
         f"{node.name}: vk 0.1.0, acts for the node",
     )
     assert "first (this process)" in result.output
-    missing = CliRunner().invoke(command, ["status", "nobody", *arguments[2:]])
-    assert (missing.exit_code, "there is no node nobody" in missing.output) == (1, True)
+    missing = CliRunner().invoke(command, ["status", "missing", *arguments[2:]])
+    assert (missing.exit_code, "there is no node missing" in missing.output) == (1, True)
 
 
 def test_a_serving_certificate_that_is_approved_is_served(

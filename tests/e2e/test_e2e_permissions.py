@@ -42,7 +42,7 @@ def test_a_missing_permission_is_named_with_verb_and_resource(
 def test_no_pod_is_created_before_the_services_are_known(
     control_plane: ControlPlane, make_node: StartNode, namespace: str, eci: Emulator
 ) -> None:
-    """B6: else it would lack the services' variables for ever, without anybody noticing."""
+    """B6: else it would lack the services' variables for good, without a word."""
     account = Account(control_plane)
     node = make_node(
         "",

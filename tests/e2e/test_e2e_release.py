@@ -67,7 +67,7 @@ def test_two_commands_bring_a_node_and_take_it_away(
         killed = holder(control_plane)
         host.kill(killed)
         probe = ("run", "after", *run[2:])
-        control_plane.kubectl(*probe)  # it runs only once somebody acts again
+        control_plane.kubectl(*probe)  # it runs only once a process acts again
         control_plane.kubectl("wait", "--for=condition=Ready", "pod/after", "--timeout=60s")
         after = control_plane.get("pod", "web")
         for path in (("metadata", "uid"), ("status", "phase"), ("status", "startTime")):

@@ -26,7 +26,7 @@ def kubectl(control_plane: ControlPlane, namespace: str) -> Kubectl:
 
 
 def is_gone(control_plane: ControlPlane, *arguments: str) -> bool:
-    """Say whether ``kubectl get`` finds nothing."""
+    """Return whether ``kubectl get`` finds nothing."""
     return not control_plane.kubectl("get", *arguments, "--ignore-not-found", "-o=name").strip()
 
 

@@ -63,7 +63,7 @@ class Console:
             text, _ = await self._output(("sh", "-c", step.command))
             assert fits(step.printed, text), f"$ {step.command}\n{text}"
         else:
-            raise AssertionError(f"nobody knows how to run: {step.command}")
+            raise AssertionError(f"no test knows how to run: {step.command}")
 
     def _located(self, word: str) -> str:
         for name, folder in self.aliases.items():

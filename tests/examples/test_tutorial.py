@@ -1,4 +1,4 @@
-"""The tutorial from its first line to its last, as somebody new types it."""
+"""The tutorial from its first line to its last, as a newcomer types it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MINUTES = 10
 
 @attrs.define(eq=False)
 class Reader:
-    """Somebody with two terminals, in an empty folder."""
+    """A newcomer with two terminals, in an empty folder."""
 
     folder: Path
     environment: Environment

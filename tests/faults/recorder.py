@@ -280,7 +280,7 @@ def _settled(pod: Pod) -> Iterator[str]:
 
 
 def _one_acts(entries: list[Object], leases: list[Version]) -> Iterator[str]:
-    """Whoever calls the backend has renewed the node's lease within its duration."""
+    """Each replica that calls the backend has renewed the node's lease within its duration."""
     renewals: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for version in leases:
         spec = version.thing["spec"]

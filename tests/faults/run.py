@@ -81,7 +81,7 @@ class Replica:
 
 
 class Client:
-    """Whoever uses the cluster: makes, changes and deletes pods at the API server itself."""
+    """A user of the cluster: makes, changes and deletes pods at the API server itself."""
 
     def __init__(self, api: Api, namespace: str, node: str, orders: random.Random) -> None:
         self.api, self.namespace, self.node, self.orders = api, namespace, node, orders

@@ -3,7 +3,7 @@
 Comes in: a folder of YAML files, one a topic, each a list of cases. Goes out: `Case` values with
 their `Step` values, unknown words refused. `runner.py` plays them; README.md explains every word.
 
-Surprising: a body that is a list and begins with a word is a sum: the named entry of
+Note: a body that is a list and begins with a word is a sum: the named entry of
 ``templates.yaml``, then mappings laid over it. Any other list is a JSON patch.
 """
 

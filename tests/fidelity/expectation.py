@@ -3,7 +3,7 @@
 Comes in: the expected value as a case writes it (placeholders filled) and the parsed answer. Goes
 out: one line for each difference, empty when the answer is as expected. `runner.py` calls it.
 
-Surprising: an expected mapping is a subset (other keys may be there), an expected list is whole; a
+Note: an expected mapping is a subset (other keys may be there), an expected list is whole; a
 null means absent or null, ``<any>`` anything but that, ``~x`` a string that the regular expression
 x matches as a whole, ``<not x>`` anything there but x. ``{$is: x}`` is x with nothing beside it,
 ``{$contains: [x]}`` a list with a match for each entry, ``{$keys: [a]}`` a mapping of those keys.

@@ -3,7 +3,7 @@
 Comes in: a `Case` and a `Connection`. Goes out: nothing, or `Mismatch`, whose text names the step,
 each difference and the answer. `test_fidelity.py` plays every case on both servers.
 
-Surprising: placeholders such as ``<uid>`` stand for values that an earlier step kept; ``<ns>`` is
+Note: placeholders such as ``<uid>`` stand for values that an earlier step kept; ``<ns>`` is
 the namespace of the case, ``<pods>`` and the like the paths below it. Cluster-wide objects that a
 case made are deleted when it ends; a step that waits (``reaches``, READ) waits for a watch event.
 """

@@ -79,7 +79,7 @@ class Api:
         return self._keep((resource.kind, name), merged)
 
     def edit(self, kind: str, name: str, patch: dict[str, Any]) -> dict[str, Any]:
-        """Somebody else's write."""
+        """Another writer's write."""
         return self._keep((kind, name), merge(self.objects[kind, name], patch, strategic=True))
 
     def _reach(self) -> None:

@@ -148,7 +148,7 @@ def test_an_adopted_node_keeps_everything_that_nobody_ever_claimed() -> None:
     node = applied(node, want({"provider_id": "new://1"}, taints=(Taint("ours", "v"),)))
     assert node["metadata"]["labels"]["theirs"] == "x"
     assert [taint["key"] for taint in node["spec"]["taints"]] == ["theirs", "ours"]
-    assert node["spec"]["providerID"] == "old://1"  # the API server lets nobody change it
+    assert node["spec"]["providerID"] == "old://1"  # the API server lets no client change it
 
 
 @pytest.mark.parametrize("memory", ["", "no json", "[]", '{"labels": 3}', '{"labels": [1]}'])

@@ -331,7 +331,7 @@ async def test_a_pod_has_the_claim_that_is_made_for_its_ephemeral_volume(
 async def test_a_thousand_pods_that_share_ten_config_maps_cost_ten_reads_each_time(
     world: World, namespace: str
 ) -> None:
-    """Each time is once a minute, as long as nobody shortens it.
+    """Each time is once a minute, as long as it is not shortened.
 
     Forty reads are four times, of which the first may be half over: at least two lie between.
     """

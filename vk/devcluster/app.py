@@ -1,9 +1,9 @@
 """The HTTP face of the embedded API server: every request comes in here.
 
-One function for all paths: who asks, what is meant, whether that is allowed, then the part that
+One function for all paths: authentication, the resource, authorization, then the part that
 does it. Refusals become Status objects. `vk.devcluster.cluster` serves it.
 
-Surprising: there is no router and no lock. Reading the body is the only await before a write is
+Note: there is no router and no lock. Reading the body is the only await before a write is
 done, so two requests never meet half-way.
 """
 

@@ -1,7 +1,7 @@
 """The bodies of requests: JSON, YAML or protobuf in, parsed JSON of the expected kind out.
 
 `vk.devcluster.writes` and its neighbours call it; it raises the refusals of a real server for what
-cannot be read (400), for a form that nobody knows (415), and for unknown fields where the client
+cannot be read (400), for an unknown content type (415), and for unknown fields where the client
 asked for that (``fieldValidation=Strict``); else the client is warned of them.
 """
 

@@ -3,7 +3,7 @@
 `objects` gives them in order: namespaces, the roles that clients of a real cluster count on and
 their bindings, and the Services and ConfigMaps that nodes look for. Pure.
 
-Surprising: members of system:nodes get the rights of nodes by a binding, since there is no node
+Note: members of system:nodes get the rights of nodes by a binding, since there is no node
 authorizer.
 """
 

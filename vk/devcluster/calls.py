@@ -43,7 +43,7 @@ CONNECTED = {
 
 @attrs.frozen
 class User:
-    """Who asks."""
+    """The authenticated user."""
 
     name: str
     groups: tuple[str, ...] = ()
@@ -81,7 +81,7 @@ class Call:
     body: bytes = b""
     user_agent: str = ""
     warnings: list[str] = attrs.field(factory=list)
-    """What the client is told beside the answer; whoever works on the call adds to it."""
+    """Warnings for the client beside the answer; each step of the call may add some."""
 
     @property
     def dry_run(self) -> bool:

@@ -4,7 +4,7 @@
 certificate authority, keys and kubeconfig files of its own in the folder. Everything else is in
 memory and gone with it. Needs trustme, which the ``dev`` and ``test`` extras bring.
 
-Surprising: there are no controllers but those that a node notices: namespaces get their service
+Note: there are no controllers but those that a node notices: namespaces get their service
 account, and the collector deletes dependents and contents. Nothing schedules pods; that is
 `vk.devcluster.controllers.scheduler`.
 """
@@ -228,7 +228,7 @@ def _listen(port: int) -> socket.socket:
 
 @contextlib.contextmanager
 def _lock(path: Path) -> Any:
-    """Hold the lock of a folder; raises ConfigError when somebody else does."""
+    """Hold the lock of a folder; raises ConfigError when another process does."""
     file: IO[str]
     with path.open("w") as file:
         try:

@@ -4,7 +4,7 @@
 a PUT or an apply makes. The order is the real server's: read, namespace, defaults, managedFields,
 admission, validation, store.
 
-Surprising: admission comes after managedFields, so what it adds belongs to nobody; and a dry run
+Note: admission comes after managedFields, so what it adds has no manager; and a dry run
 does everything but the last step.
 """
 

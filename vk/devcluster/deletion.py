@@ -3,7 +3,7 @@
 `Remover.delete` answers DELETE; `Remover.remove` is the same for the collector, for eviction and
 for collections. The rules are those of the real server's generic store.
 
-Surprising: a pod on a node is only marked; its kubelet deletes it again with grace period 0. Even
+Note: a pod on a node is only marked; its kubelet deletes it again with grace period 0. Even
 then watchers see it marked before they see it gone. A Namespace stays until the collector has
 emptied it.
 """

@@ -3,7 +3,7 @@
 The header ``Accept`` comes in; an object or a list goes out as it is (``plain``), as the table that
 kubectl prints (``table``), or only its metadata (``metadata``). Reads, writes and watches use it.
 
-Surprising: plain lists are joined from the stored bytes, never parsed; typed clients prefer
+Note: plain lists are joined from the stored bytes, never parsed; typed clients prefer
 protobuf, which is never chosen, and they take JSON.
 """
 

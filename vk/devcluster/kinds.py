@@ -4,7 +4,7 @@ Nothing comes in; `KINDS` goes out, one entry for each pair of group/version and
 builds its routes, its discovery documents and the texts of its refusals from it, and the rules and
 the printer columns are chosen by it. A kind that is not here is a 404 to every client.
 
-Surprising: the two Event kinds (``v1`` and ``events.k8s.io/v1``) are two views of the same stored
+Note: the two Event kinds (``v1`` and ``events.k8s.io/v1``) are two views of the same stored
 objects, see `Kind.store`; and the review kinds are created and answered, but never stored.
 """
 

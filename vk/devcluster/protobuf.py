@@ -4,7 +4,7 @@
 ``drain``, ``auth can-i`` and others, whatever the server announces; answers may be JSON all the
 same. The numbers of the fields are in ``protobuf.txt`` beside this file, their types in the rules.
 
-Surprising: Go writes every field that is no pointer, also when it is empty; the rules drop that
+Note: Go writes every field that is no pointer, also when it is empty; the rules drop that
 again, as they do for JSON.
 """
 

@@ -2,7 +2,7 @@
 
 Calls come in, answers go out; `vk.devcluster.app` sends them here. Nothing changes here.
 
-Surprising: the pages of a list show one moment: a continue token carries the revision of the first
+Note: the pages of a list show one moment: a continue token carries the revision of the first
 page, and later changes are undone from the history. Once that is gone, the token is refused with
 410, and the refusal carries another token that goes on with the state of now.
 """

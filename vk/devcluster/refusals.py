@@ -3,7 +3,7 @@
 Parts of the server raise `Refusal`, made by one of the functions below; `vk.devcluster.app` answers
 with its `Refusal.status`. Pure; nothing here knows HTTP but the numbers.
 
-Surprising: the texts matter. kubectl prints them, and clients tell cases apart by ``reason`` and
+Note: the texts matter. kubectl prints them, and clients tell cases apart by ``reason`` and
 ``details``.
 """
 

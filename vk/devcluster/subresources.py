@@ -3,7 +3,7 @@
 `Subresources.create` answers them; the other subresources are read and changed like the object
 itself, split by the rules of its kind.
 
-Surprising: a Binding may be posted to two places; and an eviction marks the pod with a condition
+Note: a Binding may be posted to two places; and an eviction marks the pod with a condition
 before it deletes it, so that its controller can tell why it went.
 """
 

@@ -3,7 +3,7 @@
 Calls come in, answers go out. `Updater.replace` is the last part of every change, which the
 subresources use as well: split by subresource, validate, record who set what, store.
 
-Surprising: a change that changes nothing is not written, so nobody sees an event; and an object
+Note: a change that changes nothing is not written, so there is no event; and an object
 that is being deleted goes away with the update that takes its last finalizer.
 """
 

@@ -4,7 +4,7 @@ In: the parsed ``fieldsV1`` of an entry. Out: a frozenset of paths and back, so 
 plain set algebra. Used by `vk.devcluster.apply.ownership` and `vk.devcluster.apply.walk`; no I/O.
 
 A path is a tuple of steps in their written form: ``f:spec``, ``k:{"name":"a"}`` (an item of a keyed
-list), ``v:"x"`` (an item of a set), ``i:0``. Surprising: a path does not contain its children. An
+list), ``v:"x"`` (an item of a set), ``i:0``. Note: a path does not contain its children. An
 owner of a list's item alone (``.``) owns none of the item's fields, and the other way round.
 """
 

@@ -3,7 +3,7 @@
 In: parsed JSON of object and configuration, and the `Schema` of their kind. Out: a new object,
 which may share parts with both; neither is changed. Used by `vk.devcluster.apply.server_side`.
 
-Surprising: unlike a strategic merge, items that only the object has keep their place and new items
+Note: unlike a strategic merge, items that only the object has keep their place and new items
 come after them; shared items are in the configuration's order. A null replaces a plain value, which
 matters to its owner, and leaves a map or list that merges as it is.
 """

@@ -4,8 +4,8 @@ In: the parsed list of an object, or of a request. Out: an `Entry` for each owne
 again. Used by `vk.devcluster.apply.server_side`.
 
 An owner is a name with an operation (Apply or Update), a subresource and, for Update, an API
-version. Surprising: a list that cannot be read counts as none; one with a single empty entry asks
-for nobody to own anything.
+version. Note: a list that cannot be read counts as none; one with a single empty entry asks
+that no field be owned.
 """
 
 from __future__ import annotations

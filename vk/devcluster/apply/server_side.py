@@ -3,10 +3,10 @@
 In: parsed objects, a manager's name, the time and the `Schema` of the kind. Out: a new object with
 ``metadata.managedFields``; inputs are never changed. Called by the embedded API server once a
 request has been read and before admission and the kind's rules run, so that what those set is
-owned by nobody. An apply's result still has to pass them.
+owned by no manager. An apply's result still has to pass them.
 
-Surprising, and as kube-apiserver 1.36 does: applying what is there already records an entry without
-a time; an object that nobody owns stays so until the first apply, which lists its fields under
+As kube-apiserver 1.36 does: applying what is there already records an entry without
+a time; an object that no manager owns stays so until the first apply, which lists its fields under
 ``before-first-apply``; the manager "kubectl" takes over from client-side apply and keeps that one's
 annotation up to date.
 """
@@ -88,7 +88,7 @@ def record_update(
 ) -> Object:
     """Return ``new`` with managedFields after a create (``old`` is None), update or patch.
 
-    ``manager`` owns what differs from ``old``; nobody else keeps a field that changed or went.
+    ``manager`` owns what differs from ``old``; no other manager keeps a field that changed or went.
     """
     owners = of_request(_listed(old), _listed(new), subresource=subresource)
     plain = _unlisted(new)
@@ -120,9 +120,9 @@ def server_side_apply(
 ) -> Object:
     """Return the object after ``applied`` was applied to ``live``; None as ``live`` creates it.
 
-    Fields that the manager applied before, left out now and nobody else owns are gone. Raises
-    ApplyConflict when others own fields with other values, unless ``force``, which takes them, and
-    PatchError for a configuration that cannot be read.
+    Fields that the manager applied before and leaves out now are gone, unless another manager owns
+    them. Raises ApplyConflict when others own fields with other values, unless ``force``, which
+    takes them, and PatchError for a configuration that cannot be read.
     """
     if _listed(applied) is not None:
         raise PatchError("metadata.managedFields must be nil", code=400)
@@ -162,9 +162,9 @@ def _configured(applied: Mapping[str, Any], subresource: str, schema: Schema) ->
 
 
 def _pruned(merged: Object, *, last: FieldSet, claimed: FieldSet, schema: Schema) -> Object:
-    """Take away what was applied ``last`` time and nobody claims now.
+    """Take away what was applied ``last`` time and no manager claims now.
 
-    A field that somebody claims keeps what holds it, and a field of nobody goes only with what it
+    A claimed field keeps what holds it, and an unclaimed field goes only with what it
     is in.
     """
     if not last:
@@ -194,7 +194,7 @@ def _refuse_conflicts(owners: Owners, owner: Owner, fields: FieldSet) -> None:
 
 
 def _from_annotation(live: Mapping[str, Any], schema: Schema) -> FieldSet:
-    """Return the fields that client-side apply set and nobody changed since."""
+    """Return the fields that client-side apply set and that were not changed since."""
     try:
         last = json.loads(live["metadata"]["annotations"][_LAST_APPLIED])
         if not isinstance(last, dict) or last.get("apiVersion") != live.get("apiVersion"):

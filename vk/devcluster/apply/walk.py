@@ -4,7 +4,7 @@ In: parsed JSON of an object and the `Schema` of its kind. Out: field sets and n
 share parts with the inputs; those are never changed. Used by `vk.devcluster.apply.server_side` and
 `vk.devcluster.apply.ownership`. The rules are those of the API server's structured merge.
 
-Surprising: an empty map or list counts as a field of its own; otherwise only leaves, items of
+Note: an empty map or list counts as a field of its own; otherwise only leaves, items of
 lists and maps that came or went do.
 """
 
@@ -104,7 +104,7 @@ def item_schema(schema: Schema) -> Schema:
 
 
 def fields_of(value: Any, schema: Schema, *, strict: bool = False) -> FieldSet:
-    """Return every field that somebody who applies ``value`` owns.
+    """Return every field that a manager which applies ``value`` owns.
 
     Raises ValueError, which names the field, for an item that cannot be told apart; ``strict``
     also for one that is there twice.

@@ -1,9 +1,9 @@
-"""Who asks, and whether they may: the first two steps of every request.
+"""Authentication and authorization: the first two steps of every request.
 
 `Access.user` reads the client certificate or the bearer token, and impersonation; `Access.check`
 asks the RBAC rules. Used by the app. Who shows neither is system:anonymous, as on a real server.
 
-Surprising: a certificate was verified in the TLS handshake already; a wrong one never comes here.
+Note: a certificate was verified in the TLS handshake already; a wrong one never comes here.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Access:
     rules: Rules
 
     def user(self, certificate: Mapping[str, Any] | None, headers: CIMultiDictProxy[str]) -> User:
-        """Return who asks. Raises the refusals unauthorized and forbidden."""
+        """Return the user. Raises the refusals unauthorized and forbidden."""
         user = self._own(certificate, headers.get("Authorization", ""))
         return self._impersonated(user, headers) if _AS in headers else user
 

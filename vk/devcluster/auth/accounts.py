@@ -4,7 +4,7 @@
 copies the account's pull secrets. As an observer of the storage it gives each namespace its account
 ``default`` and the ConfigMap ``kube-root-ca.crt``, and gives them again when they are deleted.
 
-Surprising: a real cluster does the latter a moment later, in its controllers; here both are there
+Note: a real cluster does the latter a moment later, in its controllers; here both are there
 as soon as the namespace is.
 """
 

@@ -3,7 +3,7 @@
 `Rules.allow` is asked for each request and by the access reviews. Members of system:masters may do
 everything. Decisions are remembered until a role or binding changes.
 
-Surprising: there is no node authorizer; members of system:nodes have what the ClusterRole
+Note: there is no node authorizer; members of system:nodes have what the ClusterRole
 system:node gives them, for every node.
 """
 
@@ -29,7 +29,7 @@ Rule = dict[str, Any]
 
 @attrs.frozen
 class Attributes:
-    """What somebody wants to do: a verb on a resource, or on a path that is none."""
+    """The attributes of a request: a verb on a resource, or on a path that is none."""
 
     verb: str
     group: str = ""

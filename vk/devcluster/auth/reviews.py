@@ -1,4 +1,4 @@
-"""Reviews: questions about who somebody is and what they may do, answered and forgotten.
+"""Reviews: questions about authentication and authorization, answered and not stored.
 
 `Reviews.answer` takes a POST of a TokenReview, SubjectAccessReview, SelfSubjectAccessReview or
 SelfSubjectReview and returns the same object with its status.

@@ -4,7 +4,7 @@
 bound to: it ends with its time, its service account and its pod. Signed with a key of this process,
 so no token outlives it.
 
-Surprising: the signature is HMAC, so nobody else can verify a token, and there is no issuer
+Note: the signature is HMAC, so no other server can verify a token, and there is no issuer
 discovery; TokenReview is the way.
 """
 

@@ -3,7 +3,7 @@
 Observes the storage; `Collector.run` does the work a moment after each change, as the controllers
 of a real cluster do, in one task of `vk.devcluster.cluster`.
 
-Surprising: an owner of a kind that this server does not have counts as present, so pods that say
+Note: an owner of a kind that this server does not have counts as present, so pods that say
 they belong to a ReplicaSet stay.
 """
 
@@ -31,7 +31,7 @@ Object = dict[str, Any]
 
 @attrs.define(eq=False)
 class Collector:
-    """Deletes what nobody owns any more, and empties namespaces."""
+    """Deletes what has no owner any more, and empties namespaces."""
 
     storage: Storage
     remover: Remover
@@ -47,7 +47,7 @@ class Collector:
         self.storage.observers.append(self._observe)
 
     async def run(self) -> None:
-        """Work for ever."""
+        """Work until cancelled."""
         while True:
             await self._wake.wait()
             self._wake.clear()

@@ -3,8 +3,8 @@
 Observes the storage; `NodeTaints.run` brings the taints in line a moment after a node changed, in
 one task of `vk.devcluster.cluster`. `taints_for` is the rule, pure.
 
-Surprising: every new node is tainted not-ready by admission; only this part takes that away. It
-sets NoSchedule taints only: nobody is evicted from a node that stops reporting.
+Note: every new node is tainted not-ready by admission; only this part takes that away. It
+sets NoSchedule taints only: no pod is evicted from a node that stops reporting.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class NodeTaints:
         self.storage.observers.append(self._observe)
 
     async def run(self) -> None:
-        """Work for ever."""
+        """Work until cancelled."""
         while True:
             await self._wake.wait()
             self._wake.clear()

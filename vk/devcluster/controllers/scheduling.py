@@ -3,7 +3,7 @@
 In: a pod without a node, the nodes, and what their pods request. Out: a `Decision`. The filters
 and their order, the scores' weights and every text are those of kube-scheduler; `scheduler` asks.
 
-Surprising: readiness is not looked at. `node_taints` turns it into taints, as a controller of a
+Note: readiness is not looked at. `node_taints` turns it into taints, as a controller of a
 real cluster does, and pods are kept away by those.
 """
 

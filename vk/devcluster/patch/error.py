@@ -1,7 +1,7 @@
 """The one error of all patch types.
 
-Raised by `vk.devcluster.patch.patch` and by the field rules of server-side apply; caught by whoever
-answers the request. Surprising: the API server calls some faulty patches an internal error (500),
+Raised by `vk.devcluster.patch.patch` and by the field rules of server-side apply; caught where
+the request is answered. Note: the API server calls some faulty patches an internal error (500),
 so the code goes with the text.
 """
 

@@ -3,7 +3,7 @@
 In: a parsed document and the list of operations. Out: a new document, which may share parts with
 the old one; neither input is changed. Reached through `vk.devcluster.patch.patch`.
 
-Surprising, and as kube-apiserver 1.36 does: ``replace`` adds a map key that is missing, ``copy`` of
+As kube-apiserver 1.36 does: ``replace`` adds a map key that is missing, ``copy`` of
 a missing one gives null, a missing ``value`` is null, ``test`` takes a missing key for null and
 tells 1 from 1.0, negative array indices count from the end.
 """

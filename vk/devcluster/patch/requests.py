@@ -115,7 +115,7 @@ def applied_object(call: Call) -> dict[str, Any]:
     if metadata_of(content).get("managedFields"):
         raise refusals.bad_request("metadata.managedFields must be nil")
     unknown = unknown_fields(kind, content)
-    if unknown:  # whatever the client wants: nobody could own such a field
+    if unknown:  # whatever the client wants: no manager could own such a field
         path, namespace = unknown[0].split('"')[1], content["metadata"].get("namespace", "")
         named = f"{namespace}/{call.target.name}; {kind.group}/{kind.version}, Kind={kind.name}"
         why = f"failed to create typed patch object ({named}): .{path}: "

@@ -5,7 +5,7 @@ ownership of `vk.devcluster`. The table says what the API server's own OpenAPI d
 (``x-kubernetes-patch-*``, ``x-kubernetes-list-*``, ``x-kubernetes-map-type``); a test compares
 them.
 
-Surprising: the two kinds of merge differ. A pod's ports merge by containerPort in a patch and by
+Note: the two kinds of merge differ. A pod's ports merge by containerPort in a patch and by
 containerPort and protocol in an apply; its hostIPs merge in a patch and are one value in an apply.
 What has no entry is ordinary: maps merge key by key, lists are one value.
 """
@@ -37,7 +37,7 @@ class Schema:
     whole: bool = attrs.field(default=False, kw_only=True)
     """In an apply the map, or each item of the list, has one owner."""
     zero: Mapping[str, Any] = attrs.field(factory=dict, kw_only=True)
-    """Of a kind: what an object shows before anything is set; nobody owns these values."""
+    """Of a kind: what an object shows before anything is set; no manager owns these values."""
     resets: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict, kw_only=True)
     """Of a kind: subresource ("" for the object itself) -> paths that a write to it cannot set."""
 

@@ -3,7 +3,7 @@
 In: a parsed object, the patch and the `Schema` of its kind. Out: a new object, which may share
 parts with the inputs; those are never changed. Reached through `vk.devcluster.patch.patch`.
 
-Surprising, and as kube-apiserver 1.36 does: in a merged list the patch's items come before those
+As kube-apiserver 1.36 does: in a merged list the patch's items come before those
 that only the object has, unless the object's own order says otherwise, so a new item goes to the
 front. A missing merge key and an unknown directive are internal errors (500).
 """

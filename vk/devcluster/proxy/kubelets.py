@@ -4,7 +4,7 @@ In: the name of a node. Out: its `Kubelet`, read from the node's status, and an 
 the answer to a plain request. The embedded server shows a client certificate of the cluster's own
 authority, as the user `KUBELET_CLIENT`; the kubelet asks back what that user may do.
 
-Surprising: the kubelet's own certificate is not checked, as in every cluster that was not told
+Note: the kubelet's own certificate is not checked, as in every cluster that was not told
 which authority signs them: a node signs its first one itself.
 """
 

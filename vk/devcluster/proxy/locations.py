@@ -3,7 +3,7 @@
 In: the pod as stored and the query of the client. Out: the target of the request to the kubelet, or
 the refusal that the real API server gives.
 
-Surprising: the two sides name the same things differently: ``stdin`` here is ``input`` there. And
+Note: the two sides name the same things differently: ``stdin`` here is ``input`` there. And
 a flag without a value is true: only ``false`` and ``0`` are not.
 """
 

@@ -1,10 +1,10 @@
 """metrics.k8s.io: how much nodes and pods use, for `kubectl top`.
 
 In: calls for that group. Out: answers, made of what the kubelets of the nodes concerned measured;
-each is asked at most every 10 s, and only when somebody wants to know. What was not measured is
+each is asked at most every 10 s, and only on request. What was not measured is
 left out: kubectl then says that it is not known.
 
-Surprising: a pod is shown only where each of its containers that runs was measured, since kubectl
+Note: a pod is shown only where each of its containers that runs was measured, since kubectl
 adds them up.
 """
 

@@ -3,7 +3,7 @@
 In: a request that may do what it asks for, and the kubelet's target. Out: the kubelet's answer,
 passed on piece by piece as it comes, however long that takes.
 
-Surprising: what a kubelet says about a log that it does not give is not passed on: the answer is a
+Note: what a kubelet says about a log that it does not give is not passed on: the answer is a
 Status that quotes it, as the real API server's is. A log that breaks off breaks off the client's
 connection too, or it would look complete.
 """

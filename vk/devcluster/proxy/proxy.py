@@ -3,7 +3,7 @@
 `vk.devcluster.app` sends them here once it knows that the caller may. Here is decided which kubelet
 is asked for what, and in which way; the modules beside this one do it.
 
-Surprising: who may open a stream needs verb ``create``, although a WebSocket is a GET: a right to
+Note: who may open a stream needs verb ``create``, although a WebSocket is a GET: a right to
 read must not run commands.
 """
 

@@ -3,7 +3,7 @@
 In: the text of ``/metrics/resource`` and the document of ``/stats/summary``. Out: a `Sample`, and
 from two of them the `Usage` of node and containers, as metrics.k8s.io shows it.
 
-Surprising: the first has exact times and counters, only the second has rates that the backend
+Note: the first has exact times and counters, only the second has rates that the backend
 measured itself. Where there is no earlier sample and no such rate, the use since the start of a
 container stands in, so that the first `kubectl top` already shows something.
 """

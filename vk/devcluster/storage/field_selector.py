@@ -3,7 +3,7 @@
 In: the text of a query. Out: a selector, which answers for a map of field paths to texts; which
 paths a kind has is not known here. Used by `vk.devcluster.storage.selection`.
 
-The texts of errors are those of kube-apiserver 1.36. Surprising, and as there: blanks count, and a
+The texts of errors are those of kube-apiserver 1.36. As there: blanks count, and a
 path that the map lacks has the empty value.
 """
 

@@ -4,7 +4,7 @@
 seen. Watchers have no queue of their own: a slow one that falls behind what is kept gets
 `Compacted`.
 
-Surprising: an object is kept as the bytes that go over the wire, without ``kind`` and
+Note: an object is kept as the bytes that go over the wire, without ``kind`` and
 ``apiVersion``, so that a list or a watch event joins bytes and nothing can change what is stored.
 """
 

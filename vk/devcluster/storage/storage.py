@@ -1,10 +1,10 @@
 """The objects of the embedded API server, in memory: revisions, lists, changes, limits.
 
 In come whole objects that the server has checked; out go the stored ones and their changes. No HTTP
-and no rules here. One event loop, every write synchronous: whoever reads, decides and writes
+and no rules here. One event loop, every write synchronous: a caller that reads, decides and writes
 without an await between them needs no lock and cannot conflict.
 
-Surprising: objects that are returned are copies, the caller may change them; and both kinds of
+Note: objects that are returned are copies, the caller may change them; and both kinds of
 Event are one set of objects, kept in the form of the core group, in a ring of their own.
 """
 
@@ -192,7 +192,7 @@ class Storage:
         await self._shelves[kind.store].history.wait(since)
 
     async def watch(self, kind: Kind, since: int) -> AsyncGenerator[Change, None]:
-        """Give each change after ``since``, for ever. Raises Compacted."""
+        """Give each change after ``since``, until closed. Raises Compacted."""
         history = self._shelves[kind.store].history
         while True:
             for change in history.after(since):

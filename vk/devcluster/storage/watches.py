@@ -3,7 +3,7 @@
 A `Call` comes in, an async iterator of bytes goes out, each chunk some whole events; the app writes
 them. A watch ends after ``timeoutSeconds``, else after 30 to 60 minutes as on a real server.
 
-Surprising: nothing is queued for a watcher. It reads on in the history of its kind from the
+Note: nothing is queued for a watcher. It reads on in the history of its kind from the
 revision that it has seen; one that is so slow that the history has moved on gets the ERROR event
 410, as a client gets that comes back too late.
 """

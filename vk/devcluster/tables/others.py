@@ -169,7 +169,7 @@ SIGNING_REQUESTS = Columns(
         NAME,
         AGE,
         Column("SignerName", "Who is to sign."),
-        Column("Requestor", "Who asks."),
+        Column("Requestor", "The user that made the request."),
         Column("RequestedDuration", "How long the certificate should be valid."),
         Column("Condition", "What has been decided."),
     ),

@@ -1,9 +1,9 @@
 """The columns of pods. Pure.
 
 In: a stored pod. Out: its cells; STATUS is the famous one that is no field of the API. Called by
-`vk.devcluster.tables.table`, and by whoever shows pods the way kubectl does.
+`vk.devcluster.tables.table`, and wherever pods are shown as kubectl does.
 
-Surprising: STATUS is the reason of the *first* container that has one, though they are looked at
+Note: STATUS is the reason of the *first* container that has one, though they are looked at
 from the last to the first; a pod that is being deleted is Terminating unless it has ended.
 """
 

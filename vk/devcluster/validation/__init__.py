@@ -5,7 +5,7 @@ it is refused. The server calls `for_create` and then `check_create`, `for_updat
 `check_update`; uid, creationTimestamp, resourceVersion, the rest of a generateName, managedFields
 and the addresses of Services are its own matter. Only `prepared` changes what it is given.
 
-Surprising: the checks rely on the types, so they take only what ``for_create`` and ``for_update``
+Note: the checks rely on the types, so they take only what ``for_create`` and ``for_update``
 return. Where the real server reports a cause twice, it is reported once.
 """
 

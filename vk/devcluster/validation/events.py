@@ -2,9 +2,9 @@
 
 In: decoded events. Out: `CORE_EVENTS` and `NEW_EVENTS`, the strategies; `converted`, which turns an
 event of one kind into the other; `core_form`, which only renames its fields. Called through the
-table of strategies, and by the storage for whoever reads the other kind.
+table of strategies, and by the storage for clients of the other kind.
 
-Surprising: an event with an ``eventTime`` is of the new sort whichever kind it came as, and more is
+Note: an event with an ``eventTime`` is of the new sort whichever kind it came as, and more is
 asked of it; only ``events.k8s.io`` refuses changes of all but the series.
 """
 

@@ -2,7 +2,7 @@
 
 In: decoded nodes. Out: `NODES`, the strategy. Called through the rules' table of strategies.
 
-Surprising: a new node may bring its status along, and admission gives each new node the taint
+Note: a new node may bring its status along, and admission gives each new node the taint
 ``not-ready``, which a node controller takes away.
 """
 

@@ -3,7 +3,7 @@
 In: decoded pods. Out: `PODS`. Called through the table of strategies; the defaults and the checks
 are in the files beside it.
 
-Surprising: a write of the status may also change labels and annotations, never owners; a condition
+Note: a write of the status may also change labels and annotations, never owners; a condition
 that comes without observedGeneration keeps the one it had; and ``podIP`` is always the first of
 ``podIPs``, where the single field counts if the two differ.
 """

@@ -4,7 +4,7 @@ In: a decoded pod, which is changed in place (it is the caller's own copy). Call
 create; on an update only `set_pod_defaults` runs again, since the admission half (account,
 priority, tolerations) looks at new pods alone.
 
-Surprising: a request that is missing is taken from the limit; the pull policy depends on the tag
+Note: a request that is missing is taken from the limit; the pull policy depends on the tag
 alone; and with the network of the host each container port is a port of the host.
 """
 

@@ -3,7 +3,7 @@
 In: the old pod and the new one, defaulted. Out: causes. Called through the strategy of pods. What
 the pod's node has to say to it is the matter of `vk.devcluster.resizing`.
 
-Surprising: a change of other fields is dropped, not refused, so that a whole pod may be sent; but
+Note: a change of other fields is dropped, not refused, so that a whole pod may be sent; but
 a resizePolicy is kept, to be refused.
 """
 
@@ -89,7 +89,7 @@ def resize_faults(old: dict[str, Any], new: dict[str, Any]) -> list[Cause]:
 
 
 def _supported(status: dict[str, Any]) -> bool:
-    """Say whether the node shows the resources of what runs; kubelets that resize do."""
+    """Return whether the node shows the resources of what runs; kubelets that resize do."""
     for container in status.get("containerStatuses") or ():
         if (container.get("state") or {}).get("running") is not None:
             return container.get("resources") is not None

@@ -1,7 +1,7 @@
 """Requests and limits of a pod: quality of service, and the resources of the pod as a whole. Pure.
 
 In: a decoded pod. Out: its QoS class; and the pod-level requests that its author left out. Called
-by the pod's defaults and by whoever initialises its status.
+by the pod's defaults and where its status is initialised.
 """
 
 from __future__ import annotations

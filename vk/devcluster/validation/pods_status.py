@@ -3,7 +3,7 @@
 In: the old pod and the new one, whose status a node has written. Out: causes. Called through the
 strategy of pods.
 
-Surprising: the first of ``hostIPs`` must be ``hostIP``, but for ``podIPs`` the two are made equal
+Note: the first of ``hostIPs`` must be ``hostIP``, but for ``podIPs`` the two are made equal
 before; a container that has ended for good must not run again.
 """
 

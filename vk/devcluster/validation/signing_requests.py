@@ -1,9 +1,9 @@
 """The rules of CertificateSigningRequests. Pure.
 
 In: decoded requests. Out: `SIGNING_REQUESTS`, the strategy. Called through the table of strategies.
-Who asks is written by the server after the defaults, from the identity of the client; approval and
-certificate are written through subresources of their own. The signature inside the request is left
-to whoever signs.
+The requesting user is written by the server after the defaults, from the identity of the client;
+approval and certificate are written through subresources of their own. The signature inside the
+request is left to the signer.
 """
 
 from __future__ import annotations

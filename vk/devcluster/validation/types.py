@@ -4,7 +4,7 @@ In: ``types.txt`` beside this file, which was derived from the Go types of the A
 and the values `Struct`, `Field`, `Shape`. Used by decoding, which drops what is unknown and refuses
 what has the wrong type. The file is read once, at the first use.
 
-Surprising: two packages have an ``Event`` each, and two an ``EndpointPort``; the later one carries
+Note: two packages have an ``Event`` each, and two an ``EndpointPort``; the later one carries
 its group's name, ``events.Event``. Go writes an empty struct even where the field
 says that it may be left out, so ``resources: {}`` and ``status: {}`` are in every answer.
 """
