@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from run import run
+from fault_run import run
 
 from vk.testing.control_plane import ControlPlane
 

@@ -1,8 +1,9 @@
 """A backend for the fault run: a folder with one file a workload, and a ledger of what was done.
 
-Loaded with ``vk --plugin backend.py --provider ledger``. Workloads outlive the process, as those of
-a cloud do: what one is doing follows from its file and the clock alone. Each call that arrives at
-the backend appends one line to ``ledger.jsonl``, which `recorder` reads; nothing else is shared.
+Loaded with ``vk --plugin ledger_provider.py --provider ledger``. Workloads outlive the process, as
+those of a cloud do: what one is doing follows from its file and the clock alone. Each call that
+arrives at the backend appends one line to ``ledger.jsonl``, which `fault_recorder` reads; nothing
+else is shared.
 """
 
 from __future__ import annotations

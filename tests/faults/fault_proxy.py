@@ -1,9 +1,9 @@
 """An API server's bad day: forwards requests to the real one, and spoils them as a seed decides.
 
-``python proxy.py --target URL --authority FILE --certificate FILE --key FILE --port N --seed N
---seconds N`` serves until it is ended. The weather changes every few seconds, is quiet between two
-storms and after ``--seconds``, and is printed. Watches and other requests go the same way; what a
-storm does to each is in `STORMS`.
+``python fault_proxy.py --target URL --authority FILE --certificate FILE --key FILE --port N --seed
+N --seconds N`` serves until it is ended. The weather changes every few seconds, is quiet between
+two storms and after ``--seconds``, and is printed. Watches and other requests go the same way; what
+a storm does to each is in `STORMS`.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Runs a node behind a faulty API server, with kills, and prints each promise that was not kept.
 
-``python tests/faults/run.py --seconds 300 --seed 1`` starts a control plane of its own
-(``KUBEBUILDER_ASSETS``), two replicas of one node that reach it through `proxy`, and a client that
-makes, changes and deletes pods; then comes quiet, and `recorder` judges. Exit code 1: something is
-broken. The same seed gives the same storms and the same orders, not the same interleaving.
+``python tests/faults/fault_run.py --seconds 300 --seed 1`` starts a control plane of its own
+(``KUBEBUILDER_ASSETS``), two replicas of one node that reach it through `fault_proxy`, and a client
+that makes, changes and deletes pods; then comes quiet, and `fault_recorder` judges. Exit code 1:
+something is broken. The same seed gives the same storms and the same orders, not the same
+interleaving.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
-from recorder import Api, Recorder, broken
+from fault_recorder import Api, Recorder, broken
 
 from vk.testing.control_plane import ControlPlane, eventually
 from vk.testing.programs import free_port
@@ -168,7 +170,7 @@ def run(plane: ControlPlane, *, seed: int, seconds: float, namespace: str = "def
     with (folder / "proxy.log").open("wb") as log:
         proxy = subprocess.Popen(
             [
-                *(sys.executable, str(HERE / "proxy.py"), "--target", plane.url),
+                *(sys.executable, str(HERE / "fault_proxy.py"), "--target", plane.url),
                 *("--authority", str(plane.certificate_authority)),
                 *("--certificate", str(plane.folder / "serving.crt")),
                 *("--key", str(plane.folder / "serving.key")),
@@ -189,7 +191,7 @@ def run(plane: ControlPlane, *, seed: int, seconds: float, namespace: str = "def
         behind.write_text(yaml.safe_dump(config))
         behind.chmod(0o600)
         command = [
-            *(sys.executable, "-m", "vk", "--plugin", str(HERE / "backend.py")),
+            *(sys.executable, "-m", "vk", "--plugin", str(HERE / "ledger_provider.py")),
             *("--provider", "ledger", "--set", f"folder={folder / 'workloads'}"),
             *("--nodename", node, "--kubeconfig", str(behind)),
             *("--node-lease-duration", f"{LEASE:g}s", "--full-resync-period", "10s"),
@@ -221,14 +223,17 @@ def run(plane: ControlPlane, *, seed: int, seconds: float, namespace: str = "def
         rest = time.monotonic() - deadline + QUIET
         ends = {replica.name: replica.ends for replica in replicas}
         print(f"{client.made} pods, at rest after {rest:.0f} s, ended by themselves: {ends}")
-        print(f"logs: {folder}")
         recorder.stop()
+        if found:
+            print(f"logs: {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
         return found
     finally:
         for replica in replicas:
             replica.kill()
         proxy.kill()
-        proxy.wait()
+        proxy.communicate()
         for name in [
             pod["metadata"]["name"]
             for pod in api.call("GET", f"/api/v1/namespaces/{namespace}/pods")[1]["items"]
