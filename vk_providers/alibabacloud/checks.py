@@ -33,7 +33,7 @@ _PLAIN: Mapping[str, Mapping[str, Any]] = {
     "TagResources": {**_NO_RESOURCE, "Tag": [{"Key": "vk-doctor", "Value": ""}]},
     "UntagResources": {**_NO_RESOURCE, "TagKey": ["vk-doctor"]},
     "DescribeContainerGroupStatus": {"Limit": 1},
-    "DescribeContainerGroupEvents": {"SinceSecond": 1},
+    "DescribeContainerGroupEvents": {"SinceSecond": 60},
     "DescribeMultiContainerGroupMetric": {"ContainerGroupIds": f'["{_NO_SUCH_GROUP}"]'},
 }
 

@@ -15,6 +15,7 @@ import attrs
 import vk
 from vk_providers.alibabacloud.errors import RequestOutcomeUnknownError
 from vk_providers.alibabacloud.inventory import Inventory
+from vk_providers.alibabacloud.time_window import since_second
 
 __all__ = ["EventFeed"]
 
@@ -48,8 +49,8 @@ class EventFeed:
             return
         tags = self.inventory.identity.owner_tags()
         query: dict[str, Any] = {"Tag": [{"Key": k, "Value": v} for k, v in tags.items()]}
-        since = _OVERLAP if self._asked_at is None else int(now - self._asked_at) + _OVERLAP
-        query["SinceSecond"] = since
+        passed = 0.0 if self._asked_at is None else now - self._asked_at
+        query["SinceSecond"] = since_second(passed + _OVERLAP)
         self._tried_at = now
         try:
             answer = await self.inventory.client.call("DescribeContainerGroupEvents", query)

@@ -24,6 +24,7 @@ from vk_providers.alibabacloud.groups import SCHEDULE_FAILED, ContainerGroup
 from vk_providers.alibabacloud.inventory import Inventory
 from vk_providers.alibabacloud.status import failed_status, why_unplaced
 from vk_providers.alibabacloud.surplus_groups import surplus_groups
+from vk_providers.alibabacloud.time_window import since_second
 
 __all__ = ["Watch"]
 
@@ -122,7 +123,7 @@ class Watch:
         }
         if self._looked_at is not None:
             # Overlapping windows, so that no change between two answers is missed.
-            query["SinceSecond"] = int(began - self._looked_at + _LEAST_WINDOW)
+            query["SinceSecond"] = since_second(began - self._looked_at + _LEAST_WINDOW)
         while True:
             answer = await self.inventory.client.call("DescribeContainerGroupStatus", query)
             for row in answer.get("data") or ():

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from vk_providers.alibabacloud.emulator import (
+    caches,
     change,
     create,
     describe,
@@ -15,7 +17,8 @@ from vk_providers.alibabacloud.emulator import (
     region,
     sts,
 )
-from vk_providers.alibabacloud.emulator.parameters import CREATE, UPDATE
+from vk_providers.alibabacloud.emulator.cloud import ApiCall
+from vk_providers.alibabacloud.emulator.parameters import schema
 from vk_providers.alibabacloud.emulator.rpc import ApiAction
 
 __all__ = ["ACTIONS"]
@@ -24,27 +27,34 @@ _ECI = "2018-08-08"
 _VPC = "2016-04-28"
 _ECS = "2014-05-26"
 _STS = "2015-04-01"
+_PERFORM: Mapping[str, Callable[[ApiCall], dict[str, Any]]] = {
+    "CreateContainerGroup": create.create,
+    "DescribeContainerGroups": describe.describe_groups,
+    "DescribeContainerGroupStatus": describe.describe_status,
+    "DescribeContainerGroupEvents": describe.describe_events,
+    "DeleteContainerGroup": change.delete,
+    "UpdateContainerGroup": change.update,
+    "RestartContainerGroup": change.restart,
+    "TagResources": change.tag,
+    "UntagResources": change.untag,
+    "ListTagResources": change.list_tags,
+    "ListUsage": region.usage,
+    "DescribeRegions": region.regions,
+    "DescribeContainerGroupPrice": region.price,
+    "DescribeAvailableResource": region.available,
+    "DescribeContainerLog": logs.describe_log,
+    "ExecContainerCommand": exec.execute,
+    "DescribeContainerGroupMetric": metrics.describe_metric,
+    "DescribeMultiContainerGroupMetric": metrics.describe_metrics,
+    "CreateImageCache": caches.create_image_cache,
+    "DescribeImageCaches": caches.describe_image_caches,
+    "DeleteImageCache": caches.delete_image_cache,
+    "CreateDataCache": caches.create_data_cache,
+    "DescribeDataCaches": caches.describe_data_caches,
+    "DeleteDataCache": caches.delete_data_cache,
+}
 ACTIONS: Mapping[tuple[str, str], ApiAction] = {
-    (_ECI, "CreateContainerGroup"): ApiAction(CREATE, create.create),
-    (_ECI, "DescribeContainerGroups"): ApiAction(describe.GROUPS, describe.describe_groups),
-    (_ECI, "DescribeContainerGroupStatus"): ApiAction(describe.STATUSES, describe.describe_status),
-    (_ECI, "DescribeContainerGroupEvents"): ApiAction(describe.EVENTS, describe.describe_events),
-    (_ECI, "DeleteContainerGroup"): ApiAction(change.DELETE, change.delete),
-    (_ECI, "UpdateContainerGroup"): ApiAction(UPDATE, change.update),
-    (_ECI, "RestartContainerGroup"): ApiAction(change.RESTART, change.restart),
-    (_ECI, "TagResources"): ApiAction(change.TAG, change.tag),
-    (_ECI, "UntagResources"): ApiAction(change.UNTAG, change.untag),
-    (_ECI, "ListTagResources"): ApiAction(change.LIST_TAGS, change.list_tags),
-    (_ECI, "ListUsage"): ApiAction(region.NOTHING, region.usage),
-    (_ECI, "DescribeRegions"): ApiAction(region.NOTHING, region.regions),
-    (_ECI, "DescribeContainerGroupPrice"): ApiAction(region.PRICE, region.price),
-    (_ECI, "DescribeAvailableResource"): ApiAction(region.AVAILABLE, region.available),
-    (_ECI, "DescribeContainerLog"): ApiAction(logs.LOG, logs.describe_log),
-    (_ECI, "ExecContainerCommand"): ApiAction(exec.EXEC, exec.execute),
-    (_ECI, "DescribeContainerGroupMetric"): ApiAction(metrics.METRIC, metrics.describe_metric),
-    (_ECI, "DescribeMultiContainerGroupMetric"): ApiAction(
-        metrics.METRICS, metrics.describe_metrics
-    ),
+    **{(_ECI, name): ApiAction(schema(name), perform) for name, perform in _PERFORM.items()},
     (_ECS, "DescribeInstances"): ApiAction(
         instance_metadata.INSTANCES, instance_metadata.describe_instances
     ),

@@ -2,7 +2,8 @@
 
 Query and form parameters together, without ``Signature``, are sorted by name and percent-encoded as
 RFC 3986 defines; the method, an encoded slash and the encoded result are signed. A nonce is
-accepted once, and remembered for as long as its timestamp would be accepted.
+accepted once, and remembered for as long as its timestamp would be accepted. A call may be signed
+as `acs3` says instead.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from urllib.parse import quote
 
 import attrs
 
+from vk_providers.alibabacloud.emulator.acs3 import Acs3Signature
 from vk_providers.alibabacloud.emulator.errors import EciApiError, missing
 from vk_providers.alibabacloud.emulator.states import read_moment
 
@@ -25,14 +27,8 @@ __all__ = ["AccessKey", "AccessKeys", "sign", "string_to_sign"]
 
 _SKEW = 900.0
 """Permitted clock skew of callers in seconds."""
-_SIGNED = (
-    "AccessKeyId",
-    "Signature",
-    "SignatureMethod",
-    "SignatureNonce",
-    "SignatureVersion",
-    "Timestamp",
-)
+_NEEDED = ("AccessKeyId", "SignatureNonce", "Timestamp")
+_SIGNED = (*_NEEDED, "Signature", "SignatureMethod", "SignatureVersion")
 
 
 @attrs.frozen
@@ -78,17 +74,25 @@ class AccessKeys:
             if credential.expires is not None:
                 self.add(attrs.evolve(credential, expires=now))
 
-    def authenticate(self, method: str, parameters: Mapping[str, str], now: float) -> AccessKey:
+    def authenticate(
+        self,
+        method: str,
+        parameters: Mapping[str, str],
+        now: float,
+        acs3: Acs3Signature | None = None,
+    ) -> AccessKey:
         """Return the access key of the caller. Raises `EciApiError`."""
-        for name in _SIGNED:
+        for name in _SIGNED if acs3 is None else _NEEDED:
             if not parameters.get(name):
                 raise missing(name)
-        if (parameters["SignatureMethod"], parameters["SignatureVersion"]) != ("HMAC-SHA1", "1.0"):
-            text = "Only SignatureMethod HMAC-SHA1 with SignatureVersion 1.0 is supported here."
-            raise EciApiError(400, "InvalidParameter.SignatureMethod", text)
+        if acs3 is None:
+            _check_method(parameters)
         _check_time(parameters["Timestamp"], now)
         credential = self._credential(parameters, now)
-        _check_signature(method, parameters, credential.secret)
+        if acs3 is None:
+            _check_signature(method, parameters, credential.secret)
+        elif not acs3.matches(credential.secret):
+            raise _mismatch(acs3.text)
         self._use(parameters["SignatureNonce"], now)
         return credential
 
@@ -118,6 +122,12 @@ class AccessKeys:
         self._used.append((now, nonce))
 
 
+def _check_method(parameters: Mapping[str, str]) -> None:
+    if (parameters["SignatureMethod"], parameters["SignatureVersion"]) != ("HMAC-SHA1", "1.0"):
+        text = "Only SignatureMethod HMAC-SHA1 with SignatureVersion 1.0 is supported here."
+        raise EciApiError(400, "InvalidParameter.SignatureMethod", text)
+
+
 def _check_time(text: str, now: float) -> None:
     try:
         at = read_moment(text)
@@ -134,12 +144,15 @@ def _check_time(text: str, now: float) -> None:
 def _check_signature(method: str, parameters: Mapping[str, str], secret: str) -> None:
     text = string_to_sign(method, parameters)
     if not hmac.compare_digest(sign(secret, text).encode(), parameters["Signature"].encode()):
-        raise EciApiError(
-            400,
-            "SignatureDoesNotMatch",
-            "Specified signature is not matched with our calculation."
-            f" server string to sign is:{text}",
-        )
+        raise _mismatch(text)
+
+
+def _mismatch(text: str) -> EciApiError:
+    return EciApiError(
+        400,
+        "SignatureDoesNotMatch",
+        f"Specified signature is not matched with our calculation. server string to sign is:{text}",
+    )
 
 
 def string_to_sign(method: str, parameters: Mapping[str, str]) -> str:

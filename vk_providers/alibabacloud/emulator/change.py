@@ -9,22 +9,8 @@ from vk_providers.alibabacloud.emulator.cloud import ApiCall
 from vk_providers.alibabacloud.emulator.create import check
 from vk_providers.alibabacloud.emulator.errors import EciApiError, missing, wrong_state
 from vk_providers.alibabacloud.emulator.group import EmulatedGroup
-from vk_providers.alibabacloud.emulator.parameters import GROUP_ID, TAGS, TOKEN
-from vk_providers.alibabacloud.emulator.schema import (
-    ListSchema,
-    ObjectSchema,
-    choice,
-    flag,
-    integer,
-    text,
-)
 
 __all__ = [
-    "DELETE",
-    "LIST_TAGS",
-    "RESTART",
-    "TAG",
-    "UNTAG",
     "delete",
     "list_tags",
     "restart",
@@ -37,37 +23,6 @@ _TAGS = 20
 _SUPPORTED = ("Pending", "Running")
 _NOT_MERGED = frozenset({"ContainerGroupId", "ClientToken", "UpdateType", "Tag"})
 _NAMED = ("Container", "InitContainer", "Volume")
-
-DELETE = ObjectSchema(
-    {"ContainerGroupId": GROUP_ID, "ClientToken": TOKEN, "Force": flag}, ("ContainerGroupId",)
-)
-RESTART = ObjectSchema({"ContainerGroupId": GROUP_ID, "ClientToken": TOKEN}, ("ContainerGroupId",))
-_KIND = choice("containergroup", "ContainerGroup")
-_RESOURCES = ListSchema(GROUP_ID, 50)
-TAG = ObjectSchema(
-    {"ResourceType": _KIND, "ResourceId": _RESOURCES, "Tag": TAGS},
-    ("ResourceType", "ResourceId", "Tag"),
-)
-UNTAG = ObjectSchema(
-    {
-        "ResourceType": _KIND,
-        "ResourceId": _RESOURCES,
-        "TagKey": ListSchema(text(64, 1), 20),
-        "All": flag,
-        "ClientToken": TOKEN,
-    },
-    ("ResourceType", "ResourceId"),
-)
-LIST_TAGS = ObjectSchema(
-    {
-        "ResourceType": _KIND,
-        "ResourceId": _RESOURCES,
-        "Tag": TAGS,
-        "NextToken": text(128),
-        "Limit": integer(1, 100),
-    },
-    ("ResourceType",),
-)
 
 
 def delete(call: ApiCall) -> dict[str, Any]:

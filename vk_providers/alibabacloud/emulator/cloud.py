@@ -42,6 +42,8 @@ class Cloud:
     region: Region = attrs.field(init=False, repr=False)
     faults: Faults = attrs.field(init=False)
     sessions: ExecTickets = attrs.field(init=False, repr=False)
+    caches: dict[str, Any] = attrs.field(factory=dict, init=False, repr=False)
+    """Image and data caches by id."""
     ledger: Ledger = attrs.field(factory=Ledger, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:

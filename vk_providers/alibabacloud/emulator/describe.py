@@ -7,68 +7,22 @@ from typing import Any
 
 import orjson
 
+from vk_providers.alibabacloud.api_description import describe
 from vk_providers.alibabacloud.emulator.cloud import ApiCall
 from vk_providers.alibabacloud.emulator.group import EmulatedGroup
 from vk_providers.alibabacloud.emulator.group_store import GroupPage
-from vk_providers.alibabacloud.emulator.parameters import TAGS
-from vk_providers.alibabacloud.emulator.rows import events_row, group_row, pascal, status_row
-from vk_providers.alibabacloud.emulator.schema import (
-    ListSchema,
-    ObjectSchema,
-    ParameterSchema,
-    choice,
-    flag,
-    integer,
-    text,
-    words,
+from vk_providers.alibabacloud.emulator.rows import (
+    events_row,
+    group_row,
+    in_both_casings,
+    status_row,
 )
 
 __all__ = [
-    "EVENTS",
-    "GROUPS",
-    "IDS",
-    "STATUSES",
     "describe_events",
     "describe_groups",
     "describe_status",
 ]
-
-IDS = words("ids", 20)
-_FILTERS: Mapping[str, ParameterSchema] = {
-    "ZoneId": text(64),
-    "VSwitchId": text(64),
-    "ResourceGroupId": text(64),
-    "NextToken": text(128),
-    "ContainerGroupIds": IDS,
-    "Tag": TAGS,
-}
-_STATUS_NAMES = (
-    "Scheduling",
-    "ScheduleFailed",
-    "Pending",
-    "Running",
-    "Succeeded",
-    "Failed",
-    "Restarting",
-    "Updating",
-    "Terminating",
-    "Expired",
-)
-GROUPS = ObjectSchema(
-    {
-        **_FILTERS,
-        "SecurityGroupId": text(64),
-        "ContainerGroupName": text(128),
-        "Status": choice(*_STATUS_NAMES),
-        "WithEvent": flag,
-        "Limit": integer(1, 20),
-        "ComputeCategory": ListSchema(choice("economy", "general"), 2),
-    }
-)
-STATUSES = ObjectSchema(
-    {**_FILTERS, "SinceSecond": integer(0, 2**31 - 1), "Limit": integer(1, 200)}
-)
-EVENTS = ObjectSchema({**STATUSES.members, "EventSource": choice("EciService", "K8sAgent")})
 
 _BY: Mapping[str, Callable[[EmulatedGroup], Any]] = {
     "ZoneId": lambda group: group.placement.zone,
@@ -94,10 +48,7 @@ def describe_groups(call: ApiCall) -> dict[str, Any]:
 def describe_status(call: ApiCall) -> dict[str, Any]:
     """Return a page of statuses; with SinceSecond of groups that changed since."""
     page = _page(call, 200)
-    rows = [status_row(each) for each in page.groups]
-    if call.cloud.settings.pascal_status:
-        rows = pascal(rows)
-    return _listed(page, {"Data": rows})
+    return _listed(page, {"Data": _both(call, [status_row(each) for each in page.groups])})
 
 
 def describe_events(call: ApiCall) -> dict[str, Any]:
@@ -105,7 +56,12 @@ def describe_events(call: ApiCall) -> dict[str, Any]:
     page = _page(call, 200)
     since = call.now - call.parameters["SinceSecond"] if "SinceSecond" in call.parameters else 0.0
     rows = [events_row(each, since, call.text("EventSource")) for each in page.groups]
-    return _listed(page, {"Data": [each for each in rows if each["events"]]})
+    return _listed(page, {"Data": _both(call, [each for each in rows if each["events"]])})
+
+
+def _both(call: ApiCall, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    (described,) = describe(call.action).response["Data"]
+    return [in_both_casings(row, described) for row in rows]
 
 
 def _listed(page: GroupPage, rows: dict[str, Any]) -> dict[str, Any]:

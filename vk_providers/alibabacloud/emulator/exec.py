@@ -21,8 +21,6 @@ from vk_providers.alibabacloud.emulator.cloud import ApiCall
 from vk_providers.alibabacloud.emulator.container_environment import container_of, program_context
 from vk_providers.alibabacloud.emulator.errors import EciApiError, invalid, wrong_state
 from vk_providers.alibabacloud.emulator.exec_tickets import ExecTicket
-from vk_providers.alibabacloud.emulator.parameters import GROUP_ID
-from vk_providers.alibabacloud.emulator.schema import ObjectSchema, flag, text, words
 from vk_providers.alibabacloud.emulator.shell.programs import launch, output
 from vk_providers.alibabacloud.emulator.shell.run import ProgramContext
 from vk_providers.alibabacloud.emulator.shell.steps import (
@@ -37,24 +35,11 @@ from vk_providers.alibabacloud.emulator.shell.terminal import cooked, type_in
 from vk_providers.alibabacloud.emulator.states import RunningState
 from vk_providers.alibabacloud.emulator.timeline import Timeline
 
-__all__ = ["EXEC", "EmulatedExecSession", "execute"]
+__all__ = ["EmulatedExecSession", "execute"]
 
-_WORDS = 20
 _WORD = 256
 _COMMAND_BYTES = 2048
 _SYNC_LONGEST = 60.0
-
-EXEC = ObjectSchema(
-    {
-        "ContainerGroupId": GROUP_ID,
-        "ContainerName": text(256),
-        "Command": words("words", _WORDS),
-        "TTY": flag,
-        "Stdin": flag,
-        "Sync": flag,
-    },
-    ("ContainerGroupId", "ContainerName", "Command"),
-)
 
 
 def execute(call: ApiCall) -> dict[str, Any]:

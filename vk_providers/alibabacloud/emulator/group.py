@@ -93,6 +93,16 @@ class EmulatedGroup:
         return bool(asked.get("AutoMatchImageCache") or asked.get("ImageSnapshotId"))
 
     @property
+    def public_addresses(self) -> dict[str, str]:
+        """The addresses that were asked for beside that of the vSwitch: made up, but its own."""
+        found = dict[str, str]()
+        if self.parameters.get("AutoCreateEip") or self.parameters.get("EipInstanceId"):
+            found["InternetIp"] = f"203.0.113.{self.number % 254 + 1}"
+        if self.parameters.get("Ipv6AddressCount"):
+            found["Ipv6Address"] = f"2001:db8::{self.number:x}"
+        return found
+
+    @property
     def spot(self) -> bool:
         """Whether it is a spot group."""
         return str(self.parameters.get("SpotStrategy", "NoSpot")) != "NoSpot"

@@ -16,32 +16,16 @@ from vk_providers.alibabacloud.emulator.cloud import ApiCall
 from vk_providers.alibabacloud.emulator.container import EmulatedContainer
 from vk_providers.alibabacloud.emulator.container_environment import container_of, program_context
 from vk_providers.alibabacloud.emulator.group import EmulatedGroup
-from vk_providers.alibabacloud.emulator.parameters import GROUP_ID
-from vk_providers.alibabacloud.emulator.schema import ObjectSchema, flag, integer, text
 from vk_providers.alibabacloud.emulator.shell.programs import launch
 from vk_providers.alibabacloud.emulator.shell.steps import Read, Sleep, Steps, Write
-from vk_providers.alibabacloud.emulator.states import RunningState, TerminatedState, read_moment
+from vk_providers.alibabacloud.emulator.states import RunningState, TerminatedState
 
-__all__ = ["LOG", "Recording", "describe_log"]
+__all__ = ["Recording", "describe_log"]
 
 _LINES = 20_000
 """Maximum number of lines of a run."""
 _TAIL = 500
 _MOST = 1_048_576
-
-LOG = ObjectSchema(
-    {
-        "ContainerGroupId": GROUP_ID,
-        "ContainerName": text(256),
-        "StartTime": read_moment,
-        "Tail": integer(1, 2000),
-        "LastTime": flag,
-        "SinceSeconds": integer(0, 2**31 - 1),
-        "LimitBytes": integer(1, _MOST),
-        "Timestamps": flag,
-    },
-    ("ContainerGroupId",),
-)
 
 
 @attrs.define(eq=False)

@@ -8,13 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 from vk_providers.alibabacloud.emulator.cloud import ApiCall
-from vk_providers.alibabacloud.emulator.describe import IDS
 from vk_providers.alibabacloud.emulator.group import EmulatedGroup
-from vk_providers.alibabacloud.emulator.parameters import GROUP_ID
-from vk_providers.alibabacloud.emulator.schema import ObjectSchema, choice, text
-from vk_providers.alibabacloud.emulator.states import moment, read_moment
+from vk_providers.alibabacloud.emulator.states import moment
 
-__all__ = ["METRIC", "METRICS", "describe_metric", "describe_metrics"]
+__all__ = ["describe_metric", "describe_metrics"]
 
 _PERIOD = 15
 _WINDOW = 300.0
@@ -23,20 +20,6 @@ _GIB = 2**30
 _NANO = 10**9
 _WAVE = 2 * math.pi / 600
 """Usage oscillates with a period of ten minutes."""
-
-METRIC = ObjectSchema(
-    {
-        "ContainerGroupId": GROUP_ID,
-        "StartTime": read_moment,
-        "EndTime": read_moment,
-        "Period": choice("15", "30", "60", "600"),
-    },
-    ("ContainerGroupId",),
-)
-METRICS = ObjectSchema(
-    {"ContainerGroupIds": IDS, "MetricType": choice("summary"), "ResourceGroupId": text(64)},
-    ("ContainerGroupIds",),
-)
 
 
 def describe_metric(call: ApiCall) -> dict[str, Any]:
@@ -135,6 +118,7 @@ def _interface(traffic: int) -> dict[str, Any]:
 
 
 def _disk(traffic: int) -> dict[str, Any]:
-    counts = {"Bytes": traffic, "Io": traffic // 4096}
+    operations = traffic // 4096  # IO in the answer about one group, Io in that about several
+    counts = {"Bytes": traffic, "IO": operations, "Io": operations}
     both = {f"{way}{name}": count for way in ("Read", "Write") for name, count in counts.items()}
     return {"Device": "vda", **both}

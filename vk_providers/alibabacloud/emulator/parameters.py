@@ -1,13 +1,20 @@
-"""The parameters of CreateContainerGroup and UpdateContainerGroup, with their limits.
+"""The parameters of the ECI actions: the vendor's description, narrowed by its documentation.
 
-Wire names and limits are those of the service's OpenAPI metadata and documentation of 2018-08-08.
+Names, types, required parameters, ranges and enumerations come from `api_description`. `_LIMITS`,
+`_MOST` and `_REQUIRED` add what only the pages of the documentation say (patterns, lengths, numbers
+of items); they cannot permit what the description does not. Init containers share the limits of
+containers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
+from vk_providers.alibabacloud.api_description import ParameterDescription, describe
 from vk_providers.alibabacloud.emulator.schema import (
+    AnyMembers,
+    Leaf,
     ListSchema,
     ObjectSchema,
     ParameterSchema,
@@ -17,77 +24,45 @@ from vk_providers.alibabacloud.emulator.schema import (
     matching,
     number,
     text,
+    words,
 )
+from vk_providers.alibabacloud.emulator.states import read_moment
 
-__all__ = ["CREATE", "GROUP_ID", "TAGS", "TOKEN", "UPDATE", "VOLUME"]
+__all__ = ["COMMON", "schema"]
 
-_LONG_CONTENT = 65_536
-_VOLUME_NAME = matching(
-    r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", "lower-case letters, digits and hyphens, none at an end"
-)
-_FILE = ObjectSchema(
+COMMON = frozenset(
     {
-        "Path": text(1024, 1),
-        "Content": text(_LONG_CONTENT),
-        "Mode": matching("0[0-7]{3}", "four octal digits"),
-    },
-    ("Path",),
+        "AccessKeyId",
+        "Action",
+        "Format",
+        "OwnerAccount",
+        "OwnerId",
+        "RegionId",
+        "ResourceOwnerAccount",
+        "ResourceOwnerId",
+        "SecurityToken",
+        "Signature",
+        "SignatureMethod",
+        "SignatureNonce",
+        "SignatureType",
+        "SignatureVersion",
+        "Timestamp",
+        "Version",
+    }
 )
-VOLUME = ObjectSchema(
-    {
-        "Name": _VOLUME_NAME,
-        "Type": choice(
-            "EmptyDirVolume",
-            "NFSVolume",
-            "ConfigFileVolume",
-            "FlexVolume",
-            "DiskVolume",
-            "HostPathVolume",
-        ),
-        "EmptyDirVolume": ObjectSchema(
-            {
-                "Medium": choice("", "Memory", "memory", "LocalRaid0"),
-                "SizeLimit": matching(r"[0-9]+(\.[0-9]+)?[KMGT]i?", "a size with unit"),
-            }
-        ),
-        "NFSVolume": ObjectSchema(
-            {"Server": text(256, 1), "Path": text(1024, 1), "ReadOnly": flag}, ("Server", "Path")
-        ),
-        "ConfigFileVolume": ObjectSchema(
-            {
-                "ConfigFileToPath": ListSchema(_FILE, 90),
-                "DefaultMode": matching("0[0-7]{3}", "four octal digits"),
-            }
-        ),
-        "FlexVolume": ObjectSchema(
-            {
-                "Driver": choice("alicloud/disk", "alicloud/nas", "alicloud/oss"),
-                "FsType": text(16),
-                "Options": text(4096),
-            },
-            ("Driver",),
-        ),
-        "DiskVolume": ObjectSchema(
-            {"DiskId": text(64), "FsType": text(16), "DiskSize": integer(20, 32_768)}
-        ),
-        "HostPathVolume": ObjectSchema(
-            {"Path": text(1024, 1), "Type": choice("Directory", "File")}
-        ),
-    },
-    ("Name", "Type"),
-)
-
-
-_LONG = 65_536
-_CAPABILITIES = (
-    "AUDIT_WRITE CHOWN DAC_OVERRIDE FSETID FOWNER KILL MKNOD NET_ADMIN NET_BIND_SERVICE NET_RAW"
-    " SETGID SETUID SETFCAP SETPCAP SYS_CHROOT SYS_PTRACE SYS_RAWIO"
-)
+"""Parameters of the protocol, which every action has."""
+_LONGEST = 65_536
 _NAME = matching(
     r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", "lower-case letters, digits and hyphens, none at an end"
 )
 _PORT = integer(1, 65_535)
-_SECONDS = integer(0, 2**31 - 1)
+_AT_LEAST_ONE = integer(1, 2**31 - 1)
+_MODE = matching("0[0-7]{3}", "four octal digits")
+_CAPABILITIES = (
+    "AUDIT_WRITE CHOWN DAC_OVERRIDE FSETID FOWNER KILL MKNOD NET_ADMIN NET_BIND_SERVICE NET_RAW"
+    " SETGID SETUID SETFCAP SETPCAP SYS_CHROOT SYS_PTRACE SYS_RAWIO"
+)
+_GROUP_ID = matching(r"eci-[a-z0-9]+", "the id of a container group")
 
 
 def _group_name(value: str) -> str:
@@ -97,230 +72,249 @@ def _group_name(value: str) -> str:
     return name
 
 
-def _tag_text(longest: int, shortest: int, starts: tuple[str, ...]) -> ParameterSchema:
+def _tag_text(longest: int, shortest: int) -> Leaf:
     read = text(longest, shortest)
 
     def check(value: str) -> str:
         read(value)
-        if value.startswith(starts) or "http://" in value or "https://" in value:
+        if value.startswith(("aliyun", "acs:")) or "http://" in value or "https://" in value:
             raise ValueError("expected no aliyun, acs:, http:// or https://")
         return value
 
     return check
 
 
-_RESERVED = ("aliyun", "acs:")
-GROUP_ID = matching(r"eci-[a-z0-9]+", "the id of a container group")
-TOKEN = matching(r"[\x21-\x7e]{1,64}", "1 to 64 ASCII characters")
-TAGS = ListSchema(
-    ObjectSchema(
-        {"Key": _tag_text(64, 1, _RESERVED), "Value": _tag_text(128, 0, _RESERVED)}, ("Key",)
-    ),
-    20,
-)
-_OPTION = ObjectSchema({"Name": text(256, 1), "Value": text(256)}, ("Name",))
-_PROBE = ObjectSchema(
-    {
-        "HttpGet": ObjectSchema(
-            {"Path": text(1024), "Port": _PORT, "Scheme": choice("HTTP", "HTTPS")}, ("Port",)
-        ),
-        "Exec": ObjectSchema({"Command": ListSchema(text(256), 20)}, ("Command",)),
-        "TcpSocket": ObjectSchema({"Port": _PORT}, ("Port",)),
-        "InitialDelaySeconds": _SECONDS,
-        "PeriodSeconds": integer(1, 2**31 - 1),
-        "TimeoutSeconds": integer(1, 2**31 - 1),
-        "SuccessThreshold": integer(1, 2**31 - 1),
-        "FailureThreshold": integer(1, 2**31 - 1),
-    }
-)
-_ENVIRONMENT = ObjectSchema(
-    {
-        "Key": matching(r"[A-Za-z_][A-Za-z0-9_]{0,127}", "up to 128 letters, digits, underscores"),
-        "Value": text(256),
-        "FieldRef": ObjectSchema({"FieldPath": choice("status.podIP")}, ("FieldPath",)),
-    },
-    ("Key",),
-)
-_MOUNT = ObjectSchema(
-    {
-        "Name": text(128, 1),
-        "MountPath": text(1024, 1),
-        "SubPath": text(1024),
-        "ReadOnly": flag,
-        "MountPropagation": choice("None", "HostToContainer", "Bidirectional"),
-    },
-    ("Name", "MountPath"),
-)
-_SECURITY = ObjectSchema(
-    {
-        "RunAsUser": _SECONDS,
-        "ReadOnlyRootFilesystem": choice("true"),
-        "Capability": ObjectSchema({"Add": ListSchema(choice(*_CAPABILITIES.split()), 20)}),
-    }
-)
-_EVERY_CONTAINER: Mapping[str, ParameterSchema] = {
-    "Name": _NAME,
-    "Image": text(255, 1),
-    "ImagePullPolicy": choice("Always", "IfNotPresent", "Never"),
-    "WorkingDir": text(1024),
-    "Cpu": number(0, 64),
-    "Memory": number(0, 512),
-    "Gpu": integer(0, 16),
-    "Command": ListSchema(text(256), 20),
-    "Arg": ListSchema(text(_LONG), 101),
-    "EnvironmentVar": ListSchema(_ENVIRONMENT, 240),
-    "Port": ListSchema(
-        ObjectSchema({"Port": _PORT, "Protocol": choice("TCP", "UDP")}, ("Port",)), 100
-    ),
-    "VolumeMount": ListSchema(_MOUNT, 40),
-    "SecurityContext": _SECURITY,
-    "SecurityContextPrivileged": flag,
-    "TerminationMessagePath": text(1024),
-    "TerminationMessagePolicy": choice("File", "FallbackToLogsOnError"),
-}
-
-
-def _lifecycle(moment: str) -> dict[str, ParameterSchema]:
-    start = f"Lifecycle{moment}Handler"
+def _probe(kind: str) -> dict[str, Leaf]:
+    start = f"Container.N.{kind}."
     return {
-        f"{start}Exec": ListSchema(text(256), 20),
-        f"{start}HttpGetHost": text(256),
+        f"{start}HttpGet.Path": text(1024),
+        f"{start}HttpGet.Port": _PORT,
+        f"{start}HttpGet.Scheme": choice("HTTP", "HTTPS"),
+        f"{start}Exec.Command.N": text(256),
+        f"{start}TcpSocket.Port": _PORT,
+        f"{start}PeriodSeconds": _AT_LEAST_ONE,
+        f"{start}TimeoutSeconds": _AT_LEAST_ONE,
+        f"{start}SuccessThreshold": _AT_LEAST_ONE,
+        f"{start}FailureThreshold": _AT_LEAST_ONE,
+    }
+
+
+def _lifecycle(moment: str) -> dict[str, Leaf]:
+    start = f"Container.N.Lifecycle{moment}Handler"
+    return {
+        f"{start}Exec.N": text(256),
         f"{start}HttpGetPort": _PORT,
-        f"{start}HttpGetPath": text(1024),
         f"{start}HttpGetScheme": choice("HTTP", "HTTPS"),
-        f"{start}HttpGetHttpHeader": ListSchema(_OPTION, 20),
-        f"{start}TcpSocketHost": text(256),
         f"{start}TcpSocketPort": _PORT,
     }
 
 
-_CONTAINER = {
-    **_EVERY_CONTAINER,
-    "EnvironmentVarHide": flag,
-    "Tty": flag,
-    "Stdin": flag,
-    "StdinOnce": flag,
-    "SecurityContextRunAsGroup": _SECONDS,
-    "SecurityContextRunAsNonRoot": flag,
-    "LivenessProbe": _PROBE,
-    "ReadinessProbe": _PROBE,
-    **_lifecycle("PostStart"),
-    **_lifecycle("PreStop"),
-}
-_CREDENTIAL = ObjectSchema(
-    {"Server": text(256, 1), "UserName": text(_LONG, 1), "Password": text(_LONG, 1)},
-    ("Server", "UserName", "Password"),
-)
-_ACR = ObjectSchema(
-    {
-        "InstanceId": text(64),
-        "InstanceName": text(128),
-        "RegionId": text(64),
-        "Domain": ListSchema(text(256), 20),
-        "ArnService": text(256),
-        "ArnUser": text(256),
-    }
-)
-_SYSCTLS = ObjectSchema({"Sysctl": ListSchema(_OPTION, 20)})
-_SHARED: Mapping[str, ParameterSchema] = {
-    "RestartPolicy": choice("Always", "Never", "OnFailure"),
-    "ClientToken": TOKEN,
-    "ResourceGroupId": text(64),
+_LIMITS: Mapping[str, Leaf] = {
+    "ClientToken": matching(r"[\x21-\x7e]{1,64}", "1 to 64 ASCII characters"),
+    "ContainerGroupId": _GROUP_ID,
+    "ContainerGroupIds": words("ids", 20),
+    "Tag.N.Key": _tag_text(64, 1),
+    "Tag.N.Value": _tag_text(128, 0),
     "Cpu": number(0, 64),
     "Memory": number(0, 512),
-    "Tag": TAGS,
-    "DnsConfig": ObjectSchema(
-        {
-            "NameServer": ListSchema(text(64), 20),
-            "Search": ListSchema(text(256), 20),
-            "Option": ListSchema(_OPTION, 20),
-        }
+    "ContainerGroupName": _group_name,
+    "SecurityGroupId": matching(r"sg-[A-Za-z0-9-]+(,sg-[A-Za-z0-9-]+){0,4}", "sg-... ids"),
+    "ActiveDeadlineSeconds": _AT_LEAST_ONE,
+    "ImageSnapshotId": matching(r"imc-[a-z0-9]+", "imc-..."),
+    "EipInstanceId": matching(r"eip-[a-z0-9]+", "eip-..."),
+    "EipBandwidth": integer(1, 1000),
+    "Ipv6AddressCount": integer(0, 1),
+    "Ipv6GatewayBandwidth": integer(1, 5000),
+    "SpotPriceLimit": number(0, 100_000),
+    "SpotDuration": integer(0, 6),
+    "CorePattern": matching(r"[^|].*", "a path that does not begin with |"),
+    "FixedIp": flag,
+    "FixedIpRetainHour": integer(1, 720),
+    "CpuOptionsCore": integer(1, 128),
+    "CpuOptionsThreadsPerCore": integer(1, 2),
+    "DataCacheProvisionedIops": integer(0, 50_000),
+    "ComputeCategory.N": choice("economy", "general"),
+    "HostAliase.N.Ip": text(64, 1),
+    "Volume.N.Name": _NAME,
+    "Volume.N.Type": choice(
+        "EmptyDirVolume",
+        "NFSVolume",
+        "ConfigFileVolume",
+        "FlexVolume",
+        "DiskVolume",
+        "HostPathVolume",
     ),
-    "ImageRegistryCredential": ListSchema(_CREDENTIAL, 10),
-    "AcrRegistryInfo": ListSchema(_ACR, 10),
-    "Volume": ListSchema(VOLUME, 20),
+    "Volume.N.EmptyDirVolume.Medium": choice("", "Memory", "memory", "LocalRaid0"),
+    "Volume.N.EmptyDirVolume.SizeLimit": matching(r"[0-9]+(\.[0-9]+)?[KMGT]i?", "a size with unit"),
+    "Volume.N.NFSVolume.Server": text(256, 1),
+    "Volume.N.NFSVolume.Path": text(1024, 1),
+    "Volume.N.ConfigFileVolume.ConfigFileToPath.N.Path": text(1024, 1),
+    "Volume.N.ConfigFileVolume.ConfigFileToPath.N.Mode": _MODE,
+    "Volume.N.ConfigFileVolume.DefaultMode": _MODE,
+    "Volume.N.FlexVolume.Driver": choice("alicloud/disk", "alicloud/nas", "alicloud/oss"),
+    "Volume.N.FlexVolume.Options": text(4096),
+    "Volume.N.DiskVolume.DiskSize": integer(20, 32_768),
+    "Volume.N.HostPathVolume.Path": text(1024, 1),
+    "Volume.N.HostPathVolume.Type": choice("Directory", "File"),
+    "Container.N.Name": _NAME,
+    "Container.N.Cpu": number(0, 64),
+    "Container.N.Memory": number(0, 512),
+    "Container.N.Gpu": integer(0, 16),
+    "Container.N.Command.N": text(256),
+    "Container.N.EnvironmentVar.N.Key": matching(
+        r"[A-Za-z_][A-Za-z0-9_]{0,127}", "up to 128 letters, digits, underscores"
+    ),
+    "Container.N.EnvironmentVar.N.Value": text(256),
+    "Container.N.EnvironmentVar.N.FieldRef.FieldPath": choice("status.podIP"),
+    "Container.N.Port.N.Port": _PORT,
+    "Container.N.VolumeMount.N.Name": text(128, 1),
+    "Container.N.VolumeMount.N.MountPath": text(1024, 1),
+    "Container.N.SecurityContext.ReadOnlyRootFilesystem": choice("true", "True"),
+    "Container.N.SecurityContext.Capability.Add.N": choice(*_CAPABILITIES.split()),
+    "Container.N.TerminationMessagePolicy": choice("File", "FallbackToLogsOnError"),
+    **_probe("LivenessProbe"),
+    **_probe("ReadinessProbe"),
+    **_lifecycle("PostStart"),
+    **_lifecycle("PreStop"),
+    "DescribeContainerGroups.Limit": integer(1, 20),
+    "DescribeContainerGroups.ComputeCategory": choice("economy", "general"),
+    "ListTagResources.Limit": integer(1, 100),
+    "DescribeImageCaches.NextToken": matching("[0-9]{0,6}", "a token of this list"),
+    "DescribeDataCaches.NextToken": matching("[0-9]{0,6}", "a token of this list"),
+    "DescribeImageCaches.Limit": integer(1, 50),
+    "DescribeImageCaches.ImageMatchCountRequest": integer(1, 100),
+    "ResourceType": choice("containergroup", "ContainerGroup"),
+    "ResourceId.N": _GROUP_ID,
+    "ExecContainerCommand.Command": words("words", 20),
+    "StartTime": read_moment,
+    "EndTime": read_moment,
+    "DescribeContainerLog.Tail": integer(1, 2000),
+    "DescribeContainerLog.LimitBytes": integer(1, 1_048_576),
+    "DescribeContainerGroupMetric.Period": choice("15", "30", "60", "600"),
+    "MetricType": choice("summary"),
+    "DestinationResource.Cores": number(0, 64),
+    "DestinationResource.Memory": number(0, 512),
+    "SpotResource.SpotPriceLimit": number(0, 100_000),
+    "SpotResource.SpotDuration": integer(0, 6),
+    "CreateImageCache.ImageCacheSize": integer(20, 32_768),
+    "RetentionDays": _AT_LEAST_ONE,
 }
-CREATE = ObjectSchema(
-    {
-        **_SHARED,
-        "ZoneId": text(64),
-        "VSwitchId": text(512),
-        "ScheduleStrategy": choice("VSwitchOrdered", "VSwitchRandom"),
-        "SecurityGroupId": matching(r"sg-[A-Za-z0-9-]+(,sg-[A-Za-z0-9-]+){0,4}", "sg-... ids"),
-        "ContainerGroupName": _group_name,
-        "RamRoleName": text(64),
-        "InstanceType": text(256),
-        "TerminationGracePeriodSeconds": _SECONDS,
-        "ActiveDeadlineSeconds": integer(1, 2**31 - 1),
-        "HostName": text(64),
-        "DnsPolicy": choice("None", "Default"),
-        "AutoMatchImageCache": flag,
-        "ImageSnapshotId": matching(r"imc-[a-z0-9]+", "imc-..."),
-        "ImageAccelerateMode": choice("nydus", "dadi", "p2p", "imc"),
-        "EipInstanceId": matching(r"eip-[a-z0-9]+", "eip-..."),
-        "AutoCreateEip": flag,
-        "EipBandwidth": integer(1, 1000),
-        "EipISP": choice("BGP", "BGP_PRO"),
-        "EipCommonBandwidthPackage": text(64),
-        "Ipv6AddressCount": integer(0, 1),
-        "Ipv6GatewayBandwidthEnable": flag,
-        "Ipv6GatewayBandwidth": integer(1, 5000),
-        "SpotStrategy": choice("NoSpot", "SpotWithPriceLimit", "SpotAsPriceGo"),
-        "SpotPriceLimit": number(0, 100_000),
-        "SpotDuration": integer(0, 6),
-        "StrictSpot": flag,
-        "CorePattern": matching(r"[^|].*", "a path that does not begin with |"),
-        "EphemeralStorage": integer(0, 5000),
-        "FixedIp": flag,
-        "FixedIpRetainHour": integer(1, 720),
-        "PrivateIpAddress": text(64),
-        "DryRun": flag,
-        "ContainerResourceView": flag,
-        "PlainHttpRegistry": text(1024),
-        "InsecureRegistry": text(1024),
-        "CpuOptionsCore": integer(1, 128),
-        "CpuOptionsThreadsPerCore": integer(1, 2),
-        "CpuArchitecture": choice("AMD64", "ARM64"),
-        "DataCacheBucket": text(256),
-        "DataCachePL": text(16),
-        "DataCacheProvisionedIops": integer(0, 50_000),
-        "DataCacheBurstingEnabled": flag,
-        "ShareProcessNamespace": flag,
-        "IngressBandwidth": integer(0, 2**53),
-        "EgressBandwidth": integer(0, 2**53),
-        "OsType": choice("Linux", "Windows"),
-        "ComputeCategory": ListSchema(choice("economy", "general"), 2),
-        "GpuDriverVersion": text(64),
-        "OverheadReservationOption": ObjectSchema({"EnableOverheadReservation": flag}),
-        "MaxPendingMinute": integer(10, 1440),
-        "EciFailStrategy": choice("fail-back", "fail-over", "fail-fast"),
-        "SlsEnable": flag,
-        "NtpServer": ListSchema(text(64), 20),
-        "HostAliase": ListSchema(
-            ObjectSchema(
-                {"Ip": text(64, 1), "Hostname": ListSchema(text(256), 20)}, ("Ip", "Hostname")
-            ),
-            100,
-        ),
-        "SecurityContext": _SYSCTLS,
-        "HostSecurityContext": _SYSCTLS,
-        "Container": ListSchema(ObjectSchema(_CONTAINER, ("Name", "Image")), 20),
-        "InitContainer": ListSchema(ObjectSchema(_EVERY_CONTAINER, ("Name", "Image")), 20),
-    },
-    ("ContainerGroupName", "Container"),
-)
-UPDATE = ObjectSchema(
-    {
-        **_SHARED,
-        "ContainerGroupId": GROUP_ID,
-        "UpdateType": choice("RenewUpdate", "IncrementalUpdate"),
-        "Container": ListSchema(ObjectSchema(_CONTAINER, ("Name",)), 20),
-        "InitContainer": ListSchema(
-            ObjectSchema(
-                {**_EVERY_CONTAINER, "Tty": flag, "Stdin": flag, "StdinOnce": flag}, ("Name",)
-            ),
-            20,
-        ),
-    },
-    ("ContainerGroupId",),
-)
+"""By name, or by action and name: what the documentation permits."""
+_MOST: Mapping[str, int] = {
+    "Container": 20,
+    "Container.N.Command": 20,
+    "Container.N.EnvironmentVar": 240,
+    "Container.N.VolumeMount": 40,
+    "Container.N.LivenessProbe.Exec.Command": 20,
+    "Volume": 20,
+    "Tag": 20,
+    "ImageRegistryCredential": 10,
+    "AcrRegistryInfo": 10,
+    "NtpServer": 20,
+    "ComputeCategory": 2,
+    "ResourceId": 50,
+    "TagKey": 20,
+}
+"""The documented numbers of items; the description often has one more."""
+_REQUIRED: Mapping[str, Sequence[str]] = {
+    "Container.N": ("Name",),
+    "Container.N.EnvironmentVar.N": ("Key",),
+    "Container.N.EnvironmentVar.N.FieldRef": ("FieldPath",),
+    "Container.N.Port.N": ("Port",),
+    "Container.N.VolumeMount.N": ("Name", "MountPath"),
+    "Container.N.LivenessProbe.HttpGet": ("Port",),
+    "Container.N.LivenessProbe.TcpSocket": ("Port",),
+    "Container.N.LivenessProbe.Exec": ("Command",),
+    "Container.N.ReadinessProbe.HttpGet": ("Port",),
+    "Container.N.ReadinessProbe.TcpSocket": ("Port",),
+    "Container.N.ReadinessProbe.Exec": ("Command",),
+    "CreateContainerGroup.InitContainer.N": ("Image",),
+    "DnsConfig.Option.N": ("Name",),
+    "HostAliase.N": ("Ip", "Hostname"),
+    "HostSecurityContext.Sysctl.N": ("Name",),
+    "ImageRegistryCredential.N": ("Server", "UserName", "Password"),
+    "SecurityContext.Sysctl.N": ("Name",),
+    "Tag.N": ("Key",),
+    "Volume.N": ("Name", "Type"),
+    "Volume.N.ConfigFileVolume.ConfigFileToPath.N": ("Path",),
+    "Volume.N.FlexVolume": ("Driver",),
+    "Volume.N.NFSVolume": ("Server", "Path"),
+}
+"""Members that an object needs, beyond those that the description marks."""
+
+
+def schema(action: str) -> ObjectSchema:
+    """Return the schema of an ECI action, without the parameters of the protocol."""
+    tree: dict[str, Any] = {}
+    described = describe(action).parameters
+    for name in described:
+        if name not in COMMON:
+            node = tree
+            for segment in name.split("."):
+                node = node.setdefault(segment, {})
+    return _Schemas(action, described).object("", tree)
+
+
+class _Schemas:
+    """Builds the schema of one action from the tree of its names."""
+
+    def __init__(self, action: str, described: Mapping[str, ParameterDescription]) -> None:
+        self._action = action
+        self._described = described
+
+    def object(self, path: str, members: Mapping[str, Any]) -> ObjectSchema:
+        start = f"{path}." if path else ""
+        required = [
+            member
+            for member in members
+            if (known := self._described.get(start + member)) is not None and known.required
+        ]
+        required += [one for one in self._documented(_REQUIRED, path) or () if one in members]
+        return ObjectSchema(
+            {member: self._node(start + member, below) for member, below in members.items()},
+            tuple(dict.fromkeys(required)),
+        )
+
+    def _node(self, path: str, members: Mapping[str, Any]) -> ParameterSchema:
+        described = self._described.get(path)
+        if "N" in members:
+            counts = (described and described.max_items, self._documented(_MOST, path))
+            return ListSchema(
+                self._node(f"{path}.N", members["N"]), min(count for count in counts if count)
+            )
+        if members:
+            return self.object(path, members)
+        if described is None or described.type == "object":
+            return AnyMembers()
+        permitted, documented = _leaf(described), self._documented(_LIMITS, path)
+        return permitted if documented is None else _both(permitted, documented)
+
+    def _documented(self, table: Mapping[str, Any], path: str) -> Any:
+        names = (f"{self._action}.{path}", path, path.replace("InitContainer.", "Container.", 1))
+        return next((table[name] for name in names if name in table), None)
+
+
+_INTEGERS = {"int32": 2**31 - 1, "int64": 2**63 - 1}
+
+
+def _leaf(described: ParameterDescription) -> Leaf:
+    """Return the parser of a described value."""
+    low, high = described.minimum or 0, described.maximum
+    match described.type:
+        case "integer":
+            return integer(low, high if high is not None else _INTEGERS[described.format])
+        case "number":
+            return number(low, high if high is not None else 2.0**53)
+        case "boolean":
+            return flag
+    if described.values:
+        return choice(*described.values)
+    return text(high if high is not None else _LONGEST, low)
+
+
+def _both(first: Callable[[str], Any], second: Leaf) -> Leaf:
+    def read(value: str) -> Any:
+        first(value)
+        return second(value)
+
+    return read

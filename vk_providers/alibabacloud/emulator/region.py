@@ -11,7 +11,6 @@ from vk_providers.alibabacloud.emulator.schema import (
     ObjectSchema,
     choice,
     integer,
-    number,
     text,
 )
 from vk_providers.alibabacloud.emulator.settings import zones
@@ -19,9 +18,6 @@ from vk_providers.alibabacloud.emulator.sizes import size_of
 from vk_providers.alibabacloud.emulator.states import moment
 
 __all__ = [
-    "AVAILABLE",
-    "NOTHING",
-    "PRICE",
     "VSWITCHES",
     "available",
     "price",
@@ -34,42 +30,6 @@ _CPU_HOUR = 0.1764
 _GIB_HOUR = 0.02205
 """CNY an hour, close to list prices: for comparison only."""
 _SPOT = 0.3
-NOTHING = ObjectSchema({})
-PRICE = ObjectSchema(
-    {
-        "Cpu": number(0, 64),
-        "Memory": number(0, 512),
-        "InstanceType": text(256),
-        "EphemeralStorage": integer(0, 5000),
-        "SpotStrategy": choice("NoSpot", "SpotWithPriceLimit", "SpotAsPriceGo"),
-        "SpotPriceLimit": number(0, 100_000),
-        "SpotDuration": integer(0, 6),
-        "ComputeCategory": text(64),
-        "ZoneId": text(64),
-    }
-)
-AVAILABLE = ObjectSchema(
-    {
-        "ZoneId": text(64),
-        "DestinationResource": ObjectSchema(
-            {
-                "Category": choice("InstanceTypeFamily", "InstanceType"),
-                "Value": text(64),
-                "Cores": number(0, 64),
-                "Memory": number(0, 512),
-            },
-            ("Category",),
-        ),
-        "SpotResource": ObjectSchema(
-            {
-                "SpotStrategy": choice("NoSpot", "SpotWithPriceLimit", "SpotAsPriceGo"),
-                "SpotDuration": integer(0, 6),
-                "SpotPriceLimit": number(0, 100_000),
-            }
-        ),
-    },
-    ("DestinationResource",),
-)
 VSWITCHES = ObjectSchema(
     {
         "VSwitchId": text(64),

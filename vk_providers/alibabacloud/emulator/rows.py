@@ -1,7 +1,8 @@
 """A container group as the answers of the service show it. Pure.
 
 DescribeContainerGroups is in PascalCase. DescribeContainerGroupStatus and -Events resemble a pod's
-status in lowerCamelCase, as the service sends them; `pascal` gives the casing of its metadata.
+status: the service and the vendor's older clients use lowerCamelCase, its metadata and its newer
+clients another casing. `in_both_casings` has each row in both.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from vk_providers.alibabacloud.emulator.states import (
     moment,
 )
 
-__all__ = ["event_row", "events_row", "group_row", "pascal", "status_row"]
+__all__ = ["event_row", "events_row", "group_row", "in_both_casings", "status_row"]
 
 _COPIED = (
     "RamRoleName",
@@ -51,7 +52,9 @@ def group_row(group: EmulatedGroup, *, events: bool) -> dict[str, Any]:
         "VpcId": settings.vpc,
         "VSwitchId": group.placement.vswitch,
         "SecurityGroupId": parameters.get("SecurityGroupId", settings.security_group),
+        "ComputeCategory": next(iter(parameters.get("ComputeCategory", ())), "general"),
         "CreationTime": moment(group.created),
+        "Discount": 100,
         "Tags": [{"Key": key, "Value": value} for key, value in group.tags.items()],
         "Events": [event_row(each) for each in group.events.all] if events else [],
         "Containers": [_container_row(each) for each in group.containers],
@@ -73,6 +76,7 @@ def _so_far(group: EmulatedGroup) -> dict[str, Any]:
     row = dict[str, Any]()
     if group.address:
         row["IntranetIp"] = group.address
+        row |= group.public_addresses
         row["EniInstanceId"] = "eni-" + group.id.removeprefix("eci-")
     if group.finished is not None:
         row[_FINISHED.get(group.status, "FailedTime")] = moment(group.finished)
@@ -246,11 +250,26 @@ def events_row(group: EmulatedGroup, since: float, source: str) -> dict[str, Any
     return {**_names(group), "events": events}
 
 
-def pascal(value: Any) -> Any:
-    """Return JSON with its keys in PascalCase."""
-    if isinstance(value, Mapping):
-        return {key[:1].upper() + key[1:]: pascal(each) for key, each in value.items()}
-    return [pascal(each) for each in value] if isinstance(value, list) else value
+_MISPRINTS = {"startedatstartedat": "startedat"}
+"""Names that the metadata misprints, in lower case, and what they are of."""
+
+
+def in_both_casings(row: Mapping[str, Any], described: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row in the casing of the description too."""
+    return {**_renamed(row, described), **row}
+
+
+def _renamed(value: Any, described: Any) -> Any:
+    if isinstance(value, list):
+        return [_renamed(each, described[0]) for each in value]
+    if not isinstance(value, Mapping):
+        return value
+    names = {_MISPRINTS.get(name.lower(), name.lower()): name for name in described}
+    return {
+        names[key.lower()]: _renamed(each, described[names[key.lower()]])
+        for key, each in value.items()
+        if key.lower() in names
+    }
 
 
 def _names(group: EmulatedGroup) -> dict[str, Any]:

@@ -14,36 +14,18 @@ from typing import Any
 import attrs
 import orjson
 
+from vk_providers.alibabacloud.emulator.acs3 import Acs3Signature
 from vk_providers.alibabacloud.emulator.authentication import AccessKey
 from vk_providers.alibabacloud.emulator.cloud import ApiCall, Cloud
 from vk_providers.alibabacloud.emulator.errors import EciApiError, invalid, missing
 from vk_providers.alibabacloud.emulator.faults import InjectedFault, altered_answer
+from vk_providers.alibabacloud.emulator.parameters import COMMON
 from vk_providers.alibabacloud.emulator.schema import ObjectSchema, parse
 from vk_providers.alibabacloud.emulator.states import read_moment
 
 __all__ = ["JSON", "ApiAction", "ApiResponse", "Rpc"]
 
 JSON = "application/json; charset=utf-8"
-_COMMON = frozenset(
-    {
-        "AccessKeyId",
-        "Action",
-        "Format",
-        "OwnerAccount",
-        "OwnerId",
-        "RegionId",
-        "ResourceOwnerAccount",
-        "ResourceOwnerId",
-        "SecurityToken",
-        "Signature",
-        "SignatureMethod",
-        "SignatureNonce",
-        "SignatureType",
-        "SignatureVersion",
-        "Timestamp",
-        "Version",
-    }
-)
 _TOKENS_KEPT = 86_400.0
 """Seconds for which a ClientToken is kept; the service does not document it."""
 _HTML = b"<html><head><title>502 Bad Gateway</title></head><body>Bad Gateway</body></html>"
@@ -96,7 +78,11 @@ class Rpc:
     )
 
     def begin(
-        self, method: str, parameters: Mapping[str, str], base: str
+        self,
+        method: str,
+        parameters: Mapping[str, str],
+        base: str,
+        acs3: Acs3Signature | None = None,
     ) -> AdmittedCall | ApiResponse:
         """Admit a call, or return its error response."""
         now = self.cloud.timeline.now()
@@ -110,14 +96,14 @@ class Rpc:
                 text = "The specified action or version is not found or not emulated."
                 raise EciApiError(404, "InvalidAction.NotFound", text)
             record = self.cloud.ledger.call(name, now, parameters.get("ClientToken"))
-            identity = self._identify(action, method, parameters, now)
+            identity = self._identify(action, method, parameters, now, acs3)
             if identity is not None:
                 signed = read_moment(parameters["Timestamp"])
                 record |= {"key": identity.id, "signed": signed}
             self.cloud.buckets.take(name, now)
             fault = self.cloud.faults.pick(name)
             record["fault"] = fault.kind if fault else None
-            business = {key: text for key, text in parameters.items() if key not in _COMMON}
+            business = {key: text for key, text in parameters.items() if key not in COMMON}
             tree = parse(action.shape, business)
             token = str(tree.pop("ClientToken", ""))
             call = ApiCall(
@@ -136,12 +122,17 @@ class Rpc:
             return self.refused(refusal)
 
     def _identify(
-        self, action: ApiAction, method: str, parameters: Mapping[str, str], now: float
+        self,
+        action: ApiAction,
+        method: str,
+        parameters: Mapping[str, str],
+        now: float,
+        acs3: Acs3Signature | None,
     ) -> AccessKey | None:
         """Return the caller's key, None for unsigned actions. Raises `EciApiError`."""
         identity = None
         if action.signed:
-            identity = self.cloud.account.authenticate(method, parameters, now)
+            identity = self.cloud.account.authenticate(method, parameters, now, acs3)
         if action.signed and action.regional:
             region, here = parameters.get("RegionId"), self.cloud.settings.region
             if not region:

@@ -17,6 +17,7 @@ import orjson
 from vk_providers.alibabacloud.emulator.errors import invalid, missing
 
 __all__ = [
+    "AnyMembers",
     "Leaf",
     "ListSchema",
     "ObjectSchema",
@@ -51,7 +52,12 @@ class ListSchema:
     most: int
 
 
-ParameterSchema = ObjectSchema | ListSchema | Leaf
+@attrs.frozen
+class AnyMembers:
+    """An object whose members the description does not name."""
+
+
+ParameterSchema = ObjectSchema | ListSchema | AnyMembers | Leaf
 
 
 class _TooLongError(ValueError):
@@ -99,10 +105,10 @@ def choice(*values: str) -> Leaf:
 
 
 def flag(value: str) -> bool:
-    """Parse ``true`` or ``false``; other values, such as Python's ``True``, are rejected."""
-    if value not in ("true", "false"):
+    """Parse ``true`` or ``false`` in any letter case: the vendor's Python client sends ``True``."""
+    if value.lower() not in ("true", "false"):
         raise ValueError("expected true or false")
-    return value == "true"
+    return value.lower() == "true"
 
 
 def integer(low: int, high: int) -> Leaf:
@@ -144,6 +150,9 @@ def words(what: str, most: int) -> Leaf:
     return read
 
 
+_ANY = text(4096)
+
+
 def parse(shape: ObjectSchema, parameters: Mapping[str, str]) -> dict[str, Any]:
     """Return the tree of these parameters. Raises `Refusal` for the first invalid one."""
     tree: dict[Any, Any] = {}
@@ -160,7 +169,7 @@ def _place(shape: ObjectSchema, tree: dict[Any, Any], name: str, value: str) -> 
         if step is not None:
             branch = branch.setdefault(step, {})
         node, step = _below(node, segment, name)
-    if isinstance(node, ObjectSchema | ListSchema) or step is None:
+    if isinstance(node, ObjectSchema | ListSchema | AnyMembers) or step is None:
         raise invalid(name, "a value was given where members belong")
     try:
         branch[step] = node(value)
@@ -176,6 +185,8 @@ def _below(node: ParameterSchema, segment: str, name: str) -> tuple[ParameterSch
     """Return the node below ``node`` and the key that leads to it."""
     if isinstance(node, ObjectSchema) and segment in node.members:
         return node.members[segment], segment
+    if isinstance(node, AnyMembers):
+        return _ANY, segment
     if isinstance(node, ListSchema):
         if not re.fullmatch(r"[1-9][0-9]{0,5}", segment):
             raise invalid(name, "expected an index of at least 1")

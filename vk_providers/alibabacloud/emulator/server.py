@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from email.utils import formatdate
 from urllib.parse import parse_qsl
@@ -19,6 +19,7 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
 
+from vk_providers.alibabacloud.emulator.acs3 import Acs3Signature, parameters_of, signature_of
 from vk_providers.alibabacloud.emulator.actions import ACTIONS
 from vk_providers.alibabacloud.emulator.cloud import Cloud
 from vk_providers.alibabacloud.emulator.control_api import ControlApi
@@ -70,10 +71,10 @@ class EmulatorServer:
 
     async def _call(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
-            parameters = await _parameters(request)
+            parameters, signature = await _signed(request)
         except EciApiError as refusal:
             return _response(self.rpc.refused(refusal))
-        begun = self.rpc.begin(request.method, parameters, self.url)
+        begun = self.rpc.begin(request.method, parameters, self.url, signature)
         answer = await self._answer(begun) if isinstance(begun, AdmittedCall) else begun
         if answer.dropped:
             if request.transport is not None:
@@ -104,12 +105,23 @@ class EmulatorServer:
         return answer
 
 
-async def _parameters(request: web.BaseRequest) -> Mapping[str, str]:
-    """Return the parameters of query and form. Raises `EciApiError` where a name comes twice."""
-    pairs = parse_qsl(request.rel_url.raw_query_string, keep_blank_values=True)
-    if request.method == "POST":
-        body = await request.read()
-        pairs += parse_qsl(body.decode("utf-8", "surrogateescape"), keep_blank_values=True)
+async def _signed(request: web.BaseRequest) -> tuple[Mapping[str, str], Acs3Signature | None]:
+    """Return the parameters of query and form, and a signature that is in headers, if any.
+
+    Raises `EciApiError` where a name comes twice or the signature is incomplete.
+    """
+    query = parse_qsl(request.rel_url.raw_query_string, keep_blank_values=True)
+    body = await request.read() if request.method == "POST" else b""
+    form = parse_qsl(body.decode("utf-8", "surrogateescape"), keep_blank_values=True)
+    parameters = _once_each(query + form)
+    if "authorization" not in request.headers:
+        return parameters, None
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    signature = signature_of(request.method, request.path, query, headers, body)
+    return {**parameters, **parameters_of(headers)}, signature
+
+
+def _once_each(pairs: Sequence[tuple[str, str]]) -> Mapping[str, str]:
     parameters = dict(pairs)
     if len(parameters) != len(pairs):
         names = [name for name, _ in pairs]

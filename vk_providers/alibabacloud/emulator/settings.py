@@ -61,9 +61,6 @@ class EmulatorSettings:
     scheduling: float = _setting(2.0, "Seconds in Scheduling.")
     image_pull: float = _setting(4.0, "Seconds that an image takes to pull.")
     image_pull_cached: float = _setting(0.5, "Seconds that it takes with an image cache.")
-    pascal_status: bool = _setting(
-        False, "DescribeContainerGroupStatus in PascalCase, as the metadata prints it."
-    )
     exec_status: bool = _setting(
         False, "Send the exit code of an exec on channel 3, as Kubernetes does."
     )

@@ -95,10 +95,10 @@ def test_the_statuses_of_the_last_seconds_are_those_that_changed(simulation: Sim
     old = simulation.create(uid="u1")
     simulation.pass_time(100)
     new = simulation.create(uid="u2")
-    rows = simulation.call(STATUS, SinceSecond=50)["Data"]
+    rows = simulation.call(STATUS, SinceSecond=60)["Data"]
     assert [row["containerGroupId"] for row in rows] == [new]
     simulation.call("RestartContainerGroup", ContainerGroupId=old)
-    rows = simulation.call(STATUS, SinceSecond=50)["Data"]
+    rows = simulation.call(STATUS, SinceSecond=60)["Data"]
     assert [row["containerGroupId"] for row in rows] == [old, new]
 
 
@@ -117,11 +117,14 @@ def test_a_status_is_nearly_a_pod_status(simulation: Simulation):
     assert {"PodScheduled", "Initialized", "Ready", "ContainersReady"} <= kinds
 
 
-def test_the_other_casing_can_be_asked_for():
-    simulation = Simulation(EmulatorSettings(rates=0, pascal_status=True))
+def test_a_status_is_in_the_casing_of_the_service_and_in_that_of_the_metadata(
+    simulation: Simulation,
+):
     simulation.create()
     (row,) = simulation.call(STATUS)["Data"]
+    assert row["podStatus"]["containerStatuses"][0]["state"]["waiting"]["reason"]
     assert row["PodStatus"]["ContainerStatuses"][0]["State"]["Waiting"]["Reason"]
+    assert row["containerGroupId"] == row["ContainerGroupId"]
 
 
 def test_events_come_with_the_list_or_by_themselves(simulation: Simulation):
@@ -132,7 +135,9 @@ def test_events_come_with_the_list_or_by_themselves(simulation: Simulation):
     (row,) = simulation.call("DescribeContainerGroupEvents", EventSource="EciService")["Data"]
     assert [each["reason"] for each in row["events"]] == ["Scheduled"]
     assert row["events"][0]["involvedObject"]["uid"] == id
-    assert simulation.call("DescribeContainerGroupEvents", SinceSecond=5)["Data"] == []
+    simulation.pass_time(5)
+    recent = {"SinceSecond": 60, "EventSource": "EciService"}
+    assert simulation.call("DescribeContainerGroupEvents", **recent)["Data"] == []
 
 
 def test_events_of_groups_of_one_name_have_names_of_their_own(simulation: Simulation):

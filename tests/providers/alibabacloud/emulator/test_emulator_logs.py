@@ -13,7 +13,8 @@ COUNTER = 'i=0; while true; do echo "n$i"; i=$((i+1)); sleep 1; done'
 
 def log(simulation: Simulation, id: str, **more: Any) -> list[str]:
     """Return the lines of a log."""
-    answer = simulation.call("DescribeContainerLog", ContainerGroupId=id, **more)
+    asked = {"ContainerGroupId": id, "ContainerName": "main", **more}
+    answer = simulation.call("DescribeContainerLog", **asked)
     assert answer["ContainerName"] == "main"
     return str(answer["Content"]).splitlines()
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from simulated import Simulation
 
 from vk_providers.alibabacloud.emulator.errors import EciApiError
-from vk_providers.alibabacloud.emulator.parameters import CREATE
+from vk_providers.alibabacloud.emulator.parameters import schema
 from vk_providers.alibabacloud.emulator.schema import (
     ListSchema,
     ObjectSchema,
@@ -20,6 +20,7 @@ from vk_providers.alibabacloud.emulator.schema import (
 )
 from vk_providers.alibabacloud.emulator.sizes import size_of
 
+CREATE = schema("CreateContainerGroup")
 NESTED = ObjectSchema(
     {
         "Name": text(20),
@@ -89,7 +90,7 @@ def test_no_name_is_read_in_two_ways(name: str):
         ({"Item.01.Key": "x"}, "InvalidParameter", "Item.01.Key"),
         ({"Item.6.Key": "x"}, "InvalidParameter.ValueExceeded", "Item.6.Key"),
         ({"Item.2.Key": "x"}, "MissingParameter", "Item.1"),
-        ({"Item.1.Flag": "True"}, "InvalidParameter", "Item.1.Flag"),
+        ({"Item.1.Flag": "yes"}, "InvalidParameter", "Item.1.Flag"),
         ({"Item.1.Flag": "None"}, "InvalidParameter", "Item.1.Flag"),
         ({"Item.1.Word.1.x": "x"}, "InvalidParameter", "Item.1.Word.1.x"),
     ],
