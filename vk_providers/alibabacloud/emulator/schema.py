@@ -151,6 +151,8 @@ def words(what: str, most: int) -> Leaf:
 
 
 _ANY = text(4096)
+_GO_LIST = "<[]string Value>"
+"""What the vendor's Go client sends for the command of every probe; the service ignores it."""
 
 
 def parse(shape: ObjectSchema, parameters: Mapping[str, str]) -> dict[str, Any]:
@@ -164,15 +166,19 @@ def parse(shape: ObjectSchema, parameters: Mapping[str, str]) -> dict[str, Any]:
 
 def _place(shape: ObjectSchema, tree: dict[Any, Any], name: str, value: str) -> None:
     node: ParameterSchema = shape
-    branch, step = tree, None
+    steps = list[str | int]()
     for segment in name.split("."):
-        if step is not None:
-            branch = branch.setdefault(step, {})
         node, step = _below(node, segment, name)
-    if isinstance(node, ObjectSchema | ListSchema | AnyMembers) or step is None:
+        steps.append(step)
+    if isinstance(node, ListSchema) and value == _GO_LIST:
+        return
+    if isinstance(node, ObjectSchema | ListSchema | AnyMembers):
         raise invalid(name, "a value was given where members belong")
+    branch = tree
+    for step in steps[:-1]:
+        branch = branch.setdefault(step, {})
     try:
-        branch[step] = node(value)
+        branch[steps[-1]] = node(value)
     except _TooLongError as error:
         raise invalid(name, str(error), "LengthExceeded") from None
     except _TooManyError as error:
