@@ -56,7 +56,8 @@ def describe_events(call: ApiCall) -> dict[str, Any]:
     page = _page(call, 200)
     since = call.now - call.parameters["SinceSecond"] if "SinceSecond" in call.parameters else 0.0
     rows = [events_row(each, since, call.text("EventSource")) for each in page.groups]
-    return _listed(page, {"Data": _both(call, [each for each in rows if each["events"]])})
+    rows = _both(call, [each for each in rows if each["events"]])
+    return {"TotalCount": page.total, "Data": rows}
 
 
 def _both(call: ApiCall, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -39,8 +39,17 @@ def describe_metrics(call: ApiCall) -> dict[str, Any]:
         if id in groups:
             rows = _records(groups[id], call.now - _WINDOW, call.now, _PERIOD)
             rows = rows[-1:] if "MetricType" in call.parameters else rows
-            datas.append({"ContainerGroupId": id, "Records": rows})
+            datas.append({"ContainerGroupId": id, "Records": [_short(row) for row in rows]})
     return {"MonitorDatas": datas}
+
+
+def _short(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record in the words of the answer about several groups."""
+    disks = [{name.replace("IO", "Io"): n for name, n in one.items()} for one in record["Disk"]]
+    files = [
+        {name: n for name, n in one.items() if name != "Category"} for one in record["Filesystem"]
+    ]
+    return {**record, "Disk": disks, "Filesystem": files}
 
 
 def _records(group: EmulatedGroup, start: float, end: float, period: int) -> list[dict[str, Any]]:
@@ -118,7 +127,6 @@ def _interface(traffic: int) -> dict[str, Any]:
 
 
 def _disk(traffic: int) -> dict[str, Any]:
-    operations = traffic // 4096  # IO in the answer about one group, Io in that about several
-    counts = {"Bytes": traffic, "IO": operations, "Io": operations}
+    counts = {"Bytes": traffic, "IO": traffic // 4096}
     both = {f"{way}{name}": count for way in ("Read", "Write") for name, count in counts.items()}
     return {"Device": "vda", **both}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from vk_providers.alibabacloud.emulator.cloud import ApiCall
@@ -14,7 +15,7 @@ from vk_providers.alibabacloud.emulator.schema import (
     text,
 )
 from vk_providers.alibabacloud.emulator.settings import zones
-from vk_providers.alibabacloud.emulator.sizes import size_of
+from vk_providers.alibabacloud.emulator.sizes import FAMILIES, instance_types, size_of
 from vk_providers.alibabacloud.emulator.states import moment
 
 __all__ = [
@@ -91,29 +92,40 @@ def price(call: ApiCall) -> dict[str, Any]:
 
 
 def available(call: ApiCall) -> dict[str, Any]:
-    """Return the stock of each zone."""
-    cloud, asked = call.cloud, call.parameters["DestinationResource"]
+    """Return the instance types, or families, of each zone that fit, with their stock."""
+    cloud, values = call.cloud, _fitting(call.parameters["DestinationResource"])
     rows = list[dict[str, Any]]()
     for zone in zones(cloud.settings):
         if call.text("ZoneId") in ("", zone):
             left = cloud.region.stock.get(zone)
             status = "WithoutStock" if left is not None and left <= 0 else "WithStock"
-            value = asked.get("Value") or f"{asked.get('Cores', 2):g}-{asked.get('Memory', 4):g}Gi"
-            supported = {"Value": value, "StatusCategory": status, "Status": "Available"}
+            supported = [{"Value": value, "StatusCategory": status} for value in values]
             resource = {
-                "Type": asked["Category"],
-                "SupportedResources": {"SupportedResource": [supported]},
+                "Type": call.parameters["DestinationResource"]["Category"],
+                "SupportedResources": {"SupportedResource": supported},
             }
             rows.append(
                 {
                     "RegionId": cloud.settings.region,
                     "ZoneId": zone,
-                    "StatusCategory": status,
-                    "Status": "Available",
                     "AvailableResources": {"AvailableResource": [resource]},
                 }
             )
     return {"AvailableZones": {"AvailableZone": rows}}
+
+
+def _fitting(asked: Mapping[str, Any]) -> list[str]:
+    """Return what is sold and fits, by its name or by its vCPU and GiB."""
+    value, cores, memory = asked.get("Value"), asked.get("Cores"), asked.get("Memory")
+    if asked["Category"] == "InstanceTypeFamily":
+        return [family for family in FAMILIES if value in (None, family)]
+    return [
+        size.instance_type
+        for size in instance_types()
+        if value in (None, size.instance_type)
+        and cores in (None, size.cpu)
+        and memory in (None, size.memory)
+    ]
 
 
 def vswitches(call: ApiCall) -> dict[str, Any]:

@@ -33,7 +33,9 @@ _COPIED = (
 )
 _CONTAINER = ("Name", "Image", "ImagePullPolicy", "WorkingDir")
 _FLAGS = ("Tty", "Stdin", "StdinOnce")
-_MOUNT = ("Name", "MountPath", "SubPath", "ReadOnly", "MountPropagation")
+_MOUNT = ("Name", "MountPath", "ReadOnly", "MountPropagation")
+_SHOWN_VOLUMES = ("EmptyDirVolume", "NFSVolume", "FlexVolume")
+"""Volumes whose members are all shown."""
 
 
 def group_row(group: EmulatedGroup, *, events: bool) -> dict[str, Any]:
@@ -100,7 +102,7 @@ def event_row(event: Event) -> dict[str, Any]:
 
 
 def _container_row(container: EmulatedContainer) -> dict[str, Any]:
-    spec = container.spec
+    spec, mount = container.spec, (*_MOUNT, *(() if container.init else ("SubPath",)))
     row: dict[str, Any] = {
         **{name: spec.get(name, "") for name in _CONTAINER},
         "Cpu": spec.get("Cpu", 0.0),
@@ -117,7 +119,7 @@ def _container_row(container: EmulatedContainer) -> dict[str, Any]:
             for each in spec.get("Port", [])
         ],
         "VolumeMounts": [
-            {name: each[name] for name in _MOUNT if name in each}
+            {name: each[name] for name in mount if name in each}
             for each in spec.get("VolumeMount", [])
         ],
         "SecurityContext": _security(spec.get("SecurityContext", {})),
@@ -195,7 +197,10 @@ def _volume(volume: Mapping[str, Any]) -> dict[str, Any]:
         files: Iterable[Mapping[str, Any]] = members.get("ConfigFileToPath", [])
         row["ConfigFileVolumeConfigFileToPaths"] = [{"Path": each["Path"]} for each in files]
         return row
-    return row | {f"{kind}{name}": value for name, value in members.items()}
+    shown = members if kind in _SHOWN_VOLUMES else {}
+    if kind == "DiskVolume":
+        shown = {name: members[name] for name in ("DiskId", "FsType") if name in members}
+    return row | {f"{kind}{name}": value for name, value in shown.items()}
 
 
 def _dns(config: Mapping[str, Any]) -> dict[str, Any]:

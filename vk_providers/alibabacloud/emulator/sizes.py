@@ -14,7 +14,7 @@ import attrs
 
 from vk_providers.alibabacloud.emulator.errors import EciApiError, invalid
 
-__all__ = ["BilledSize", "size_of"]
+__all__ = ["FAMILIES", "BilledSize", "instance_types", "size_of"]
 
 _EVERYWHERE: Mapping[float, Sequence[float]] = {
     0.25: (0.5, 1),
@@ -56,6 +56,9 @@ _PAIR = re.compile(r"([0-9.]+)-([0-9.]+)Gi", re.ASCII)
 _TYPE = re.compile(r"ecs\.([a-z]+)[0-9a-z-]*\.(?:([0-9]+)?xlarge|large)", re.ASCII)
 _GIB_A_CORE = {"c": 2, "g": 4, "r": 8}
 _MOST = 5
+FAMILIES = tuple(f"ecs.{kind}{number}" for number in (5, 6, 7) for kind in "cgr")
+"""The families of instance types that are listed; a group may name others."""
+_SIZES = ("large", "xlarge", "2xlarge", "4xlarge")
 
 
 @attrs.frozen
@@ -78,6 +81,11 @@ def size_of(parameters: Mapping[str, Any], region: str) -> BilledSize:
     if not (cpu or memory):
         cpu, memory = _sum(parameters)
     return _rounded(cpu or 2, memory or (0 if cpu else 4), region)
+
+
+def instance_types() -> list[BilledSize]:
+    """Return the listed instance types with their sizes."""
+    return [_typed(f"{family}.{size}", "") for family in FAMILIES for size in _SIZES]
 
 
 def _sum(parameters: Mapping[str, Any]) -> tuple[float, float]:

@@ -151,14 +151,40 @@ def test_a_zone_without_stock_is_skipped_or_fails_the_group(simulation: Simulati
     assert simulation.row(first)["ZoneId"] == "cn-hangzhou-h"
     assert simulation.row(elsewhere)["ZoneId"] == "cn-hangzhou-i"
     assert simulation.status(nowhere) == "ScheduleFailed"
-    available = simulation.call(
-        "DescribeAvailableResource", DestinationResource__Category="InstanceType"
-    )["AvailableZones"]["AvailableZone"]
-    assert [zone["StatusCategory"] for zone in available] == ["WithoutStock"] + 2 * ["WithStock"]
+    available = sold(simulation, Category="InstanceTypeFamily", Value="ecs.c6")
+    stock = [[row["StatusCategory"] for row in rows] for rows in available]
+    assert stock == [["WithoutStock"], ["WithStock"], ["WithStock"]]
     simulation.call("DeleteContainerGroup", ContainerGroupId=first)
     again = simulation.create(Cpu=2, Memory=4)
     simulation.pass_time(2)
     assert simulation.status(again) == "Pending"
+
+
+def sold(simulation: Simulation, **wanted: object) -> list[list[dict[str, str]]]:
+    """Return what is sold and fits, by zone."""
+    asked = {f"DestinationResource__{name}": value for name, value in wanted.items()}
+    answer = simulation.call("DescribeAvailableResource", **asked)
+    return [
+        zone["AvailableResources"]["AvailableResource"][0]["SupportedResources"][
+            "SupportedResource"
+        ]
+        for zone in answer["AvailableZones"]["AvailableZone"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "types"),
+    [
+        ({"Cores": 4, "Memory": 8}, ["ecs.c5.xlarge", "ecs.c6.xlarge", "ecs.c7.xlarge"]),
+        ({"Value": "ecs.g6.large"}, ["ecs.g6.large"]),
+        ({"Value": "ecs.none.large"}, []),
+    ],
+)
+def test_instance_types_are_found_by_size_and_name(
+    simulation: Simulation, wanted: dict[str, object], types: list[str]
+):
+    rows = sold(simulation, Category="InstanceType", **wanted)[0]
+    assert [row["Value"] for row in rows] == types
 
 
 def test_a_price_is_higher_for_more_and_lower_for_spot(simulation: Simulation):

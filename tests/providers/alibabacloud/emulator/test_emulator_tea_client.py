@@ -184,7 +184,7 @@ async def test_price_usage_regions_and_stock_are_answered(tea: TeaClient):
         DestinationResource={"Category": "InstanceType", "Cores": 2.0, "Memory": 4.0},
     )
     (first, *_) = stock["AvailableZones"]["AvailableZone"]
-    (supported,) = first["AvailableResources"]["AvailableResource"][0]["SupportedResources"][
+    (supported, *_) = first["AvailableResources"]["AvailableResource"][0]["SupportedResources"][
         "SupportedResource"
     ]
     assert supported["StatusCategory"] == "WithStock"
