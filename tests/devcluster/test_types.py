@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+from pathlib import Path
+
 import pytest
+from doc_blocks import ROOT, block
+from isolation_here import IN_CI
 
 from vk.devcluster.kinds import KINDS
 from vk.devcluster.validation.types import Shape, struct_of
@@ -30,6 +36,19 @@ def test_the_table_of_types_has_the_fields_of_the_published_models() -> None:
     for name in names:
         model = getattr(models, MODELS.get(name, f"V1{name}"))
         assert {*model.attribute_map.values()} == {*struct_of(name).fields}, name
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("go") is None and not IN_CI, reason="Go is not installed")
+def test_the_documented_command_generates_the_table_that_is_in_the_repository(
+    tmp_path: Path,
+) -> None:
+    table = Path("vk/devcluster/validation/types.txt")
+    shutil.copytree(ROOT / "tools/types", tmp_path / "tools/types")
+    (tmp_path / table.parent).mkdir(parents=True)
+    command = block("CONTRIBUTING.md", "cd tools/types").text
+    subprocess.run(command, shell=True, cwd=tmp_path, check=True)
+    assert (tmp_path / table).read_text() == (ROOT / table).read_text()
 
 
 def every_struct(*roots: str) -> set[str]:

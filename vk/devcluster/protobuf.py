@@ -2,7 +2,7 @@
 
 `vk.devcluster.bodies` calls `decode_message`. kubectl sends protobuf from ``create configmap``,
 ``drain``, ``auth can-i`` and others, whatever the server announces; answers may be JSON all the
-same. The numbers of the fields are in ``protobuf.txt`` beside this file, their types in the rules.
+same. Numbers and types of the fields come from `vk.devcluster.validation.types`.
 
 Note: Go writes every field that is no pointer, also when it is empty; the rules drop that
 again, as they do for JSON.
@@ -13,11 +13,8 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from functools import cache
-from importlib import resources
 from typing import Any
 
-import attrs
 import orjson
 
 from vk.devcluster.validation.types import Shape, Struct, struct_of
@@ -29,14 +26,6 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
-@attrs.frozen
-class _Message:
-    """The fields of a message: number -> JSON name, or the message that is part of it."""
-
-    names: dict[int, str]
-    parts: dict[int, str]
-
-
 def decode_message(body: bytes) -> dict[str, Any]:
     """Return the object in ``body``, with its kind and apiVersion. Raises ValueError."""
     if not body.startswith(PREFIX):
@@ -44,25 +33,24 @@ def decode_message(body: bytes) -> dict[str, Any]:
     envelope = dict(_fields(body[len(PREFIX) :]))
     meta = dict(_fields(_bytes(envelope.get(1, b""))))
     version, kind = _text(meta.get(1, b"")), _text(meta.get(2, b""))
-    name = f"events.{kind}" if version.startswith("events.k8s.io/") else kind
-    if name not in _messages():
-        raise ValueError(f'no kind "{kind}" is registered for version "{version}"')
-    group = version.rpartition("/")[0]
-    content = _decode(name, struct_of(kind, group), _bytes(envelope.get(2, b"")))
+    try:
+        struct = struct_of(kind, version.rpartition("/")[0])
+    except KeyError:
+        raise ValueError(f'no kind "{kind}" is registered for version "{version}"') from None
+    content = _decode(struct, _bytes(envelope.get(2, b"")))
     return {**content, "kind": kind, "apiVersion": version}
 
 
-def _decode(name: str, struct: Struct, data: bytes) -> dict[str, Any]:
-    message = _messages()[name]
+def _decode(struct: Struct, data: bytes, embedded_in: tuple[int, ...] = ()) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for number, value in _fields(data):
-        if number in message.parts:
-            result |= _decode(message.parts[number], struct, _bytes(value))
+        numbers = (*embedded_in, number)
+        if numbers not in struct.by_numbers:
             continue
-        field = struct.fields.get(message.names.get(number, ""))
+        field = struct.by_numbers[numbers]
         if field is None:
-            continue
-        if field.shape.form == "list":
+            result |= _decode(struct, _bytes(value), numbers)
+        elif field.shape.form == "list":
             result.setdefault(field.name, []).extend(_items(field.shape, value))
         elif field.shape.form == "map":
             key, item = _map_entry(field.shape, _bytes(value))
@@ -90,8 +78,7 @@ def _map_entry(shape: Shape, data: bytes) -> tuple[str, Any]:
 
 def _value(shape: Shape, value: int | bytes) -> Any:
     if shape.form == "struct":
-        struct = struct_of(shape.struct)
-        return _decode(shape.struct, struct, _bytes(value))
+        return _decode(struct_of(shape.struct), _bytes(value))
     return _READERS[shape.form](value)
 
 
@@ -159,7 +146,7 @@ def _element(shape: Shape) -> Shape:
 
 
 def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Give the number and the raw value of each field, in order. Raises ValueError."""
+    """Yield the number and the raw value of each field, in order. Raises ValueError."""
     position = 0
     while position < len(data):
         tag, position = _varint(data, position)
@@ -198,18 +185,3 @@ def _varint(data: bytes, position: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, position
         shift += 7
-
-
-@cache
-def _messages() -> dict[str, _Message]:
-    text = resources.files(__package__).joinpath("protobuf.txt").read_text(encoding="utf-8")
-    lines = (line.split() for line in text.splitlines() if not line.startswith("#"))
-    return {name: _message(fields) for name, *fields in lines}
-
-
-def _message(texts: list[str]) -> _Message:
-    pairs = [text.partition("=")[::2] for text in texts]
-    return _Message(
-        {int(number): name for name, number in pairs if not name.startswith("+")},
-        {int(number): name[1:] for name, number in pairs if name.startswith("+")},
-    )

@@ -1,12 +1,12 @@
-"""The JSON shape of every object: which fields a struct has, and of which types.
+"""The shape of every object: which fields a struct has, of which types, and with which numbers.
 
-In: ``types.txt`` beside this file, which was derived from the Go types of the API. Out: `struct_of`
-and the values `Struct`, `Field`, `Shape`. Used by decoding, which drops what is unknown and refuses
-what has the wrong type. The file is read once, at the first use.
+``types.txt`` beside this file is generated from the Go types of the API by ``tools/types``; it is
+read once, at the first use. `vk.devcluster.validation.decoding` drops unknown fields by it and
+refuses wrong types; `vk.devcluster.protobuf` finds fields by their numbers.
 
-Note: two packages have an ``Event`` each, and two an ``EndpointPort``; the later one carries
-its group's name, ``events.Event``. Go writes an empty struct even where the field
-says that it may be left out, so ``resources: {}`` and ``status: {}`` are in every answer.
+Note: two packages have an ``Event`` each, and two an ``EndpointPort``; the one that is not of the
+core group carries its group's name, ``events.Event``. Go writes an empty struct even where the
+field may be left out, so ``resources: {}`` and ``status: {}`` are in every answer.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Shape:
     form: str
     """``list``, ``map``, ``struct``, or one of the plain types: ``string``, ``int32``, ``Time``."""
     go: str
-    """How Go's messages call it: ``v1.PullPolicy``, ``[]v1.Container``."""
+    """Its name in Go's messages: ``v1.PullPolicy``, ``[]v1.Container``."""
     pointer: bool = False
     """An empty value differs from none, so it is kept."""
     element: Shape | None = None
@@ -61,9 +61,11 @@ class Field:
     shape: Shape
     always: bool
     """Written even when it was not given."""
+    numbers: tuple[int, ...]
+    """Its number in protobuf, after that of the struct that it is embedded from; empty if none."""
 
     keeps_empty: bool = attrs.field(init=False)
-    """Whether a given value that is empty is kept."""
+    """A given value that is empty is kept."""
 
     @keeps_empty.default
     def _keeps_empty(self) -> bool:
@@ -77,6 +79,8 @@ class Struct:
     name: str
     fields: dict[str, Field]
     always: tuple[Field, ...]
+    by_numbers: dict[tuple[int, ...], Field | None]
+    """Fields by their numbers; None stands for an embedded struct."""
 
 
 @cache
@@ -95,15 +99,20 @@ def _structs() -> dict[str, Struct]:
 def _struct(name: str, texts: list[str]) -> Struct:
     fields = [_field(text) for text in texts]
     always = tuple(field for field in fields if field.always)
-    return Struct(name.rpartition(".")[2], {field.name: field for field in fields}, always)
+    embedded = {field.numbers[:1]: None for field in fields if len(field.numbers) > 1}
+    by_numbers = embedded | {field.numbers: field for field in fields if field.numbers}
+    by_name = {field.name: field for field in fields}
+    return Struct(name.rpartition(".")[2], by_name, always, by_numbers)
 
 
 def _field(text: str) -> Field:
     mark = text[-1] if text[-1] in "!?" else ""
     path, _, expression = text.rstrip("!?").partition(":")
+    steps = [step.partition("=") for step in path.split(".")]
+    names, numbers = [name for name, _, _ in steps], [int(number) for *_, number in steps if number]
     shape = _shape(expression or "string")
     always = mark == "!" or (shape.always_written and mark != "?")
-    return Field(path.rpartition(".")[2], path, shape, always)
+    return Field(names[-1], ".".join(names), shape, always, tuple(numbers))
 
 
 @cache
