@@ -232,11 +232,22 @@ class Node:
         try:
             async with asyncio.TaskGroup() as renewal:
                 renewal.create_task(self.lease.run())
+                renewal.create_task(self._leave_when_fenced())
                 await self._act()
         except* LeaseLostError as lost:
             log.error("lease lost", extra={"error": str(_first(lost))})
         finally:
             await self.lease.release()
+
+    async def _leave_when_fenced(self) -> None:
+        """End the term where the lease may have expired for as long as it lasts.
+
+        Leaving a provider whose pods end with it would end them: that one goes on, fenced, until
+        another replica is seen to hold the lease.
+        """
+        await self.lease.fenced_for(self.lease.duration)
+        if self.term is None or self.term.provider.durable:
+            raise LeaseLostError("the lease could not be renewed for as long as it lasts")
 
     async def _act(self) -> None:
         for reflector in (self.pods, self._service_cache):

@@ -1,4 +1,4 @@
-"""A port that leads to the API server from a chosen moment on; connections before are refused."""
+"""A port that leads to the API server while it is open; other connections are refused."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ import attrs
 
 @attrs.define(eq=False)
 class Forwarder:
-    """Takes a loopback port at once, and forwards connections to ``target`` after `open`."""
+    """A loopback port, taken at once; connections go to ``target`` between `open` and `cut`."""
 
     target: tuple[str, int]
     _listener: socket.socket = attrs.field(factory=socket.socket, init=False)
+    _forwards: threading.Event = attrs.field(factory=threading.Event, init=False)
     _sockets: list[socket.socket] = attrs.field(factory=list, init=False)
+    _listening: bool = attrs.field(default=False, init=False)
 
     def __enter__(self) -> Self:
         self._listener.bind(("127.0.0.1", 0))
@@ -29,10 +31,10 @@ class Forwarder:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for one in (self._listener, *self._sockets):
-            with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-            one.close()
+        self.cut()
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
 
     @property
     def port(self) -> int:
@@ -42,13 +44,28 @@ class Forwarder:
 
     def open(self) -> None:
         """Forward from now on."""
-        self._listener.listen()
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._forwards.set()
+        if not self._listening:
+            self._listening = True
+            self._listener.listen()
+            threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        """Close every connection, and new ones at once."""
+        self._forwards.clear()
+        while self._sockets:
+            one = self._sockets.pop()
+            with suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+            one.close()
 
     def _accept(self) -> None:
         with suppress(OSError):  # closed
             while True:
                 near, _ = self._listener.accept()
+                if not self._forwards.is_set():
+                    near.close()
+                    continue
                 far = socket.create_connection(self.target)
                 self._sockets += [near, far]
                 for one, other in ((near, far), (far, near)):

@@ -11,6 +11,8 @@ import attrs
 
 from vk.testing.control_plane import ControlPlane, eventually
 
+REPLICA = r"{.metadata.annotations.virtual-kubelet\.io/replica}"
+"""The replica that holds a lease."""
 READY = '{.status.conditions[?(@.type=="Ready")].status}'
 """JSONPath of a node's Ready."""
 

@@ -28,8 +28,9 @@ import manifests
 import pytest
 from eci_emulator import Emulator, emulator
 from node_process import NodeProcess, StartNode
-from recorder import READY, Recorder
+from recorder import READY, REPLICA, Recorder
 
+from vk.node.lease import replica_of
 from vk.testing.control_plane import ControlPlane, eventually
 from vk_providers.alibabacloud.emulator import billed_twice
 from vk_providers.alibabacloud.requests import MUTATIONS
@@ -59,7 +60,7 @@ class Pair:
     def replica(self) -> NodeProcess:
         """Start one more replica and wait until it is ready, as a rolling update does."""
         self._count += 1
-        replica = replica_of(self._count)
+        replica = replica_name(self._count)
         node = self.make_node(
             self.name,
             "--node-lease-duration",
@@ -74,19 +75,19 @@ class Pair:
         return node
 
     def lease(self) -> dict[str, Any]:
-        """Return the lease's spec."""
-        spec: dict[str, Any] = self.plane.get("lease", self.name, "-n=kube-node-lease")["spec"]
-        return spec
+        """Return the node's lease."""
+        lease: dict[str, Any] = self.plane.get("lease", self.name, "-n=kube-node-lease")
+        return lease
 
     def taken_over(self, since: float) -> float:
         """Wait until the standby holds the lease; return how long after ``since`` it wrote that."""
-        eventually(lambda: self.lease()["holderIdentity"] == self.standby.replica, "takeover")
-        acquired = datetime.fromisoformat(self.lease()["acquireTime"]).timestamp()
+        eventually(lambda: replica_of(self.lease()) == self.standby.replica, "takeover")
+        acquired = datetime.fromisoformat(self.lease()["spec"]["acquireTime"]).timestamp()
         self.holder, self.standby = self.standby, self.replica()
         return acquired - since
 
 
-def replica_of(number: int) -> str:
+def replica_name(number: int) -> str:
     """Return the name of a replica, which is also its access key."""
     return f"replica-{number}"
 
@@ -94,7 +95,7 @@ def replica_of(number: int) -> str:
 @pytest.fixture
 def eci() -> Iterator[Emulator]:
     """An emulator that knows the access key of a replica a second, more than a run has."""
-    keys = ",".join(map(replica_of, range(1, 10 + int(SECONDS))))
+    keys = ",".join(map(replica_name, range(1, 10 + int(SECONDS))))
     with emulator("--speed=10", "--rates=0", f"--access-key-id={keys}") as running:
         yield running
 
@@ -163,7 +164,7 @@ def test_no_fault_of_the_holder_runs_anything_twice_or_touches_ready(
     pair = Pair(control_plane, make_node, eci, "vk-failover")
     pair.start()
     ready = Recorder(control_plane, tmp_path / "ready", READY, ("node", pair.name))
-    path = "{.spec.holderIdentity} {.spec.acquireTime}"
+    path = f"{REPLICA} {{.spec.acquireTime}}"
     holders = Recorder(
         control_plane, tmp_path / "lease", path, ("lease", pair.name, "-n=kube-node-lease")
     )

@@ -9,6 +9,7 @@ from typing import Any
 import manifests
 import pytest
 from node_process import NodeProcess, StartNode
+from recorder import REPLICA
 
 from vk.testing.control_plane import ControlPlane, eventually
 
@@ -43,7 +44,7 @@ def identities(control_plane: ControlPlane, namespace: str) -> dict[str, Any]:
 
 def holder(control_plane: ControlPlane, node: str) -> str:
     """Return who holds the node's lease."""
-    path = "-o=jsonpath={.spec.holderIdentity}"
+    path = f"-o=jsonpath={REPLICA}"
     return control_plane.kubectl("get", "lease", node, "-n=kube-node-lease", path)
 
 

@@ -1,14 +1,18 @@
-"""The lease is lost while a call to the provider is in flight: nothing is done twice."""
+"""The lease is lost, or cannot be renewed: nothing is done twice, and no pod is lost."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import manifests
 import pytest
 from eci_emulator import Emulator
-from node_process import StartNode
+from forwarder import Forwarder
+from node_process import NodeProcess, StartNode
 
+from vk.node.lease import REPLICA, replica_of
 from vk.testing.control_plane import ControlPlane, eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -35,7 +39,7 @@ def test_a_lease_lost_in_the_middle_of_a_create_ends_the_term_and_creates_nothin
     control_plane.kubectl("apply", f"-n={namespace}", "-f", "-", input=manifest)
     eventually(lambda: eci.calls(CREATE), "the create is on its way")
 
-    thief = json.dumps({"spec": {"holderIdentity": "thief"}})
+    thief = json.dumps({"metadata": {"annotations": {REPLICA: "thief"}}})
     one = ("lease", node.name, "--namespace=kube-node-lease")
     control_plane.kubectl("patch", *one, "--type=merge", f"--patch={thief}")
     assert eci.living() == []
@@ -49,8 +53,54 @@ def test_a_lease_lost_in_the_middle_of_a_create_ends_the_term_and_creates_nothin
     ready = ("--for=condition=Ready", "pod/one", "--timeout=60s")
     control_plane.kubectl("wait", *ready, f"-n={namespace}")
     node.check()
-    holder = control_plane.get(*one)["spec"]["holderIdentity"]
-    assert holder == "loser"
+    lease = control_plane.get(*one)
+    assert (lease["spec"]["holderIdentity"], replica_of(lease)) == (node.name, "loser")
     assert len(eci.calls(CREATE)) == len(eci.living()) == 1
     control_plane.kubectl("delete", "pod", "one", f"-n={namespace}", "--timeout=60s")
     assert eci.living() == []
+
+
+@pytest.mark.field
+@pytest.mark.parametrize("durable", [True, False])
+def test_an_outage_longer_than_the_lease_changes_no_pod(
+    control_plane: ControlPlane,
+    make_node: StartNode,
+    namespace: str,
+    tmp_path: Path,
+    durable: bool,
+) -> None:
+    """The process goes on; it leaves a durable provider: leaving another would end its pods."""
+    address = urlsplit(control_plane.url)
+    assert address.hostname is not None and address.port is not None
+    state = ("--set", f"state={tmp_path / 'state'}") if durable else ()
+    node = make_node("", "--node-lease-duration", "3s", *state)
+    with Forwarder((address.hostname, address.port)) as forwarder:
+        text = node.kubeconfig.read_text().replace(str(address.port), str(forwarder.port))
+        node.kubeconfig = tmp_path / "kubeconfig"
+        node.kubeconfig.write_text(text)
+        forwarder.open()
+        node.start()
+        node.wait_ready()
+        one = ("pod", "one", f"-n={namespace}")
+        manifest = manifests.pod("one", node.name)
+        control_plane.kubectl("apply", f"-n={namespace}", "-f", "-", input=manifest)
+        control_plane.kubectl("wait", "--for=condition=Ready", "--timeout=60s", *one)
+        before = control_plane.get(*one)["status"]["containerStatuses"]
+
+        forwarder.cut()
+        eventually(lambda: outage(node) > 60, "the outage lasts longer than the lease")
+        assert bool(node.said("lease lost")) == durable
+        forwarder.open()
+        manifest = manifests.pod("two", node.name)
+        control_plane.kubectl("apply", f"-n={namespace}", "-f", "-", input=manifest)
+        two = ("pod", "two", f"-n={namespace}")
+        control_plane.kubectl("wait", "--for=condition=Ready", "--timeout=60s", *two)
+        node.check()
+        assert control_plane.get(*one)["status"]["containerStatuses"] == before
+
+
+def outage(node: NodeProcess) -> int:
+    """Return how often the lease could not be reached."""
+    return len(node.said("cannot renew the node's lease")) + len(
+        node.said("cannot reach the node's lease")
+    )

@@ -15,7 +15,7 @@ import manifests
 import pytest
 from clocks import behind
 from node_process import NodeProcess, StartNode
-from recorder import READY, Recorder
+from recorder import READY, REPLICA, Recorder
 
 from vk.models.time import parse_time
 from vk.testing.control_plane import ControlPlane, eventually
@@ -81,7 +81,7 @@ def takeover(
         renewals = record(
             control_plane,
             folder / "renewals",
-            "{.spec.holderIdentity} {.spec.renewTime}",
+            f"{REPLICA} {{.spec.renewTime}}",
             *("lease", "vk-skew", "--namespace=kube-node-lease"),
         )
         readiness = record(control_plane, folder / "readiness", READY, "node", "vk-skew")

@@ -10,6 +10,7 @@ import pytest
 from accounts import Account
 from eci_emulator import Emulator
 from node_process import StartNode
+from recorder import REPLICA
 
 from vk.testing.control_plane import ControlPlane, eventually
 
@@ -73,5 +74,5 @@ def test_no_pod_is_created_before_the_services_are_known(
 
 def holder(control_plane: ControlPlane, node: str) -> str:
     """Return who holds the node's lease."""
-    path = "-o=jsonpath={.spec.holderIdentity}"
+    path = f"-o=jsonpath={REPLICA}"
     return control_plane.kubectl("get", "lease", node, "-n=kube-node-lease", path)

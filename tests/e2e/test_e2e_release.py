@@ -17,6 +17,7 @@ from host import Host
 from node_process import ROOT
 from shell import Shell
 
+from vk.node.lease import replica_of
 from vk.testing.control_plane import ControlPlane, eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(240)]
@@ -118,4 +119,4 @@ def spec() -> dict[str, Any]:
 def holder(control_plane: ControlPlane) -> str:
     """Return the UID of the pod that acts."""
     lease = control_plane.get("lease", NODE, "-n=kube-node-lease")
-    return str(lease["spec"]["holderIdentity"])
+    return str(replica_of(lease))

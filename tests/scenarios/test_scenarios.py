@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from scenarios_world import NODE, World
 
+from vk.node.lease import replica_of
+
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
 ROOT = Path(__file__).parents[2]
@@ -144,8 +146,8 @@ async def test_a_stop_in_order_leaves_pods_alone_and_gives_the_lease_free(
     await world.wait("pod/stays", "condition=Ready", namespace)
     before = await world.kubectl.get("pod", "stays", f"-n={namespace}")
     await world.node.stop()
-    lease = ("lease", NODE, "-n=kube-node-lease")
-    assert await world.path("{.spec.holderIdentity}", *lease) == ""
+    lease = ("leases", NODE, "-n=kube-node-lease")
+    assert replica_of(await world.kubectl.get(*lease)) == ""
     assert await _ready(world) == "True"
     await world.node.start()
     await world.apply(pod("after"), namespace)

@@ -26,6 +26,7 @@ from vk.errors import ClusterError, ConflictError, ObjectNotFoundError, Throttle
 from vk.models.node import DRAINING
 from vk.models.pod import Json
 from vk.node.document import OWNED, is_draining
+from vk.node.lease import replica_of
 
 __all__ = ["Drain", "drain"]
 
@@ -166,11 +167,10 @@ class Drain:
             lease = await self.client.get(LEASES, self.node, namespace=_LEASES)
         except ObjectNotFoundError:
             return True
-        spec = lease.get("spec") or {}
-        if not spec.get("holderIdentity"):
+        if replica_of(lease) == "":
             return True
-        clock = asyncio.get_running_loop().time()
-        mark = (spec["holderIdentity"], spec.get("renewTime"))
+        spec, clock = lease["spec"], asyncio.get_running_loop().time()
+        mark = (lease["metadata"].get("annotations"), spec.get("renewTime"))
         if mark != self._lease:
             self._lease, self._since = mark, clock
         return clock - self._since > float(spec.get("leaseDurationSeconds") or 0)

@@ -1,12 +1,21 @@
-"""The node's lease: only the process that holds it acts for the node.
+"""The node's lease: only the replica that holds it acts for the node.
 
 In: a Client of its own, so that pod traffic never delays a renewal. Out: `Lease.check`, asked
-before every change at the provider. Driven by `kubelet.py`. All waiting is measured on the loop's
-monotonic clock: the times in the object are only compared for change, never with our clock. A write
-counts from the moment it was *sent*, and only if its answer came.
+before every change at the provider. Driven by `kubelet.py`.
 
-That clock stands still while the machine is suspended, when others may take the lease. So the time
-of a suspension counts for `Lease.check`; the next renewal finds out who holds the lease now.
+The lease is a kubelet's: ``holderIdentity`` is the node's name. Which replica holds it stands in
+the annotation `REPLICA`, written in the same update, with the resourceVersion as precondition: of
+two replicas one is refused. The annotation is empty once the lease was released, and missing where
+the holder is a kubelet or an older version: that lease is waited out in full.
+
+A replica that cannot renew is *fenced*: `Lease.check` raises, and all goes on when a renewal works.
+It has *lost* the lease when another replica is, or was, its holder. ``leaseTransitions`` rises with
+each change of replica, so it shows that too.
+
+All waiting is measured on the loop's monotonic clock: the times in the object are only compared for
+change, never with our clock. A write counts from the moment it was *sent*, and only if its answer
+came. That clock stands still while the machine is suspended, when others may take the lease. So the
+time of a suspension counts for `Lease.check`; the next renewal finds out who holds the lease now.
 """
 
 from __future__ import annotations
@@ -27,11 +36,13 @@ from vk.errors import ClusterError, ConflictError, ObjectNotFoundError, Temporar
 from vk.models.pod import Json
 from vk.models.time import parse_time
 
-__all__ = ["Lease", "LeaseLostError"]
+__all__ = ["Lease", "LeaseLostError", "replica_of"]
 
 log = logging.getLogger(__name__)
 
 NAMESPACE = "kube-node-lease"
+REPLICA = "virtual-kubelet.io/replica"
+"""Annotation of a lease: the replica that holds it."""
 _RELEASE_TIMEOUT = 5.0
 _TRIES = 3
 _LOOK = 1.0  # s between two looks of a standby: that late it sees that the lease was given back
@@ -41,46 +52,60 @@ class LeaseLostError(ClusterError):
     """This process may no longer act for the node: its term is over."""
 
 
+class _OtherHolderError(ClusterError):
+    """The lease names no replica: its holder is a kubelet or an older version."""
+
+
+def replica_of(lease: Json) -> str | None:
+    """Return the replica that holds ``lease``: empty where it was released.
+
+    None: the holder is a kubelet or an older version, which name no replica.
+    """
+    metadata, holder = lease["metadata"], _holder(lease)
+    if not holder:
+        return ""
+    if holder != metadata["name"]:
+        return None
+    replica: str | None = (metadata.get("annotations") or {}).get(REPLICA)
+    return replica
+
+
 @attrs.define(eq=False)
 class Lease:
-    """One node's lease, wanted or held by ``identity``; ``duration`` in seconds."""
+    """One node's lease, wanted or held by the replica ``identity``; ``duration`` in seconds."""
 
     client: Client
     node_name: str = attrs.field(kw_only=True)
     identity: str = attrs.field(kw_only=True)
     duration: float = attrs.field(kw_only=True)
     holder: str = attrs.field(default="", init=False)
-    """The holder when the lease was last read; empty: none."""
+    """The holder when the lease was last read, a replica's name where it has one; empty: none."""
     _object: Json | None = attrs.field(default=None, init=False)
+    """The lease as this replica wrote it last; None: this replica does not hold it."""
     _owner: str = attrs.field(default="", init=False)
-    _sent: float | None = attrs.field(default=None, init=False)
+    _fenced_at: float = attrs.field(default=-math.inf, init=False)
+    """When the lease may have expired; later with each renewal that works."""
     _slept: float = attrs.field(default=0.0, init=False)
-    """What `_suspended` was at `_sent`."""
+    """What `_suspended` was when the last renewal was sent."""
+    _seen: tuple[object, float] = attrs.field(default=("", 0.0), init=False)
+    """What another holder wrote last, and since when it is known."""
     _clock: Callable[[], float] = attrs.field(default=lambda: 0.0, init=False)
 
     async def acquire(self) -> None:
         """Wait until this process holds the lease; cancel it to give up.
 
-        A missing or empty lease and one of our own identity are taken at once, another's when it
+        A missing or released lease and one of our own identity are taken at once, another's when it
         was observed unchanged for its whole duration.
         """
         self._clock = asyncio.get_running_loop().time
+        self._seen = ("", 0.0)
         backoff = Backoff(first=self.duration / 60, cap=self.duration / 5)
-        seen: object = None
-        since = 0.0
-        while self._sent is None:
+        while True:
             try:
                 async with asyncio.timeout(self.duration):
-                    current = await self._read()
-                    observed = _mark(current)
-                    self.holder = _holder(current) if current is not None else ""
-                    if observed != seen:
-                        seen, since = observed, self._clock()
-                        self._log_holder(current)
-                    remaining = since + self._patience(current) - self._clock()
-                    if remaining <= 0:
-                        await self._write(current)
-                        return
+                    remaining = await self._take()
+                if remaining <= 0:
+                    return
                 backoff.reset()
                 await asyncio.sleep(min(remaining, self.duration / 10, _LOOK))
             except ConflictError:
@@ -92,16 +117,14 @@ class Lease:
     async def run(self) -> None:
         """Renew until cancelled: every third of the duration, after a failure every fifteenth.
 
-        Raises LeaseLostError when another process holds the lease, or when no renewal worked for a
-        whole duration.
+        Raises LeaseLostError when another replica holds the lease, or held it in between. A lease
+        that cannot be renewed is only fenced, however long that lasts.
         """
         wait = self.duration / 3
         while True:
-            await asyncio.sleep(max(0.0, min(wait, self._left())))
-            if self._left() <= 0:
-                raise self._lost("no renewal worked for its whole duration")
+            await asyncio.sleep(wait)
             try:
-                async with asyncio.timeout(min(self.duration / 3, self._left())):
+                async with asyncio.timeout(self.duration / 3):
                     await self._renew()
                 wait = self.duration / 3
             except LeaseLostError:
@@ -115,9 +138,13 @@ class Lease:
 
         Never blocks, and may be called from any thread.
         """
-        age = math.inf if self._sent is None else self._clock() - self._sent
-        if age + _suspended() - self._slept > self.duration * 2 / 3:
+        if self._clock() + _suspended() - self._slept > self._fenced_at:
             raise TemporaryError(f"the lease of node {self.node_name} may have expired")
+
+    async def fenced_for(self, seconds: float) -> None:
+        """Return once `check` would have raised for ``seconds`` without a break."""
+        while (left := self._fenced_at + seconds - self._clock()) > 0:  # noqa: ASYNC110 # a renewal moves the end of the wait
+            await asyncio.sleep(left)
 
     def owner(self, uid: str) -> None:
         """Name the Node's ``uid`` as the lease's owner, from the next renewal on."""
@@ -128,12 +155,10 @@ class Lease:
 
         Call it after `run` has ended. Does nothing where the lease is not held.
         """
-        if self._sent is None:
-            return
-        self._sent = None
+        current, self._object, self._fenced_at = self._object, None, -math.inf
         try:
             async with asyncio.timeout(_RELEASE_TIMEOUT):
-                await self._empty()
+                await self._empty(current)
         except ObjectNotFoundError:
             return
         except (ClusterError, TimeoutError) as error:
@@ -145,6 +170,31 @@ class Lease:
         except ObjectNotFoundError:
             return None
 
+    async def _take(self) -> float:
+        """Take the lease where that is allowed; return the seconds until it may be, 0 if taken."""
+        current = await self._read()
+        remaining = self._observe(current)
+        if remaining <= 0:
+            await self._write(current)
+        return remaining
+
+    def _observe(self, current: Json | None) -> float:
+        """Return the seconds for which what was read must stay so before it may be taken."""
+        self.holder = "" if current is None else replica_of(current) or _holder(current)
+        mark, since = _mark(current), self._clock()
+        if mark == self._seen[0]:
+            since = self._seen[1]
+        elif self._patience(current):
+            extra = {"node": self.node_name, "holder": self.holder}
+            log.info("another process holds the node's lease", extra=extra)
+        self._seen = mark, since
+        return since + self._patience(current) - self._clock()
+
+    def _patience(self, current: Json | None) -> float:
+        if current is None or replica_of(current) in ("", self.identity):
+            return 0.0
+        return float(current["spec"].get("leaseDurationSeconds") or math.ceil(self.duration))
+
     async def _write(self, current: Json | None) -> None:
         """Hold the lease, given what was read; ConflictError when it changed since."""
         sent, slept = self._clock(), _suspended()
@@ -155,7 +205,8 @@ class Lease:
             self._object = await self.client.replace(
                 LEASES, self.node_name, body, namespace=NAMESPACE
             )
-        self._sent, self._slept, self.holder = sent, slept, self.identity
+        self._fenced_at, self._slept = sent + self.duration * 2 / 3, slept
+        self.holder = self.identity
 
     async def _renew(self) -> None:
         current = self._object
@@ -165,17 +216,33 @@ class Lease:
                 return
             except (ConflictError, ObjectNotFoundError):
                 current = await self._read()
-                if current is not None and _holder(current) not in ("", self.identity):
-                    self.holder = _holder(current)
-                    raise self._lost(f"{self.holder} holds it") from None
+                if current is not None:
+                    self._check_holder(current)
         raise ConflictError(f"lease of node {self.node_name} changed {_TRIES} times while renewing")
 
-    async def _empty(self) -> None:
-        current = self._object
+    def _check_holder(self, current: Json) -> None:
+        """Raise where the lease that was read is not this replica's, and fence it.
+
+        LeaseLostError: another replica holds it or held it. _OtherHolderError: its holder is no
+        replica, and has not yet been silent for its whole duration.
+        """
+        replica = replica_of(current)
+        if replica is None:
+            self._fenced_at = min(self._fenced_at, self._clock())
+            if self._observe(current) > 0:
+                raise _OtherHolderError(f"{_holder(current)} holds it without naming a replica")
+        elif replica != self.identity or _term(current) != _term(self._object):
+            self.holder, self._object, self._fenced_at = replica, None, -math.inf
+            text = f"{replica} holds it" if replica else "another replica held it"
+            raise LeaseLostError(f"lost the lease of node {self.node_name}: {text}")
+
+    async def _empty(self, current: Json | None) -> None:
         for _ in range(_TRIES):
-            if current is None or _holder(current) != self.identity:
+            if current is None or replica_of(current) != self.identity:
                 return
-            body = {**current, "spec": {**current["spec"], "holderIdentity": ""}}
+            metadata = dict(current["metadata"])
+            metadata["annotations"] = {**metadata["annotations"], REPLICA: ""}
+            body = {**current, "metadata": metadata}
             try:
                 await self.client.replace(LEASES, self.node_name, body, namespace=NAMESPACE)
                 return
@@ -186,16 +253,16 @@ class Lease:
         old = current or {}
         spec = dict(old.get("spec") or {})
         moment = _renewal(parse_time(spec.get("renewTime")))
-        if spec.get("holderIdentity") != self.identity:
+        if current is None or replica_of(current) != self.identity:
             spec["acquireTime"] = moment
-            spec["leaseTransitions"] = (
-                int(spec.get("leaseTransitions") or 0) + 1 if current is not None else 0
-            )
-        spec["holderIdentity"] = self.identity
+            transitions = int(spec.get("leaseTransitions") or 0)
+            spec["leaseTransitions"] = 0 if current is None else transitions + 1
+        spec["holderIdentity"] = self.node_name
         spec["leaseDurationSeconds"] = math.ceil(self.duration)
         spec["renewTime"] = moment
         metadata = {**(old.get("metadata") or {})}
-        metadata.update(name=self.node_name, namespace=NAMESPACE)
+        annotations = {**(metadata.get("annotations") or {}), REPLICA: self.identity}
+        metadata.update(name=self.node_name, namespace=NAMESPACE, annotations=annotations)
         if self._owner:
             metadata["ownerReferences"] = [
                 {"apiVersion": "v1", "kind": "Node", "name": self.node_name, "uid": self._owner}
@@ -206,24 +273,6 @@ class Lease:
             "metadata": metadata,
             "spec": spec,
         }
-
-    def _patience(self, current: Json | None) -> float:
-        """Seconds for which ``current`` must stay as it is before it may be taken."""
-        if current is None or _holder(current) in ("", self.identity):
-            return 0.0
-        return float(current["spec"].get("leaseDurationSeconds") or math.ceil(self.duration))
-
-    def _left(self) -> float:
-        return -math.inf if self._sent is None else self._sent + self.duration - self._clock()
-
-    def _lost(self, why: str) -> LeaseLostError:
-        self._sent = None
-        return LeaseLostError(f"lost the lease of node {self.node_name}: {why}")
-
-    def _log_holder(self, current: Json | None) -> None:
-        if current is not None and self._patience(current) > 0:
-            extra = {"node": self.node_name, "holder": _holder(current)}
-            log.info("another process holds the node's lease", extra=extra)
 
     def _extra(self, error: BaseException) -> dict[str, str]:
         return {"node": self.node_name, "error": repr(error)}
@@ -240,8 +289,13 @@ def _holder(lease: Json) -> str:
     return (lease.get("spec") or {}).get("holderIdentity") or ""
 
 
+def _term(lease: Json | None) -> object:
+    """Return what changes with each change of replica."""
+    return lease and (lease["metadata"].get("uid"), lease["spec"].get("leaseTransitions"))
+
+
 def _mark(lease: Json | None) -> object:
-    """What a living holder changes with every renewal."""
+    """Return what a living holder changes with every renewal."""
     if lease is None:
         return "missing"
     metadata, spec = lease["metadata"], lease.get("spec") or {}

@@ -94,6 +94,20 @@ async def test_nothing_is_sent_without_the_lease() -> None:
     assert list(await gateway(Slow(), observed, check_lease=lost).list_pods()) == []
 
 
+@pytest.mark.field
+async def test_the_outcome_of_a_call_during_which_the_lease_may_have_expired_is_unknown() -> None:
+    """Another replica may have acted on the pod since."""
+    clock = asyncio.get_running_loop().time
+    expires = clock() + 1
+
+    def check() -> None:
+        if clock() > expires:
+            raise TemporaryError("the lease may have expired")
+
+    with pytest.raises(OutcomeUnknownError, match="the lease may have expired meanwhile"):
+        await gateway(Slow(), [], check_lease=check).delete_pod(KEY, grace_period=1.0)
+
+
 async def test_an_optional_method_is_implemented_where_it_is_overridden() -> None:
     known = gateway(Slow(), [])
     assert not known.implements("watch_pods")

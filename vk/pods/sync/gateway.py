@@ -120,7 +120,12 @@ class ProviderGateway:
             self.check_lease()
         except TemporaryError as error:
             raise LeaseNotHeldError(str(error), retry_after=error.retry_after) from None
-        return await self._call(operation, seconds, call)
+        result = await self._call(operation, seconds, call)
+        try:
+            self.check_lease()
+        except TemporaryError as error:  # another replica may have acted on the pod since
+            raise OutcomeUnknownError("the lease may have expired meanwhile") from error
+        return result
 
     async def _call(self, operation: str, seconds: float, call: Callable[[], Awaitable[T]]) -> T:
         try:
