@@ -14,7 +14,7 @@ from vk_providers.alibabacloud.emulator import EmulatorSettings, serve
 from vk_providers.alibabacloud.exec import EciExecSession, _check_address, execute
 
 pytestmark = pytest.mark.slow
-LOOP = ["sh", "-c", "for i in 1 2 3 4 5; do echo line $i; done; sleep 3600"]
+LOOP = ["sh", "-c", "echo line 1; echo line 2; echo line 3; echo line 4; echo line 5; sleep 3600"]
 
 
 @attrs.define(eq=False)

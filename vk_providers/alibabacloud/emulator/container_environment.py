@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from vk_providers.alibabacloud.emulator.container import EmulatedContainer
 from vk_providers.alibabacloud.emulator.errors import invalid
 from vk_providers.alibabacloud.emulator.group import EmulatedGroup
-from vk_providers.alibabacloud.emulator.shell.run import ProgramContext
+from vk_providers.alibabacloud.emulator.shell.script import ProgramContext
 
 __all__ = ["container_of", "program_context"]
 

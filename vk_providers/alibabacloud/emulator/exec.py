@@ -22,7 +22,7 @@ from vk_providers.alibabacloud.emulator.container_environment import container_o
 from vk_providers.alibabacloud.emulator.errors import EciApiError, invalid, wrong_state
 from vk_providers.alibabacloud.emulator.exec_tickets import ExecTicket
 from vk_providers.alibabacloud.emulator.shell.programs import launch, output
-from vk_providers.alibabacloud.emulator.shell.run import ProgramContext
+from vk_providers.alibabacloud.emulator.shell.script import ProgramContext
 from vk_providers.alibabacloud.emulator.shell.steps import (
     STDERR,
     STDOUT,

@@ -8,7 +8,7 @@ import attrs
 
 from vk_providers.alibabacloud.emulator.container import EmulatedContainer
 from vk_providers.alibabacloud.emulator.group import EmulatedGroup
-from vk_providers.alibabacloud.emulator.shell.run import ProgramContext
+from vk_providers.alibabacloud.emulator.shell.script import ProgramContext
 from vk_providers.alibabacloud.emulator.states import RunningState
 
 __all__ = ["ExecTicket", "ExecTickets"]

@@ -83,11 +83,11 @@ async def test_without_stdin_the_input_is_at_its_end(client: Client, group: str)
 async def test_a_terminal_echoes_and_prompts_and_takes_control_keys(client: Client, group: str):
     socket = await opened(client, group, "sh", TTY="true")
     assert await until(socket, b"/ # ") == b"/ # "
-    await socket.send_bytes(b"\x00echo $((1+1))x\x7f\r")
-    assert await until(socket, b"/ # ") == b"echo $((1+1))x\b \b\r\n2\r\n/ # "
+    await socket.send_bytes(b"\x00echo 2x\x7f\r")
+    assert await until(socket, b"/ # ") == b"echo 2x\b \b\r\n2\r\n/ # "
     await socket.send_bytes(b"\x04" + b'{"Width": 132, "Height": 43}')
-    await socket.send_bytes(b"\x00stty size; tty\r")
-    assert b"43 132\r\n/dev/pts/0\r\n" in await until(socket, b"/ # ")
+    await socket.send_bytes(b"\x00stty size\r")
+    assert b"43 132\r\n" in await until(socket, b"/ # ")
     await socket.send_bytes(b"\x00sleep 1000000\r")
     await until(socket, b"\r\n")
     await socket.send_bytes(b"\x00\x03")

@@ -1,14 +1,21 @@
 """A container's log is what its command has written so far; its metrics only grow."""
 
+import time
 from typing import Any
 
 import pytest
 from eci_client import Refused
-from simulated import Simulation
+from simulated import START, Simulation
 
 from vk_providers.alibabacloud.emulator.settings import EmulatorSettings
 
-COUNTER = 'i=0; while true; do echo "n$i"; i=$((i+1)); sleep 1; done'
+CLOCK = "while true; do date; sleep 1; done"
+
+
+def tick(number: int) -> str:
+    """Return the line of a clock so many seconds after its start."""
+    at = time.gmtime(START + 6 + number)
+    return time.strftime("%a %b %d %H:%M:%S UTC %Y", at)
 
 
 def log(simulation: Simulation, id: str, **more: Any) -> list[str]:
@@ -20,49 +27,49 @@ def log(simulation: Simulation, id: str, **more: Any) -> list[str]:
 
 
 @pytest.fixture
-def counter(simulation: Simulation) -> str:
-    """A group that has counted from n0 to n9."""
-    id = simulation.create("sh", "-c", COUNTER)
+def clock(simulation: Simulation) -> str:
+    """A group that has written the time ten times."""
+    id = simulation.create("sh", "-c", CLOCK)
     simulation.pass_time(6 + 9.5)
     return id
 
 
-def test_a_log_grows_with_time(simulation: Simulation, counter: str):
-    assert log(simulation, counter) == [f"n{n}" for n in range(10)]
+def test_a_log_grows_with_time(simulation: Simulation, clock: str):
+    assert log(simulation, clock) == [tick(number) for number in range(10)]
     simulation.pass_time(1)
-    assert log(simulation, counter)[-1] == "n10"
+    assert log(simulation, clock)[-1] == tick(10)
 
 
 @pytest.mark.slow
-def test_a_long_log_goes_on_where_it_was(simulation: Simulation, counter: str):
+def test_a_long_log_goes_on_where_it_was(simulation: Simulation, clock: str):
     simulation.pass_time(5_000)
-    assert log(simulation, counter, Tail=2) == ["n5008", "n5009"]
+    assert log(simulation, clock, Tail=2) == [tick(5008), tick(5009)]
 
 
 @pytest.mark.parametrize(
     ("asked", "lines"),
     [
-        ({"Tail": 2}, ["n8", "n9"]),
-        ({"SinceSeconds": 3}, ["n7", "n8", "n9"]),
-        ({"StartTime": "2027-01-15T08:00:14Z"}, ["n8", "n9"]),
-        ({"StartTime": "2027-01-15T08:00:14Z", "SinceSeconds": 1}, ["n9"]),
-        ({"LimitBytes": 4}, ["n0", "n"]),
-        ({"Tail": 1, "Timestamps": "true"}, ["2027-01-15T08:00:15.000000000Z n9"]),
+        ({"Tail": 2}, [tick(8), tick(9)]),
+        ({"SinceSeconds": 3}, [tick(7), tick(8), tick(9)]),
+        ({"StartTime": "2027-01-15T08:00:14Z"}, [tick(8), tick(9)]),
+        ({"StartTime": "2027-01-15T08:00:14Z", "SinceSeconds": 1}, [tick(9)]),
+        ({"LimitBytes": 35}, [tick(0), "Fri Ja"]),
+        ({"Tail": 1, "Timestamps": "true"}, [f"2027-01-15T08:00:15.000000000Z {tick(9)}"]),
     ],
 )
 def test_a_part_can_be_asked_for(
-    simulation: Simulation, counter: str, asked: dict[str, Any], lines: list[str]
+    simulation: Simulation, clock: str, asked: dict[str, Any], lines: list[str]
 ):
-    assert log(simulation, counter, **asked) == lines
+    assert log(simulation, clock, **asked) == lines
 
 
 @pytest.mark.parametrize(
     "asked",
     [{"Tail": 2001}, {"LimitBytes": 1_048_577}, {"StartTime": "now"}, {"ContainerName": "x"}],
 )
-def test_more_than_there_is_is_refused(simulation: Simulation, counter: str, asked: dict[str, Any]):
+def test_more_than_there_is_is_refused(simulation: Simulation, clock: str, asked: dict[str, Any]):
     with pytest.raises(Refused, match="400 InvalidParameter"):
-        log(simulation, counter, **asked)
+        log(simulation, clock, **asked)
 
 
 def test_the_previous_run_has_a_log_of_its_own(simulation: Simulation):
@@ -90,9 +97,9 @@ def test_what_has_not_started_has_no_log(simulation: Simulation):
 
 def test_speed_is_that_of_the_container():
     simulation = Simulation(EmulatorSettings(speed=10, rates=0))
-    id = simulation.create("sh", "-c", COUNTER)
+    id = simulation.create("sh", "-c", CLOCK)
     simulation.pass_time(0.6 + 0.95)
-    assert log(simulation, id)[-1] == "n9"
+    assert log(simulation, id)[-1] == "Fri Jan 15 08:00:01 UTC 2027"
 
 
 def test_metrics_grow_and_stay_within_the_size(simulation: Simulation):

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import attrs
 
-from vk_providers.alibabacloud.emulator.shell.run import Program, ProgramContext, Shell, start
+from vk_providers.alibabacloud.emulator.shell.script import Program, ProgramContext, Shell
 from vk_providers.alibabacloud.emulator.shell.steps import (
     STDERR,
     Read,
@@ -29,7 +29,7 @@ _LOOKED_AT = 2_000
 _STEPS = 20_000
 """Maximum number of steps of an output."""
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
-_ESCAPE = re.compile(r"\\([ntr\\])|%(%|s|d)")
+_ESCAPE = re.compile(r"\\([nt\\])|%(%|s)")
 
 
 @attrs.frozen
@@ -42,7 +42,7 @@ class Outcome:
 
 def launch(argv: tuple[str, ...], context: ProgramContext) -> Steps:
     """Return the steps of a command."""
-    return start(argv, context, PROGRAMS)
+    return Shell(context, PROGRAMS).call(list(argv))
 
 
 @lru_cache(maxsize=4096)
@@ -99,38 +99,21 @@ def output(argv: tuple[str, ...], context: ProgramContext) -> Iterator[tuple[flo
 
 
 def _echo(argv: list[str], shell: Shell) -> Steps:
-    words, end = argv[1:], "\n"
-    escapes = False
-    while words and re.fullmatch("-[neE]+", words[0]):
-        end = "" if "n" in words[0] else end
-        escapes = escapes or "e" in words[0]
-        words = words[1:]
-    text = " ".join(words)
-    yield write_text((_ESCAPE.sub(_escaped, text) if escapes else text) + end)
+    end = "" if argv[1:2] == ["-n"] else "\n"
+    yield write_text(" ".join(argv[1:] if end else argv[2:]) + end)
     return 0
 
 
-def _escaped(found: re.Match[str]) -> str:
-    signs = {"n": "\n", "t": "\t", "r": "\r", "\\": "\\"}
-    return signs[found[1]] if found[1] else found[0]
-
-
 def _printf(argv: list[str], shell: Shell) -> Steps:
-    words = argv[2:] if argv[1:2] == ["--"] else argv[1:]
-    pattern, rest = (words[0], words[1:]) if words else ("", [])
+    pattern, rest = (argv[1:2] or [""])[0], argv[2:]
+    yield write_text(_ESCAPE.sub(lambda found: _formatted(found, rest), pattern))
+    return 0
 
-    def put(found: re.Match[str]) -> str:
-        if found[1]:
-            return _escaped(found)
-        if found[2] == "%":
-            return "%"
-        return rest.pop(0) if rest else "0" if found[2] == "d" else ""
 
-    while True:  # the pattern is repeated for the remaining arguments
-        left = len(rest)
-        yield write_text(_ESCAPE.sub(put, pattern))
-        if not rest or len(rest) == left:
-            return 0
+def _formatted(found: re.Match[str], rest: list[str]) -> str:
+    if found[1]:
+        return {"n": "\n", "t": "\t", "\\": "\\"}[found[1]]
+    return "%" if found[2] == "%" else rest.pop(0) if rest else ""
 
 
 def _cat(argv: list[str], shell: Shell) -> Steps:
@@ -158,7 +141,7 @@ def _sleep(argv: list[str], shell: Shell) -> Steps:
         else:
             yield write_text("sleep: invalid time interval\n", STDERR)
             return 1
-    shell.work.turns = 0
+    shell.turns = 0
     yield Sleep(total)
     return 0
 
@@ -181,7 +164,7 @@ def _sh(argv: list[str], shell: Shell) -> Steps:
     rest, letters = argv[1:], ""
     while rest and re.fullmatch("[-+][A-Za-z]+", rest[0]):
         letters += rest.pop(0)[1:]
-    inner = attrs.evolve(shell, variables=dict(shell.variables), name=argv[0], status=0)
+    inner = attrs.evolve(shell, name=argv[0], status=0)
     if "c" not in letters:
         if rest:
             yield write_text(f"{argv[0]}: {rest[0]}: no such script\n", STDERR)
@@ -196,55 +179,12 @@ def _sh(argv: list[str], shell: Shell) -> Steps:
 
 def _env(argv: list[str], shell: Shell) -> Steps:
     names = argv[1:]
-    wanted = {name: shell.variables[name] for name in names if name in shell.variables}
+    variables = shell.context.env
+    wanted = {name: variables[name] for name in names if name in variables}
     if names:
         yield write_text(f"{text}\n" for text in wanted.values())
         return 0 if len(wanted) == len(names) else 1
-    yield write_text(f"{name}={text}\n" for name, text in shell.variables.items())
-    return 0
-
-
-def _test(argv: list[str], shell: Shell) -> Steps:
-    yield from ()
-    words = argv[1:-1] if argv[0] == "[" else argv[1:]
-    turned = words[:1] == ["!"]
-    return int(_holds(words[1:] if turned else words, shell.context.files) == turned)
-
-
-def _holds(words: list[str], files: Mapping[str, bytes]) -> bool:
-    match words:
-        case ["-n", text]:
-            return bool(text)
-        case ["-z", text]:
-            return not text
-        case ["-f" | "-e" | "-r", name]:
-            return name in files
-        case [left, "=" | "==", right]:
-            return left == right
-        case [left, "!=", right]:
-            return left != right
-        case [left, sign, right] if sign in _COMPARED:
-            return _number(left) is not None and _COMPARED[sign](_number(left), _number(right))
-    return bool(words and words[0])
-
-
-def _number(text: str) -> int:
-    return int(text) if re.fullmatch("-?[0-9]+", text) else 0
-
-
-_COMPARED: Mapping[str, Callable[[int, int], bool]] = {
-    "-eq": int.__eq__,
-    "-ne": int.__ne__,
-    "-lt": int.__lt__,
-    "-le": int.__le__,
-    "-gt": int.__gt__,
-    "-ge": int.__ge__,
-}
-
-
-def _seq(argv: list[str], shell: Shell) -> Steps:
-    first, last = ("1", argv[1]) if len(argv) == 2 else (argv[1:] or ["1", "0"])[:2]
-    yield write_text(f"{each}\n" for each in range(_number(first), min(_number(last), 10_000) + 1))
+    yield write_text(f"{name}={text}\n" for name, text in variables.items())
     return 0
 
 
@@ -254,11 +194,6 @@ def _says(text: Callable[[Shell], str]) -> Program:
         return 0
 
     return program
-
-
-def _tty(argv: list[str], shell: Shell) -> Steps:
-    yield write_text("/dev/pts/0\n" if shell.context.terminal else "not a tty\n")
-    return 0 if shell.context.terminal else 1
 
 
 def _stty(argv: list[str], shell: Shell) -> Steps:
@@ -281,13 +216,8 @@ PROGRAMS: Mapping[str, Program] = {
     "ash": _sh,
     "env": _env,
     "printenv": _env,
-    "test": _test,
-    "[": _test,
-    "seq": _seq,
     "pwd": _says(lambda shell: shell.context.folder),
-    "hostname": _says(lambda shell: shell.variables.get("HOSTNAME", "localhost")),
-    "whoami": _says(lambda shell: "root"),
+    "hostname": _says(lambda shell: shell.context.env.get("HOSTNAME", "localhost")),
     "date": _says(lambda shell: shell.context.date()),
-    "tty": _tty,
     "stty": _stty,
 }

@@ -20,7 +20,6 @@ __all__ = [
     "Step",
     "Steps",
     "Write",
-    "captured",
     "redirected",
     "write_text",
 ]
@@ -65,12 +64,6 @@ class Input:
     """Standard input, shared by a shell and its programs."""
 
     _rest: bytes = b""
-    _ended: bool = False
-
-    @classmethod
-    def of(cls, content: bytes) -> Input:
-        """Return a complete input, as of a pipe."""
-        return cls(content, True)
 
     def chunk(self) -> Generator[Step, Any, bytes]:
         """Return available or next input; empty at EOF."""
@@ -88,7 +81,7 @@ class Input:
 
     def _more(self) -> Generator[Step, Any, bool]:
         """Request more input; return whether there was any. A terminal continues after EOF."""
-        content = b"" if self._ended else (yield Read())
+        content: bytes = yield Read()
         self._rest += content
         return bool(content)
 
@@ -106,11 +99,11 @@ def redirected(steps: Steps, redirects: tuple[str, ...]) -> Steps:
     where = {STDOUT: STDOUT, STDERR: STDERR}
     for redirect in redirects:
         where |= {
-            ">": {STDOUT: 0},
-            "2>": {STDERR: 0},
             ">&2": {STDOUT: where[STDERR]},
             "2>&1": {STDERR: where[STDOUT]},
-        }.get(redirect, {})
+            ">/dev/null": {STDOUT: 0},
+            "2>/dev/null": {STDERR: 0},
+        }[redirect]
     answer: Any = None
     while True:
         try:
@@ -119,21 +112,6 @@ def redirected(steps: Steps, redirects: tuple[str, ...]) -> Steps:
             return int(end.value)
         answer = None
         if not isinstance(step, Write):
-            answer = b"" if isinstance(step, Read) and "<" in redirects else (yield step)
+            answer = yield step
         elif where[step.stream]:
             yield Write(where[step.stream], step.content)
-
-
-def captured(steps: Steps) -> Generator[Step, Any, tuple[bytes, int]]:
-    """Run ``steps``; return its captured output and exit code."""
-    content, answer = list[bytes](), None
-    while True:
-        try:
-            step = steps.send(answer)
-        except StopIteration as end:
-            return b"".join(content), int(end.value)
-        answer = None
-        if isinstance(step, Write) and step.stream == STDOUT:
-            content.append(step.content)
-        else:
-            answer = yield step
