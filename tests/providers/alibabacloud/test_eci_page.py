@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
+import re
+import subprocess
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import attrs
+import pytest
 import yaml
 from doc_blocks import blocks
+from test_eci_golden import NAMES, planned, read
 
 from vk.cli.provider_config import load
 from vk_providers.alibabacloud import errors
@@ -19,7 +26,9 @@ from vk_providers.alibabacloud.create_parameters.annotations import (
 )
 from vk_providers.alibabacloud.fields import FIELDS
 
-PAGE = (Path(__file__).parents[3] / "docs" / "alibabacloud.md").read_text()
+ROOT = Path(__file__).parents[3]
+PAGE = (ROOT / "docs" / "alibabacloud.md").read_text()
+TOOL = ROOT / "tools/eci_parameters.py"
 
 
 def row(name: str) -> str:
@@ -55,3 +64,29 @@ def test_every_annotation_is_documented_and_privileged_ones_are_marked() -> None
 def test_every_code_stands_there_with_its_hint() -> None:
     for code in errors._CODES:
         assert errors._hint(code) in row(code)
+
+
+@pytest.mark.slow
+def test_the_list_of_parameters_is_written_anew_without_a_difference() -> None:
+    command = [sys.executable, TOOL, "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_list_says_of_each_parameter_what_the_requests_of_the_golden_files_show() -> None:
+    tool = loaded(TOOL)
+    requests = [planned(read(name)) for name in NAMES if "request" in read(name)]
+    sent = {re.sub(r"\.[0-9]+(?=\.|$)", ".N", name) for request in requests for name in request}
+    assert [name for name in sent if tool.rule(name) in tool.NOT_SENT] == []
+    unseen = tool.SENT.keys() - {tool.rule(name) for name in sent}
+    assert unseen == {"RegionId"}  # the client adds it to every request
+
+
+def loaded(path: Path) -> ModuleType:
+    """Return a program as a module."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
