@@ -28,9 +28,23 @@ from vk.devcluster.apply.field_set import (
     with_named_parents,
     without_branches,
 )
-from vk.devcluster.apply.merge import merge, settled
-from vk.devcluster.apply.ownership import Entry, Owner, Owners, capped, of_request, read, written
-from vk.devcluster.apply.walk import Comparison, compare, fields_of, without
+from vk.devcluster.apply.managed_fields import (
+    Entry,
+    Owner,
+    Owners,
+    capped,
+    of_request,
+    read,
+    written,
+)
+from vk.devcluster.apply.structured_merge import (
+    Comparison,
+    compare,
+    fields_of,
+    merge,
+    settled,
+    without,
+)
 from vk.devcluster.patch.error import PatchError
 from vk.devcluster.patch.schemas import Schema
 
