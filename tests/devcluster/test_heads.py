@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vk.devcluster.proxy.heads import AnswerHead, parse_head, request_head
+from vk.devcluster.proxy.kubelet_connection import AnswerHead, parse_head, request_head
 
 NAMES = st.from_regex(r"[A-Za-z][A-Za-z0-9-]{0,20}", fullmatch=True)
 VALUES = st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=30)

@@ -24,8 +24,7 @@ from yarl import URL
 from vk.devcluster import refusals
 from vk.devcluster.auth.certificates import KeyPair
 from vk.devcluster.kinds import find
-from vk.devcluster.proxy.heads import Headers
-from vk.devcluster.proxy.pipes import KubeletPipe
+from vk.devcluster.proxy.kubelet_connection import Headers, KubeletPipe
 from vk.devcluster.storage.storage import Storage
 
 __all__ = ["Kubelet", "Kubelets", "UnreachableError", "kubelet_of"]

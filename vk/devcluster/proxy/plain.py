@@ -17,7 +17,7 @@ import aiohttp
 from aiohttp import web
 
 from vk.devcluster import refusals
-from vk.devcluster.proxy.heads import HOP_BY_HOP
+from vk.devcluster.proxy.kubelet_connection import HOP_BY_HOP
 from vk.devcluster.proxy.kubelets import Kubelet, Kubelets, UnreachableError
 
 __all__ = ["forward", "forward_log", "log_refusal", "passed_on"]

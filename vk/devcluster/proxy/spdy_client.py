@@ -14,7 +14,7 @@ from functools import partial
 
 import attrs
 
-from vk.devcluster.proxy.pipes import KubeletGoneError
+from vk.devcluster.proxy.kubelet_connection import KubeletGoneError
 from vk.streaming.receive_buffer import ReadGate, ReceiveBuffer
 from vk.streaming.spdy.connection import DuplexPipe, parts
 from vk.streaming.spdy.frames import Data

@@ -17,9 +17,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import attrs
 
-from vk.devcluster.proxy.heads import AnswerHead
+from vk.devcluster.proxy.kubelet_connection import AnswerHead, KubeletGoneError, KubeletPipe
 from vk.devcluster.proxy.kubelets import Kubelet, Kubelets, UnreachableError
-from vk.devcluster.proxy.pipes import KubeletGoneError, KubeletPipe
 from vk.devcluster.proxy.spdy_client import SpdyClient, SpdyClientStream
 from vk.streaming.exit_status import exit_status, failure_status
 from vk.streaming.negotiation import (

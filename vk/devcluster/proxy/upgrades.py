@@ -17,9 +17,8 @@ from typing import cast
 from aiohttp import web
 
 from vk.devcluster import refusals
-from vk.devcluster.proxy.heads import AnswerHead
+from vk.devcluster.proxy.kubelet_connection import AnswerHead, KubeletGoneError, KubeletPipe, tunnel
 from vk.devcluster.proxy.kubelets import Kubelet, Kubelets, UnreachableError
-from vk.devcluster.proxy.pipes import KubeletGoneError, KubeletPipe, tunnel
 from vk.devcluster.proxy.plain import passed_on
 from vk.devcluster.proxy.translation import PROTOCOL, Translation, spdy_upgrade, upgraded
 from vk.streaming.http_upgrade import upgrade_connection

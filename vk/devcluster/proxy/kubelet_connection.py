@@ -1,7 +1,8 @@
-"""Connections as bytes in and bytes out: the one to a kubelet, and the tunnel between two of them.
+"""Connections to kubelets: a request, then, if it was upgraded, bytes; and the tunnel over two of them.
 
-In: an open connection to a kubelet. Out: `KubeletPipe`, which after an upgrade is a `DuplexPipe` as
-the client's connection is, and `tunnel`, which passes all bytes on between two such pipes.
+An upgraded connection is passed on byte for byte, so it is dialled without an HTTP client, and the
+heads of request and answer are written and read here. After the upgrade a `KubeletPipe` is a
+`DuplexPipe` as the connection of the client is, and `tunnel` passes all bytes on between two such.
 
 Over TLS one direction of a connection cannot be ended alone, so half-closes travel inside the
 frames that are passed on, and the end of one side is the end of the tunnel. What that side sent
@@ -11,13 +12,74 @@ before still arrives.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 import attrs
 
-from vk.devcluster.proxy.heads import AnswerHead, Headers, parse_head, request_head
 from vk.streaming.spdy.connection import DuplexPipe
 
-__all__ = ["KubeletGoneError", "KubeletPipe", "tunnel"]
+__all__ = [
+    "HOP_BY_HOP",
+    "AnswerHead",
+    "Headers",
+    "KubeletGoneError",
+    "KubeletPipe",
+    "parse_head",
+    "request_head",
+    "tunnel",
+]
+
+Headers = Iterable[tuple[str, str]]
+
+HOP_BY_HOP = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+"""Headers that are about one connection and are never passed on, in lower case."""
+
+
+@attrs.frozen
+class AnswerHead:
+    """Status and headers of an answer."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+
+    def get(self, name: str) -> str:
+        """Return the first value of a header, empty where there is none."""
+        wanted = name.lower()
+        return next((value for key, value in self.headers if key.lower() == wanted), "")
+
+
+def request_head(method: str, target: str, headers: Headers) -> bytes:
+    """Return the head of a request; ``target`` is its path and query, quoted already."""
+    lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]
+    return "\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape")
+
+
+def parse_head(raw: bytes) -> AnswerHead:
+    """Read the head of an answer, up to its empty line. Raises ValueError, one clear line."""
+    first, *lines = raw.decode("utf-8", "surrogateescape").rstrip("\r\n").split("\r\n")
+    version, _, rest = first.partition(" ")
+    code = rest.partition(" ")[0]
+    if not (version.startswith("HTTP/1.") and code.isascii() and code.isdigit() and len(code) == 3):
+        raise ValueError(f"malformed HTTP response {first[:60]!r}")
+    headers = []
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if not colon or not name or name != name.strip():
+            raise ValueError(f"malformed HTTP header {line[:60]!r}")
+        headers.append((name, value.strip()))
+    return AnswerHead(int(code), tuple(headers))
+
 
 _CHUNK = 1 << 16
 _LONGEST_BODY = 50_000  # bytes of a refusal that are passed on, as the real server has it
