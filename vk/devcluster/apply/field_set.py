@@ -1,7 +1,7 @@
 """Sets of field paths, as ``fieldsV1`` of managedFields writes them.
 
 In: the parsed ``fieldsV1`` of an entry. Out: a frozenset of paths and back, so that ownership is
-plain set algebra. Used by `vk.devcluster.apply.managed_fields` and `vk.devcluster.apply.structured_merge`; no I/O.
+plain set algebra. Pure.
 
 A path is a tuple of steps in their written form: ``f:spec``, ``k:{"name":"a"}`` (an item of a keyed
 list), ``v:"x"`` (an item of a set), ``i:0``. Note: a path does not contain its children. An

@@ -1,4 +1,4 @@
-"""Connections to kubelets: a request, then, if it was upgraded, bytes; and the tunnel over two of them.
+"""Connections to kubelets: a request, then, if it was upgraded, bytes; and a tunnel over two.
 
 An upgraded connection is passed on byte for byte, so it is dialled without an HTTP client, and the
 heads of request and answer are written and read here. After the upgrade a `KubeletPipe` is a

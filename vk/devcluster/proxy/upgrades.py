@@ -17,10 +17,10 @@ from typing import cast
 from aiohttp import web
 
 from vk.devcluster import refusals
+from vk.devcluster.proxy.exec_over_spdy import PROTOCOL, Translation, spdy_upgrade, upgraded
 from vk.devcluster.proxy.kubelet_connection import AnswerHead, KubeletGoneError, KubeletPipe, tunnel
 from vk.devcluster.proxy.kubelets import Kubelet, Kubelets, UnreachableError
 from vk.devcluster.proxy.plain import passed_on
-from vk.devcluster.proxy.translation import PROTOCOL, Translation, spdy_upgrade, upgraded
 from vk.streaming.http_upgrade import upgrade_connection
 from vk.streaming.negotiation import EXEC_WEBSOCKET, RequestedStreams
 from vk.streaming.negotiation import PORT_FORWARD_WEBSOCKET as FORWARDS

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from vk.devcluster.validation.causes import Cause, forbidden, required, unsupported
+from vk.devcluster.validation.pod_defaults import set_source_defaults
 from vk.devcluster.validation.resources import amount_faults
 from vk.devcluster.validation.strategy import Strategy
-from vk.devcluster.validation.volumes_defaults import set_source_defaults
 
 __all__ = ["CLAIMS", "PERSISTENT_VOLUMES"]
 

@@ -16,18 +16,18 @@ from vk.devcluster.validation.causes import (
     required,
     unsupported,
 )
-from vk.devcluster.validation.containers_checks import containers_faults
+from vk.devcluster.validation.containers import containers_faults
 from vk.devcluster.validation.names import (
     ip_faults,
     label_faults,
     qualified_name_faults,
     subdomain_faults,
 )
-from vk.devcluster.validation.pods_resources import aggregate_requests
+from vk.devcluster.validation.pod_resources import aggregate_requests
 from vk.devcluster.validation.resources import requirement_faults
-from vk.devcluster.validation.scheduling_checks import scheduling_faults
-from vk.devcluster.validation.security_checks import pod_security_faults
-from vk.devcluster.validation.volumes_checks import volumes_faults
+from vk.devcluster.validation.scheduling import scheduling_faults
+from vk.devcluster.validation.security_contexts import pod_security_faults
+from vk.devcluster.validation.volumes import volumes_faults
 from vk.notation.quantity import parse_quantity
 
 __all__ = ["pod_faults"]

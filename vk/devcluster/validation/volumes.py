@@ -18,10 +18,10 @@ from vk.devcluster.validation.causes import (
     required,
     unsupported,
 )
-from vk.devcluster.validation.containers_checks import relative_path_faults
-from vk.devcluster.validation.environment_checks import (
+from vk.devcluster.validation.containers import (
     FIELDS_FOR_FILES,
     field_faults,
+    relative_path_faults,
     resource_faults,
 )
 from vk.devcluster.validation.names import label_faults, subdomain_faults

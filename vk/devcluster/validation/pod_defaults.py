@@ -1,24 +1,24 @@
 """What the API server writes into a new pod that its author left out. Pure.
 
-In: a decoded pod, which is changed in place (it is the caller's own copy). Called by the rules for
-create; on an update only `set_pod_defaults` runs again, since the admission half (account,
-priority, tolerations) looks at new pods alone.
+In: a decoded pod, which is changed in place (it is the own copy of the caller). Called on create;
+on an update only `set_pod_defaults` runs again, since the admission half (account, priority,
+tolerations) looks at new pods alone.
 
-Note: a request that is missing is taken from the limit; the pull policy depends on the tag
-alone; and with the network of the host each container port is a port of the host.
+Note: a request that is missing is taken from the limit; the pull policy depends on the tag alone;
+with the network of the host each container port is a port of the host; and a volume that names no
+source is an emptyDir.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
-from vk.devcluster.validation.images import pull_policy
 from vk.devcluster.validation.literals import round_up_to_milli
-from vk.devcluster.validation.pods_resources import default_pod_level_resources
-from vk.devcluster.validation.volumes_defaults import set_volume_defaults
+from vk.devcluster.validation.pod_resources import default_pod_level_resources
 
-__all__ = ["admit_pod", "all_containers", "set_pod_defaults", "tolerate_lost_nodes"]
+__all__ = ["admit_pod", "set_pod_defaults", "set_source_defaults", "tolerate_lost_nodes"]
 
 _SPEC_DEFAULTS = {
     "dnsPolicy": "ClusterFirst",
@@ -160,3 +160,64 @@ def _use_host_ports(container: dict[str, Any]) -> None:
     for port in container.get("ports") or ():
         if not port.get("hostPort"):
             port["hostPort"] = port["containerPort"]
+
+
+_MODE = 0o644
+_WITH_MODE = ("secret", "configMap", "downwardAPI", "projected")
+_SOURCE_DEFAULTS: dict[str, dict[str, Any]] = {
+    "hostPath": {"type": ""},
+    "iscsi": {"iscsiInterface": "default"},
+    "rbd": {"pool": "rbd", "user": "admin", "keyring": "/etc/ceph/keyring"},
+    "azureDisk": {
+        "cachingMode": "ReadWrite",
+        "kind": "Shared",
+        "fsType": "ext4",
+        "readOnly": False,
+    },
+    "scaleIO": {"storageMode": "ThinProvisioned", "fsType": "xfs"},
+}
+
+
+def set_volume_defaults(volume: dict[str, Any]) -> None:
+    """Fill in the source of one volume; repeatable."""
+    if len(volume) == 1 and "name" in volume:
+        volume["emptyDir"] = {}
+    for name in _WITH_MODE:
+        if name in volume:
+            volume[name].setdefault("defaultMode", _MODE)
+    set_source_defaults(volume)
+    _set_field_versions(volume.get("downwardAPI") or {})
+    for source in (volume.get("projected") or {}).get("sources") or ():
+        _set_field_versions(source.get("downwardAPI") or {})
+        if "serviceAccountToken" in source:
+            source["serviceAccountToken"].setdefault("expirationSeconds", 3600)
+    if "image" in volume:
+        volume["image"].setdefault("pullPolicy", pull_policy(volume["image"].get("reference", "")))
+    claim = (volume.get("ephemeral") or {}).get("volumeClaimTemplate")
+    if claim is not None:
+        claim["spec"].setdefault("volumeMode", "Filesystem")
+
+
+def set_source_defaults(owner: dict[str, Any]) -> None:
+    """Fill in the source of a disk, which volumes of pods and PersistentVolumes have alike."""
+    for name, defaults in _SOURCE_DEFAULTS.items():
+        if name in owner:
+            for field, value in defaults.items():
+                owner[name].setdefault(field, value)
+
+
+def _set_field_versions(source: dict[str, Any]) -> None:
+    for item in source.get("items") or ():
+        if "fieldRef" in item:
+            item["fieldRef"].setdefault("apiVersion", "v1")
+
+
+_TAG = re.compile(r":([\w][\w.-]{0,127})$", re.ASCII)
+
+
+def pull_policy(image: str) -> str:
+    """Return Always for the tag ``latest`` or neither tag nor digest, else IfNotPresent."""
+    if "@" in image or not image:
+        return "IfNotPresent"
+    tag = _TAG.search(image.rpartition("/")[2])
+    return "Always" if tag is None or tag[1] == "latest" else "IfNotPresent"
