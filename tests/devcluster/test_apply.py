@@ -26,7 +26,7 @@ from ownership_cases import (
 )
 
 from vk.devcluster.apply.server_side import ApplyConflict
-from vk.devcluster.patch.patch import PatchError
+from vk.devcluster.patch.error import PatchError
 
 
 def conflicts(live: Object, applied: Object, manager: str) -> list[tuple[str, str]]:

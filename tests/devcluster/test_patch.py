@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vk.devcluster.patch.patch import PatchError, json_patch, merge_patch
+from vk.devcluster.patch.error import PatchError
+from vk.devcluster.patch.json_patch import json_patch
+from vk.devcluster.patch.patch import merge_patch
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=3),

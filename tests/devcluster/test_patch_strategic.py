@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vk.devcluster.patch.patch import PatchError, strategic_merge_patch
+from vk.devcluster.patch.error import PatchError
 from vk.devcluster.patch.schemas import schema_of
+from vk.devcluster.patch.strategic_merge import strategic_merge_patch
 
 POD = schema_of("Pod")
 TARGET: dict[str, Any] = {

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vk.devcluster.kinds import KINDS
-from vk.devcluster.tables.ages import duration_text, since
+from vk.devcluster.tables.column import duration_text, since
 from vk.devcluster.tables.nodes import node_status
 from vk.devcluster.tables.pods import pod_status
 from vk.devcluster.tables.table import table

@@ -20,7 +20,7 @@ from vk.devcluster.bodies import read_object
 from vk.devcluster.calls import Answer, Call
 from vk.devcluster.creation import Creator, answer_with, check_namespace
 from vk.devcluster.kinds import Kind
-from vk.devcluster.patch.requests import (
+from vk.devcluster.patch.patch import (
     APPLY,
     applied_object,
     check_patch,

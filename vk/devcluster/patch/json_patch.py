@@ -1,7 +1,7 @@
 """JSON Patch (RFC 6902) as the API server reads it.
 
 In: a parsed document and the list of operations. Out: a new document, which may share parts with
-the old one; neither input is changed. Reached through `vk.devcluster.patch.patch`.
+the old one; neither input is changed. Used by `vk.devcluster.patch.patch`.
 
 As kube-apiserver 1.36 does: ``replace`` adds a map key that is missing, ``copy`` of
 a missing one gives null, a missing ``value`` is null, ``test`` takes a missing key for null and

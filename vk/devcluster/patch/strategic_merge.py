@@ -1,7 +1,7 @@
 """Strategic merge: a merge patch that knows which lists merge, item by item.
 
 In: a parsed object, the patch and the `Schema` of its kind. Out: a new object, which may share
-parts with the inputs; those are never changed. Reached through `vk.devcluster.patch.patch`.
+parts with the inputs; those are never changed. Used by `vk.devcluster.patch.patch`.
 
 As kube-apiserver 1.36 does: in a merged list the patch's items come before those
 that only the object has, unless the object's own order says otherwise, so a new item goes to the
@@ -10,11 +10,11 @@ front. A missing merge key and an unknown directive are internal errors (500).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from vk.devcluster.patch.error import PatchError, go_text, go_type
-from vk.devcluster.patch.list_order import identity, ordered, places, unique
 from vk.devcluster.patch.schemas import Schema
 
 __all__ = ["strategic_merge_patch"]
@@ -132,8 +132,8 @@ def _delete_values(merged: Map, name: str, values: Any) -> None:
     elif isinstance(old, list) and isinstance(values, list):
         if _are_maps(old, values):
             raise PatchError(f"cannot merge lists without merge key for {name}")
-        deleted = places(values, "")
-        merged[name] = [item for item in old if identity(item, "") not in deleted]
+        deleted = _places(values, "")
+        merged[name] = [item for item in old if _identity(item, "") not in deleted]
 
 
 def _set_order(merged: Map, changes: Map, key: str, schema: Schema) -> None:
@@ -156,7 +156,7 @@ def _set_order(merged: Map, changes: Map, key: str, schema: Schema) -> None:
         both = _plain(new)
     elif new is not None:
         both, former = _merge_list(old, new, rules)
-    merged[name] = ordered(both or [], order, former, rules.merge_key)
+    merged[name] = _ordered(both or [], order, former, rules.merge_key)
 
 
 def _check_order(items: list[Any], order: list[Any], key: str) -> None:
@@ -168,7 +168,7 @@ def _check_order(items: list[Any], order: list[Any], key: str) -> None:
         if _directive(wanted[at]) is not None:
             at += 1
             continue
-        at += identity(wanted[at], key) == identity(order[place], key)
+        at += _identity(wanted[at], key) == _identity(order[place], key)
         place += 1
     if order and at < len(wanted):
         raise PatchError(
@@ -190,18 +190,18 @@ def _merge_list(old: list[Any], new: list[Any], schema: Schema) -> tuple[list[An
     if not old and not new:
         return old, old
     if not _are_maps(old, new):
-        return ordered(unique([*old, *new]), new, old, ""), old
+        return _ordered(_unique([*old, *new]), new, old, ""), old
     if not key:
         raise PatchError("cannot merge lists without merge key for a list of plain values")
     kept, changes = _directed_items(old, new, key)
-    merged, found = list(kept), places(kept, key)
+    merged, found = list(kept), _places(kept, key)
     for item in changes:
-        at = found.setdefault(identity(item, key), len(merged))
+        at = found.setdefault(_identity(item, key), len(merged))
         if at == len(merged):
             merged.append(_plain(item))
         else:
             merged[at] = _merge_map(merged[at], item, schema)
-    return ordered(merged, changes, kept, key), merged[: len(old)]
+    return _ordered(merged, changes, kept, key), merged[: len(old)]
 
 
 def _directed_items(old: list[Any], new: list[Any], key: str) -> tuple[list[Any], list[Any]]:
@@ -214,7 +214,7 @@ def _directed_items(old: list[Any], new: list[Any], key: str) -> tuple[list[Any]
             continue
         match item[_DIRECTIVE]:
             case "delete":
-                deleted.add(identity(item, key))
+                deleted.add(_identity(item, key))
             case "replace":
                 replaced = True
             case "merge":
@@ -223,7 +223,7 @@ def _directed_items(old: list[Any], new: list[Any], key: str) -> tuple[list[Any]
                 raise _unknown_directive(item)
     if replaced:
         return [_plain(item) for item in changes], []
-    return [item for item in old if identity(item, key) not in deleted], changes
+    return [item for item in old if _identity(item, key) not in deleted], changes
 
 
 def _are_maps(old: list[Any], new: list[Any]) -> bool:
@@ -252,3 +252,50 @@ def _named(key: str, prefix: str) -> str:
 
 def _unknown_directive(patch: Mapping[str, Any]) -> PatchError:
     return PatchError(f"unknown patch type: {patch[_DIRECTIVE]} in map: {go_text(patch)}")
+
+
+def _identity(item: Any, key: str) -> str:
+    """Return a text that is equal for two items exactly when they are the same item.
+
+    Raises PatchError for an item without the key.
+    """
+    if key:
+        if not isinstance(item, Mapping):
+            expected = "expected a map[string]interface {}"
+            raise PatchError(f"{expected}, but received a {go_type(item)}")
+        if key not in item:
+            raise PatchError(f"map: {go_text(item)} does not contain declared merge key: {key}")
+        item = item[key]
+    return json.dumps(item, sort_keys=True)  # in which 1, 1.0, "1" and true differ, as in JSON
+
+
+def _places(items: Iterable[Any], key: str) -> dict[str, int]:
+    """Return where each item is, by its identity; the first one where it is there twice."""
+    found: dict[str, int] = {}
+    for at, item in enumerate(items):
+        found.setdefault(_identity(item, key), at)
+    return found
+
+
+def _unique(values: Iterable[Any]) -> list[Any]:
+    """Return the plain values without repetitions, in order."""
+    return list({_identity(value, ""): value for value in values}.values())
+
+
+def _ordered(items: list[Any], first: list[Any], old: list[Any], key: str) -> list[Any]:
+    """Put the items in the order of ``first``; the others between them where ``old`` had them."""
+    leading, former = _places(first, key), _places(old, key)
+    named = [(_identity(item, key), item) for item in items]
+    told = sorted((pair for pair in named if pair[0] in leading), key=lambda pair: leading[pair[0]])
+    rest = sorted(
+        (pair for pair in named if pair[0] not in leading), key=lambda pair: former.get(pair[0], -1)
+    )
+    merged: list[Any] = []
+    taken = 0
+    for name, item in told:
+        rank = former.get(name, -1)
+        while taken < len(rest) and 0 <= former.get(rest[taken][0], -1) < rank:
+            merged.append(rest[taken][1])
+            taken += 1
+        merged.append(item)
+    return merged + [item for _, item in rest[taken:]]

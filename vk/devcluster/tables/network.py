@@ -10,8 +10,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from vk.devcluster.tables.ages import since
-from vk.devcluster.tables.column import AGE, NAME, NONE, Column, Columns, wide
+from vk.devcluster.tables.column import AGE, NAME, NONE, Column, Columns, since, wide
 
 __all__ = ["ENDPOINTS", "ENDPOINT_SLICES", "SERVICES"]
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from vk.devcluster.tables.ages import UNKNOWN, since
-from vk.devcluster.tables.column import AGE, NAME, NONE, Column, Columns, wide
+from vk.devcluster.tables.column import AGE, NAME, NONE, UNKNOWN, Column, Columns, since, wide
 
 __all__ = ["NODES", "node_status"]
 

@@ -9,8 +9,17 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from vk.devcluster.tables.ages import duration_text, since
-from vk.devcluster.tables.column import AGE, NAME, NONE, Cells, Column, Columns, wide
+from vk.devcluster.tables.column import (
+    AGE,
+    NAME,
+    NONE,
+    Cells,
+    Column,
+    Columns,
+    duration_text,
+    since,
+    wide,
+)
 from vk.devcluster.validation.events import core_form
 
 __all__ = [

@@ -14,8 +14,7 @@ from typing import Any
 
 import attrs
 
-from vk.devcluster.tables.ages import since
-from vk.devcluster.tables.column import AGE, NAME, NONE, Column, Columns, wide
+from vk.devcluster.tables.column import AGE, NAME, NONE, Column, Columns, since, wide
 from vk.models.time import parse_time
 
 __all__ = ["PODS", "pod_status"]

@@ -9,8 +9,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from vk.devcluster.tables.ages import since
-from vk.devcluster.tables.column import AGE, NAME, Column, Columns, wide
+from vk.devcluster.tables.column import AGE, NAME, Column, Columns, since, wide
 
 __all__ = ["CLAIMS", "PERSISTENT_VOLUMES"]
 

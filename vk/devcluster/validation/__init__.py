@@ -14,18 +14,33 @@ from __future__ import annotations
 from typing import Any
 
 from vk.devcluster.kinds import Kind
+from vk.devcluster.validation.access_kinds import (
+    CLUSTER_ROLE_BINDINGS,
+    CLUSTER_ROLES,
+    ROLE_BINDINGS,
+    ROLES,
+)
 from vk.devcluster.validation.causes import Cause
+from vk.devcluster.validation.config_data import CONFIG_MAPS, SECRETS
 from vk.devcluster.validation.decoding import WrongTypeError, decode, unknown_fields
+from vk.devcluster.validation.endpoints import ENDPOINT_SLICES, ENDPOINTS
+from vk.devcluster.validation.events import CORE_EVENTS, NEW_EVENTS
 from vk.devcluster.validation.events import converted as converted_event
+from vk.devcluster.validation.leases import LEASES
 from vk.devcluster.validation.metadata import (
     keep_metadata,
     metadata_faults,
     metadata_update_faults,
     reset_metadata,
 )
+from vk.devcluster.validation.namespaces import NAMESPACES
+from vk.devcluster.validation.nodes import NODES
+from vk.devcluster.validation.persistent_volumes import CLAIMS, PERSISTENT_VOLUMES
+from vk.devcluster.validation.pods import PODS
 from vk.devcluster.validation.selectable import field_labels, selectable_fields
-from vk.devcluster.validation.services import needs_cluster_ip
-from vk.devcluster.validation.strategies import strategy_of
+from vk.devcluster.validation.services import SERVICES, needs_cluster_ip
+from vk.devcluster.validation.signing_requests import SIGNING_REQUESTS
+from vk.devcluster.validation.strategy import Strategy
 
 __all__ = [
     "Cause",
@@ -43,6 +58,33 @@ __all__ = [
     "with_defaults",
 ]
 
+_STRATEGIES = {
+    ("", "ConfigMap"): CONFIG_MAPS,
+    ("", "Endpoints"): ENDPOINTS,
+    ("", "Event"): CORE_EVENTS,
+    ("", "Namespace"): NAMESPACES,
+    ("", "Node"): NODES,
+    ("", "PersistentVolume"): PERSISTENT_VOLUMES,
+    ("", "PersistentVolumeClaim"): CLAIMS,
+    ("", "Pod"): PODS,
+    ("", "Secret"): SECRETS,
+    ("", "Service"): SERVICES,
+    ("certificates.k8s.io", "CertificateSigningRequest"): SIGNING_REQUESTS,
+    ("coordination.k8s.io", "Lease"): LEASES,
+    ("discovery.k8s.io", "EndpointSlice"): ENDPOINT_SLICES,
+    ("events.k8s.io", "Event"): NEW_EVENTS,
+    ("rbac.authorization.k8s.io", "ClusterRole"): CLUSTER_ROLES,
+    ("rbac.authorization.k8s.io", "ClusterRoleBinding"): CLUSTER_ROLE_BINDINGS,
+    ("rbac.authorization.k8s.io", "Role"): ROLES,
+    ("rbac.authorization.k8s.io", "RoleBinding"): ROLE_BINDINGS,
+}
+_PLAIN = Strategy()
+
+
+def _strategy_of(kind: Kind) -> Strategy:
+    """Return the steps of a kind; one that is not in the table is stored as it came."""
+    return _STRATEGIES.get((kind.group, kind.name), _PLAIN)
+
 
 def for_create(kind: Kind, obj: dict[str, Any]) -> dict[str, Any]:
     """Return a defaulted copy, ready for check_create and then to be stored.
@@ -59,13 +101,13 @@ def with_defaults(kind: Kind, obj: dict[str, Any]) -> dict[str, Any]:
     Raises WrongTypeError.
     """
     new = decode(kind, obj)
-    strategy_of(kind).default(new)
+    _strategy_of(kind).default(new)
     return new
 
 
 def prepared(kind: Kind, new: dict[str, Any]) -> dict[str, Any]:
     """Return the second half of for_create, which is the server's part; changes ``new``."""
-    strategy = strategy_of(kind)
+    strategy = _strategy_of(kind)
     reset_metadata(new["metadata"], generation=strategy.generation is not None)
     strategy.prepare_create(new)
     return new
@@ -82,7 +124,7 @@ def for_update(
     deletionTimestamp and grace period, and ``"binding"``, with which it passes a pod that it has
     given a node: everything in them is kept. Raises WrongTypeError.
     """
-    strategy = strategy_of(kind)
+    strategy = _strategy_of(kind)
     result = decode(kind, new)
     strategy.default(result)
     deletion = result["metadata"].get("deletionTimestamp")
@@ -98,7 +140,7 @@ def for_update(
 def _raises_generation(
     kind: Kind, old: dict[str, Any], new: dict[str, Any], subresource: str
 ) -> bool:
-    generation = strategy_of(kind).generation
+    generation = _strategy_of(kind).generation
     if subresource == "deletion":
         first = "deletionTimestamp" not in old["metadata"]
         return first and bool(old["metadata"].get("generation"))
@@ -109,7 +151,7 @@ def _raises_generation(
 
 def check_create(kind: Kind, obj: dict[str, Any]) -> list[Cause]:
     """Return why the object (after for_create, with its name) is refused; empty = valid."""
-    strategy = strategy_of(kind)
+    strategy = _strategy_of(kind)
     causes = metadata_faults(obj["metadata"], strategy.name_faults)
     return _once(causes + strategy.check(obj) + strategy.check_create(obj))
 
@@ -118,7 +160,7 @@ def check_update(
     kind: Kind, old: dict[str, Any], new: dict[str, Any], subresource: str = ""
 ) -> list[Cause]:
     """Return why the change (``new`` after for_update) is refused; empty = valid."""
-    strategy = strategy_of(kind)
+    strategy = _strategy_of(kind)
     causes: list[Cause] = []
     if subresource != "deletion":
         causes += metadata_faults(new["metadata"], lambda name: [])

@@ -90,7 +90,7 @@ def _container_faults(
         if container[option] not in known:
             causes.append(unsupported(f"{field}.{option}", container[option], known))
     causes += _port_list_faults(f"{field}.ports", container.get("ports") or [])
-    causes += environment_faults(field, container)
+    causes += _environment_faults(field, container)
     causes += _mount_faults(f"{field}.volumeMounts", container.get("volumeMounts") or [], volumes)
     causes += requirement_faults(f"{field}.resources", container["resources"])
     security = container.get("securityContext") or {}
@@ -163,10 +163,10 @@ def _probes_faults(field: str, container: dict[str, Any], part: str) -> list[Cau
             if container.get(name) is not None:
                 causes.append(forbidden(f"{field}.{name}", detail))
         return causes
-    causes += lifecycle_faults(f"{field}.lifecycle", container.get("lifecycle") or {})
+    causes += _lifecycle_faults(f"{field}.lifecycle", container.get("lifecycle") or {})
     for name in _PROBES:
         if container.get(name) is not None:
-            causes += probe_faults(f"{field}.{name}", name, container[name])
+            causes += _probe_faults(f"{field}.{name}", name, container[name])
     return causes
 
 
@@ -244,7 +244,7 @@ _MEMORY_DIVISORS = (
 )
 
 
-def environment_faults(field: str, container: dict[str, Any]) -> list[Cause]:
+def _environment_faults(field: str, container: dict[str, Any]) -> list[Cause]:
     """Return what is wrong with env and envFrom of a container."""
     causes: list[Cause] = []
     for index, variable in enumerate(container.get("env") or ()):
@@ -370,7 +370,7 @@ _COUNTS = (
 )
 
 
-def probe_faults(field: str, name: str, probe: dict[str, Any]) -> list[Cause]:
+def _probe_faults(field: str, name: str, probe: dict[str, Any]) -> list[Cause]:
     """Return what is wrong with one probe; ``name`` is the field that holds it."""
     causes = _handler_faults(field, probe)
     for count in _COUNTS:
@@ -389,7 +389,7 @@ def probe_faults(field: str, name: str, probe: dict[str, Any]) -> list[Cause]:
     return causes
 
 
-def lifecycle_faults(field: str, lifecycle: dict[str, Any]) -> list[Cause]:
+def _lifecycle_faults(field: str, lifecycle: dict[str, Any]) -> list[Cause]:
     """Return what is wrong with the hooks of a container."""
     causes: list[Cause] = []
     for hook in ("postStart", "preStop"):

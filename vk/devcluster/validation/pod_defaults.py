@@ -38,7 +38,7 @@ _NOT_READY, _UNREACHABLE = "node.kubernetes.io/not-ready", "node.kubernetes.io/u
 _EVICTION_SECONDS = 300
 
 
-def all_containers(spec: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _all_containers(spec: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield containers, init containers and ephemeral containers."""
     for part in ("containers", "initContainers", "ephemeralContainers"):
         yield from spec.get(part) or ()
@@ -50,10 +50,10 @@ def set_pod_defaults(pod: dict[str, Any]) -> None:
     for name, value in _SPEC_DEFAULTS.items():
         spec.setdefault(name, value)
     spec.setdefault("securityContext", {})
-    for container in all_containers(spec):
+    for container in _all_containers(spec):
         _set_container_defaults(container)
     for volume in spec.get("volumes") or ():
-        set_volume_defaults(volume)
+        _set_volume_defaults(volume)
     if "overhead" in spec:
         spec["overhead"] = _rounded(spec["overhead"])
     for part in ("containers", "initContainers"):
@@ -110,7 +110,7 @@ def _tolerates_eviction(toleration: dict[str, Any], key: str) -> bool:
 
 
 def _set_container_defaults(container: dict[str, Any]) -> None:
-    container.setdefault("imagePullPolicy", pull_policy(container.get("image", "")))
+    container.setdefault("imagePullPolicy", _pull_policy(container.get("image", "")))
     container.setdefault("terminationMessagePath", "/dev/termination-log")
     container.setdefault("terminationMessagePolicy", "File")
     for port in container.get("ports") or ():
@@ -178,7 +178,7 @@ _SOURCE_DEFAULTS: dict[str, dict[str, Any]] = {
 }
 
 
-def set_volume_defaults(volume: dict[str, Any]) -> None:
+def _set_volume_defaults(volume: dict[str, Any]) -> None:
     """Fill in the source of one volume; repeatable."""
     if len(volume) == 1 and "name" in volume:
         volume["emptyDir"] = {}
@@ -192,7 +192,7 @@ def set_volume_defaults(volume: dict[str, Any]) -> None:
         if "serviceAccountToken" in source:
             source["serviceAccountToken"].setdefault("expirationSeconds", 3600)
     if "image" in volume:
-        volume["image"].setdefault("pullPolicy", pull_policy(volume["image"].get("reference", "")))
+        volume["image"].setdefault("pullPolicy", _pull_policy(volume["image"].get("reference", "")))
     claim = (volume.get("ephemeral") or {}).get("volumeClaimTemplate")
     if claim is not None:
         claim["spec"].setdefault("volumeMode", "Filesystem")
@@ -215,7 +215,7 @@ def _set_field_versions(source: dict[str, Any]) -> None:
 _TAG = re.compile(r":([\w][\w.-]{0,127})$", re.ASCII)
 
 
-def pull_policy(image: str) -> str:
+def _pull_policy(image: str) -> str:
     """Return Always for the tag ``latest`` or neither tag nor digest, else IfNotPresent."""
     if "@" in image or not image:
         return "IfNotPresent"

@@ -118,7 +118,7 @@ def _check_create(pod: dict[str, Any]) -> list[Cause]:
 def _check_update(old: dict[str, Any], new: dict[str, Any], subresource: str) -> list[Cause]:
     match subresource:
         case "status":
-            return status_faults(old, new)
+            return _status_faults(old, new)
         case "ephemeralcontainers":
             return pod_faults(new) + ephemeral_faults(old, new)
         case "resize":
@@ -142,7 +142,7 @@ PODS = Strategy(
 _FAMILIES = "may specify no more than one IP for each IP family"
 
 
-def status_faults(old: dict[str, Any], new: dict[str, Any]) -> list[Cause]:
+def _status_faults(old: dict[str, Any], new: dict[str, Any]) -> list[Cause]:
     """Return what is wrong with the change of a pod's status."""
     status, before = new["status"], old["status"]
     causes: list[Cause] = []
