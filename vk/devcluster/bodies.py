@@ -14,6 +14,7 @@ import yaml
 
 from vk.devcluster import refusals
 from vk.devcluster.calls import Call
+from vk.devcluster.documents import check_aliases
 from vk.devcluster.forms import JSON
 from vk.devcluster.kinds import Kind
 from vk.devcluster.protobuf import PREFIX, decode_message
@@ -94,9 +95,21 @@ def read_yaml(body: bytes) -> Any:
         pass
     try:
         # a round trip, since YAML has values that JSON has not: dates, keys that are no text
-        return orjson.loads(orjson.dumps(yaml.load(body, _LOADER), option=orjson.OPT_NON_STR_KEYS))
+        return orjson.loads(orjson.dumps(_yaml_value(body), option=orjson.OPT_NON_STR_KEYS))
     except (yaml.YAMLError, orjson.JSONEncodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(str(error).partition("\n")[0]) from None
+
+
+def _yaml_value(body: bytes) -> Any:
+    loader = _LOADER(body)
+    try:
+        node = loader.get_single_node()
+        if node is not None:
+            check_aliases(node)
+            return loader.construct_document(node)
+        return None
+    finally:
+        loader.dispose()
 
 
 _DELETE_OPTIONS = Kind("meta.k8s.io", "v1", "DeleteOptions", "", verbs=())

@@ -7,7 +7,6 @@ differs: a date is a text, ``10:30`` is no number in base 60, a key given twice 
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from typing import Any
 import attrs
 import yaml
 
-__all__ = ["Document", "DocumentError", "parse_documents"]
+__all__ = ["Document", "DocumentError", "check_aliases", "parse_documents"]
 
 _TAG = "tag:yaml.org,2002:"
 _STEP = re.compile(r"\[(\d+)\]|([^.\[\]]+)")
@@ -26,7 +25,8 @@ _FLOAT = re.compile(
     r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?$"
     r"|[-+]?\.(?:inf|Inf|INF)$|\.(?:nan|NaN|NAN)$"
 )
-_MOST_VALUES = 3_000_000  # 10 000 large pods; a few lines of aliases can stand for more
+_FEW_VALUES, _MANY_VALUES = 400_000, 4_000_000
+_MOST_COPIED, _LEAST_COPIED = 0.99, 0.1  # share of values from aliases, of few and of many values
 
 
 class DocumentError(ValueError):
@@ -126,7 +126,8 @@ def _documents(text: str) -> Iterator[Document]:
     try:
         while loader.check_node():
             node = loader.get_node()
-            _check(node, (), itertools.count(1))
+            for inner in check_aliases(node):
+                _check_keys(inner)
             value = _plain(loader.construct_document(node), _line(node))
             if value is not None:
                 yield Document(value, node)
@@ -134,26 +135,41 @@ def _documents(text: str) -> Iterator[Document]:
         loader.dispose()
 
 
-def _check(node: yaml.Node, above: tuple[yaml.Node, ...], counter: Iterator[int]) -> None:
-    """Refuse keys given twice, values that hold themselves, and aliases that multiply."""
-    if node in above:
-        raise DocumentError("an anchor refers to itself", _line(node))
-    if next(counter) > _MOST_VALUES:
-        raise DocumentError(f"more than {_MOST_VALUES} values in one document", _line(node))
-    above = (*above, node)
-    if isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            _check(item, above, counter)
-    if isinstance(node, yaml.MappingNode):
-        _check_keys(node)
-        for _, value in node.value:
-            _check(value, above, counter)
+def check_aliases(node: yaml.Node) -> list[yaml.Node]:
+    """Return the nodes of a document; refuse aliases that stand for too many values.
+
+    Values are counted as they are written, each node once, before any is built: 350 bytes can stand
+    for 9 ** 9 values. The limits are those of go-yaml, which kubectl and API servers read with.
+    Raises DocumentError, also for an anchor whose value contains itself.
+    """
+    sizes: dict[yaml.Node, int] = {}
+    total = _size(node, sizes)
+    copied, steps = total - len(sizes), _MANY_VALUES - _FEW_VALUES
+    beyond = min(max(total - _FEW_VALUES, 0), steps)
+    allowed = _MOST_COPIED - (_MOST_COPIED - _LEAST_COPIED) * beyond / steps
+    if copied > 100 and total > 1000 and copied > total * allowed:
+        raise DocumentError("document contains excessive aliasing", _line(node))
+    return list(sizes)
 
 
-def _check_keys(node: yaml.MappingNode) -> None:
-    """Make every key a text, as it is written, and refuse one that is given twice."""
+def _size(node: yaml.Node, sizes: dict[yaml.Node, int]) -> int:
+    """Return how many values a node stands for; 0 in ``sizes``: its own are being counted."""
+    known = sizes.get(node)
+    if known is None:
+        sizes[node] = 0
+        parts = [] if isinstance(node, yaml.ScalarNode) else node.value
+        pairs = isinstance(node, yaml.MappingNode)
+        flat = [part for pair in parts for part in pair] if pairs else parts
+        sizes[node] = known = 1 + sum([_size(part, sizes) for part in flat])
+    elif known == 0:
+        raise DocumentError("an anchor's value contains itself", _line(node))
+    return known
+
+
+def _check_keys(node: yaml.Node) -> None:
+    """Make every key of a mapping a text, as it is written; refuse one that is given twice."""
     seen: set[str] = set()
-    for key, _ in node.value:
+    for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
         if isinstance(key, yaml.ScalarNode) and key.tag != _TAG + "merge":
             if key.value in seen:
                 raise DocumentError(f"key {key.value!r} is given twice", _line(key))
