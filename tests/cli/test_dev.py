@@ -271,6 +271,7 @@ def test_pods_come_from_standard_input_too(start: Start) -> None:
         (("--set", "cpu"), "--set: expected key=value"),
         (("--log-level", "loud"), "--log-level: expected one of"),
         (("--provider", "nope"), "--provider: unknown provider 'nope'"),
+        (("--state-folder", __file__), f"--state-folder: {__file__}: expected a folder, not a "),
         (("--apply", "missing.yaml"), "--apply: missing.yaml: cannot be read"),
         (("--nope",), "No such option"),
         (("more",), "Got unexpected extra argument"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from pathlib import Path
 
@@ -91,3 +92,48 @@ async def test_the_project_s_own_client_lists_and_watches_it(dev_cluster: DevClu
         changes = client.watch(PODS, resource_version=listing.resource_version)
         kind, seen = await anext(aiter(changes))
         assert (kind, seen["metadata"]["uid"]) == ("ADDED", created["metadata"]["uid"])
+
+
+async def test_a_planted_folder_is_refused_and_nothing_is_written_there(tmp_path: Path) -> None:
+    """Another user can be there first: with a link, an open folder, or a folder of their own."""
+    theirs, folder = tmp_path / "theirs", tmp_path / "dev"
+    theirs.mkdir(mode=0o700)
+    folder.symlink_to(theirs)
+    assert await refusal(folder) == f"{folder}: expected a folder, not a link or a file"
+    folder.unlink()
+    folder.mkdir()
+    folder.chmod(0o777)
+    assert await refusal(folder) == f"{folder} holds keys: expected mode 0700, not 0777"
+    if os.getuid() == 0:
+        folder.chmod(0o700)
+        os.chown(folder, 12345, 12345)
+        assert await refusal(folder) == f"{folder} belongs to another user"
+    assert [*theirs.iterdir(), *folder.iterdir()] == []
+
+
+@pytest.mark.parametrize("name", ["admin.key", "admin.kubeconfig", "ca.key", "lock", "server.key"])
+async def test_no_key_goes_through_a_planted_link(tmp_path: Path, name: str) -> None:
+    folder, theirs = tmp_path / "dev", tmp_path / "theirs"
+    folder.mkdir(mode=0o700)
+    theirs.write_text("")
+    (folder / name).symlink_to(theirs)
+    told = f"{folder / name}: expected a file of this user, not a link"
+    assert (await refusal(folder)).startswith(told)
+    assert theirs.read_text() == ""
+
+
+async def refusal(folder: Path) -> str:
+    """Return why an embedded cluster does not use a folder."""
+    with pytest.raises(ConfigError) as caught:
+        async with DevCluster(folder):
+            pass
+    return str(caught.value)
+
+
+async def test_only_its_owner_can_read_the_files_of_a_cluster(tmp_path: Path) -> None:
+    folder = tmp_path / "dev"
+    async with DevCluster(folder) as cluster:
+        cluster.kubeconfig_for("someone")
+        modes = {path.name: path.stat().st_mode & 0o777 for path in [folder, *folder.iterdir()]}
+    assert modes.pop("dev") == 0o700
+    assert len(modes) > 8 and {*modes.values()} == {0o600}

@@ -15,12 +15,13 @@ import asyncio
 import contextlib
 import errno
 import fcntl
+import os
 import re
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import Any, Self
 
 import attrs
 from aiohttp import web
@@ -41,6 +42,7 @@ from vk.devcluster.creation import Creator
 from vk.devcluster.deletion import Remover
 from vk.devcluster.kinds import KINDS, Kind
 from vk.devcluster.names import new_metadata
+from vk.devcluster.private_files import open_private, private_folder
 from vk.devcluster.proxy.kubelets import Kubelets
 from vk.devcluster.proxy.metrics import Metrics
 from vk.devcluster.proxy.proxy import Proxy
@@ -67,12 +69,12 @@ _STORED = {kind.plural: kind for kind in reversed(KINDS) if kind.stored}
 class DevCluster:
     """An API server on loopback; an async context manager, to be entered once.
 
-    Entering raises ConfigError, one line, where another cluster uses the folder or the port is
-    taken. ``port=0`` takes any free one.
+    Entering raises ConfigError, one line, where another cluster uses the folder, where it or a file
+    in it is not this user's alone, or the port is taken. ``port=0`` takes any free one.
     """
 
     folder: Path = attrs.field(converter=Path)
-    """Certificates, keys and kubeconfig files go here; it is made if it is missing."""
+    """Certificates, keys and kubeconfig files go here; made if missing, else of this user alone."""
     port: int = attrs.field(default=0, kw_only=True)
     storage: Storage = attrs.field(factory=Storage, kw_only=True)
     """What the cluster holds; give another one for other limits."""
@@ -87,7 +89,7 @@ class DevCluster:
     async def __aenter__(self) -> Self:
         """Start serving; on failure everything is undone."""
         async with contextlib.AsyncExitStack() as stack:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            private_folder(self.folder)
             stack.enter_context(_lock(self.folder / "lock"))
             listener = stack.enter_context(contextlib.closing(_listen(self.port)))
             self.port = listener.getsockname()[1]
@@ -229,8 +231,7 @@ def _listen(port: int) -> socket.socket:
 @contextlib.contextmanager
 def _lock(path: Path) -> Any:
     """Hold the lock of a folder; raises ConfigError when another process does."""
-    file: IO[str]
-    with path.open("w") as file:
+    with os.fdopen(open_private(path, os.O_WRONLY), "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -139,15 +139,13 @@ def _folder(flags: Flags) -> Path:
 
 
 def _prepare(folder: Path) -> None:
-    """Make the folder, which holds keys: this user's, who alone may look into it."""
+    """Make the folder, which holds keys, or check that it is this user's alone."""
+    from vk.devcluster.private_files import private_folder
+
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if folder.stat().st_uid != os.getuid():
-            raise ConfigError(f"--state-folder: {folder} belongs to another user")
-        if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-            raise ConfigError(f"--state-folder: {folder} may not be written")
-    except OSError as error:
-        raise ConfigError(f"--state-folder: {folder}: {error.strerror}") from error
+        private_folder(folder)
+    except ConfigError as error:
+        raise ConfigError(f"--state-folder: {error}") from error
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@
 
 `Authority(folder)` makes a new authority; `server` and `client` write key pairs that it signed.
 The embedded cluster and `vk.testing.control_plane` use it; so may any test that needs TLS. Needs
-trustme, which the ``dev`` and ``test`` extras bring. The keys are readable by their owner only.
+trustme, which the ``dev`` and ``test`` extras bring. Only their owner can read the files.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from vk.devcluster.private_files import write_private
 
 __all__ = ["Authority", "KeyPair"]
 
@@ -78,8 +80,7 @@ class Authority:
             "contexts": [{"name": "vk", "context": {"cluster": "vk", "user": "vk"}}],
             "current-context": "vk",
         }
-        path.touch(mode=0o600)
-        path.write_text(json.dumps(content))  # JSON is YAML
+        write_private(path, json.dumps(content).encode())  # JSON is YAML
         return path
 
     def _sign(self, subject: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.Certificate:
@@ -105,7 +106,6 @@ class Authority:
 
     def _write(self, name: str, certificate: bytes, key: bytes) -> KeyPair:
         pair = KeyPair(self.folder / f"{name}.crt", self.folder / f"{name}.key")
-        pair.certificate.write_bytes(certificate)
-        pair.key.touch(mode=0o600)
-        pair.key.write_bytes(key)
+        write_private(pair.certificate, certificate)
+        write_private(pair.key, key)
         return pair
