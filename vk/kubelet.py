@@ -411,7 +411,17 @@ class Term:
         yield "watches of references", self._watch.run
         yield "lists of the provider", self.feed.run_lists
         yield "orphans", self.orphans.run
+        yield "retries after an outage", self.reconciler.run_retries
+        yield "retries after a fence", self._run_unfenced
         yield "resync", lambda: self.reconciler.run_resync(settings.full_resync_period)
+
+    async def _run_unfenced(self) -> None:
+        """Try again what waited for the lease, each time that it is renewed after a fence."""
+        lease = self._home.lease
+        while True:
+            await lease.fenced_for(0.0)
+            await lease.renewed()
+            self.gateway.reachable_again.set()
 
     @asynccontextmanager
     async def _stopping_node(self) -> AsyncIterator[None]:

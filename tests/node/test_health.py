@@ -19,7 +19,12 @@ class Backend:
 
     answer = "ok"
 
+    def __init__(self) -> None:
+        self.in_doubt = asyncio.Event()
+        self.pings = 0
+
     async def ping(self) -> None:
+        self.pings += 1
         if self.answer == "fails":
             raise OSError("no route, password=hunter2")
         if self.answer == "is away":
@@ -39,7 +44,7 @@ def backend() -> Backend:
 async def watched(backend: Backend) -> AsyncIterator[Health]:
     settings = LiveSettings(Settings(provider="p", not_ready_after=60.0))
     health = Health(settings=settings, on_change=lambda: None)
-    task = asyncio.create_task(health.run(backend.ping))
+    task = asyncio.create_task(health.run(backend.ping, backend.in_doubt))
     try:
         yield health
     finally:
@@ -106,3 +111,29 @@ async def test_two_misses_are_nothing(backend: Backend) -> None:
         backend.answer = "fails"
         await asyncio.sleep(15)
         assert not health.unreachable
+
+
+@pytest.mark.field
+async def test_a_provider_that_missed_a_ping_is_pinged_every_two_seconds(backend: Backend) -> None:
+    """What waits for it is to go on soon; a miss still counts every 10 s only."""
+    async with watched(backend) as health:
+        await asyncio.sleep(1)
+        backend.answer = "is away"
+        await asyncio.sleep(10)
+        before = backend.pings
+        await asyncio.sleep(10)
+        assert backend.pings - before == 5
+        assert not health.unreachable
+
+
+@pytest.mark.field
+async def test_a_failed_call_leads_to_a_ping_at_once_but_never_to_a_storm(backend: Backend) -> None:
+    async with watched(backend):
+        await asyncio.sleep(3)
+        backend.in_doubt.set()
+        await asyncio.sleep(0.1)
+        assert backend.pings == 2
+        for _ in range(100):
+            backend.in_doubt.set()
+            await asyncio.sleep(0.1)
+        assert backend.pings <= 2 + 6

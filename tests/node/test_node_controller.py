@@ -26,6 +26,7 @@ class World:
     settings: Settings
     info: NodeInfo
     broken: bool = False
+    in_doubt: asyncio.Event = attrs.field(factory=asyncio.Event)
     events: list[str] = attrs.field(factory=list)
     uids: list[str] = attrs.field(factory=list)
 

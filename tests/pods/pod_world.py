@@ -323,6 +323,7 @@ async def running(api: Api, provider: Provider, **options: Any) -> AsyncIterator
         world.reconciler.observe(None, copy.deepcopy(pod))
     await world.feed.first_list()
     loops = [world.reconciler.run(), world.feed.run_lists(), world.reconciler.run_resync(60.0)]
+    loops.append(world.reconciler.run_retries())
     if world.files.supported:
         loops += [world.files.run(), world.files.watch.run()]
     if world.reconciler.gateway.implements("watch_pods"):

@@ -57,6 +57,9 @@ class Emit(Protocol):
 class NodeSource(Protocol):
     """Describes the node and answers pings: the gateway to the provider, with its time-outs."""
 
+    @property
+    def in_doubt(self) -> asyncio.Event: ...
+
     async def describe_node(self) -> NodeInfo: ...
 
     async def ping(self) -> None: ...
@@ -110,7 +113,9 @@ class NodeController:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(supervise("node status", self._keep))
             tasks.create_task(supervise("node description", lambda: self._redescribe(source)))
-            tasks.create_task(supervise("provider health", lambda: self._health.run(source.ping)))
+            tasks.create_task(
+                supervise("provider health", lambda: self._health.run(source.ping, source.in_doubt))
+            )
 
     async def stop(self) -> None:
         """Set Ready=False where the settings ask for it; call it after `run` has ended.

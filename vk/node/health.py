@@ -1,9 +1,9 @@
-"""Whether the provider answers: three missed pings in a row make it unreachable.
+"""The provider's reachability: three missed pings in a row make it unreachable.
 
-In: the provider's ping. Out: `Health.conditions` and `Health.taints` for the Node, and a call of
-``on_change`` whenever they change. Run by `vk.node.controller`. An unreachable provider keeps new
-pods away at once, but makes the node NotReady only much later, since that evicts pods which may be
-perfectly healthy.
+In: the provider's ping, and the doubt that a failed call casts. Out: `Health.conditions` and
+`Health.taints` for the Node, and a call of ``on_change`` whenever they change. Run by
+`vk.node.controller`. An unreachable provider keeps new pods away at once, but makes the node
+NotReady only much later, since that evicts pods which may be perfectly healthy.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import attrs
 
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 
 UNREACHABLE = Taint("virtual-kubelet.io/provider-unreachable")
 _INTERVAL = 10.0
+_OUTAGE_INTERVAL = 2.0  # what waits for the provider is to go on soon after its first answer
 _TIMEOUT = 10.0
 _MISSES = 3
 
@@ -41,14 +43,23 @@ class Health:
     _since: float = attrs.field(default=0.0, init=False)
     _error: str = attrs.field(default="", init=False)
 
-    async def run(self, ping: Callable[[], Awaitable[None]]) -> None:
-        """Ping every 10 s until cancelled; each ping that raises, or takes over 10 s, is a miss."""
+    async def run(self, ping: Callable[[], Awaitable[None]], in_doubt: asyncio.Event) -> None:
+        """Ping every 10 s until cancelled; each ping that raises, or takes over 10 s, is a miss.
+
+        Pings every 2 s after a miss, and once after ``in_doubt`` was set, which this clears. Those
+        between two regular ones show an answer early, but count as no further miss.
+        """
         loop = asyncio.get_running_loop()
         while True:
             started = loop.time()
+            in_doubt.clear()
             error = await self._ping(ping)
             self._note(error, started=started, moment=loop.time())
-            await asyncio.sleep(max(0.0, started + _INTERVAL - loop.time()))
+            await asyncio.sleep(max(0.0, started + _OUTAGE_INTERVAL - loop.time()))
+            if not error:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout_at(started + _INTERVAL):
+                        await in_doubt.wait()
 
     def conditions(self) -> tuple[Condition, ...]:
         """Return the conditions that the state of the moment puts on the Node."""
@@ -94,7 +105,8 @@ class Health:
             self._misses, self.unreachable, self.not_ready = 0, False, False
         else:
             self._since = self._since if self._misses else started
-            self._misses += 1
+            if started >= self._since + self._misses * _INTERVAL:
+                self._misses += 1
             if not self.unreachable:
                 self._error = error  # not later: the message would change with every miss
             self.unreachable = self._misses >= _MISSES

@@ -89,6 +89,7 @@ class Lease:
     """What `_suspended` was when the last renewal was sent."""
     _seen: tuple[object, float] = attrs.field(default=("", 0.0), init=False)
     """What another holder wrote last, and since when it is known."""
+    _renewed: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
     _clock: Callable[[], float] = attrs.field(default=lambda: 0.0, init=False)
 
     async def acquire(self) -> None:
@@ -145,6 +146,11 @@ class Lease:
         """Return once `check` would have raised for ``seconds`` without a break."""
         while (left := self._fenced_at + seconds - self._clock()) > 0:  # noqa: ASYNC110 # a renewal moves the end of the wait
             await asyncio.sleep(left)
+
+    async def renewed(self) -> None:
+        """Return once the next renewal has worked."""
+        self._renewed.clear()
+        await self._renewed.wait()
 
     def owner(self, uid: str) -> None:
         """Name the Node's ``uid`` as the lease's owner, from the next renewal on."""
@@ -207,6 +213,7 @@ class Lease:
             )
         self._fenced_at, self._slept = sent + self.duration * 2 / 3, slept
         self.holder = self.identity
+        self._renewed.set()
 
     async def _renew(self) -> None:
         current = self._object

@@ -3,6 +3,9 @@
 It checks the lease before a mutation, limits how long a call takes, counts it in the metrics, and
 sorts what a provider raises: errors of `vk.errors` pass, all else is an `OutcomeUnknownError`. The
 streams of clients (logs, exec, attach, port-forward) are `vk.server`'s: they have no time-out.
+
+It also notices an outage, which begins when a call about the backend as a whole fails, and ends
+with any call that is answered. A failed change of one pod only casts doubt: a ping settles that.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from typing import TypeVar
 
 import attrs
 
-from vk.errors import NotFoundError, TemporaryError, UnsupportedError, VkError
+from vk.errors import NotFoundError, PermanentError, TemporaryError, UnsupportedError, VkError
 from vk.models.files import FileTree
 from vk.models.keys import PodKey
 from vk.models.node import NodeInfo
@@ -27,6 +30,8 @@ __all__ = ["LeaseNotHeldError", "OutcomeUnknownError", "ProviderGateway"]
 T = TypeVar("T")
 
 DESCRIBE_TIMEOUT = 60.0
+_WHOLE_BACKEND = frozenset({"ping", "list_pods", "get_pods", "describe_node"})
+"""Calls whose failure is no single pod's."""
 
 Observe = Callable[[str, float, bool], None]
 """Called with the method, the seconds that the call took, and whether it failed."""
@@ -55,6 +60,11 @@ class ProviderGateway:
     check_lease: Callable[[], None]
     """Raises TemporaryError where this process may not act for the node."""
     observe: Observe = lambda operation, seconds, failed: None
+    in_doubt: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
+    """Set when a call failed: the backend may be unreachable. The health check clears it."""
+    reachable_again: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
+    """Set when an outage is over. The reconciler clears it."""
+    _unreachable: bool = attrs.field(default=False, init=False)
 
     def implements(self, method: str) -> bool:
         """Return whether the provider has an optional method of its own."""
@@ -145,12 +155,28 @@ class ProviderGateway:
                 with _one_error():
                     result = await call()
             failed = False
+            self._note_answer(operation)
             return result
         except (NotFoundError, UnsupportedError):  # answers, not failures
             failed = False
             raise
+        except PermanentError:
+            raise
+        except Exception:
+            self._note_failure(operation)
+            raise
         finally:
             self.observe(operation, clock() - began, failed)
+
+    def _note_failure(self, operation: str) -> None:
+        self._unreachable = self._unreachable or operation in _WHOLE_BACKEND
+        self.in_doubt.set()
+
+    def _note_answer(self, operation: str) -> None:
+        # A provider without a ping of its own answers that without its backend.
+        if self._unreachable and (operation != "ping" or self.implements("ping")):
+            self._unreachable = False
+            self.reachable_again.set()
 
 
 def _kind(error: Exception) -> str:

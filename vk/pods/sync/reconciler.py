@@ -183,6 +183,15 @@ class Reconciler:
                 if self._is_due(record):
                     self.queue.add(record.name)
 
+    async def run_retries(self) -> None:
+        """Try again what waited for the provider, each time that it can be reached again."""
+        while True:
+            await self.gateway.reachable_again.wait()
+            self.gateway.reachable_again.clear()
+            for record in self.records:
+                if record.provider_reachable():
+                    self.queue.add(record.name)
+
     def _is_due(self, record: Record) -> bool:
         """Return whether a task would find something to do or to write."""
         try:
@@ -296,7 +305,7 @@ class Reconciler:
         except NotReadyError as error:
             self._delay(record, error.reason, str(error), error.retry_after, error.within)
         except LeaseNotHeldError as error:
-            self._delay(record, "LeaseNotHeld", str(error), error.retry_after)
+            self._delay(record, "LeaseNotHeld", str(error), error.retry_after, unreachable=True)
         except RefusedError as error:
             self._fail(record, error.reason, str(error))
         except PermanentError as error:
@@ -307,7 +316,7 @@ class Reconciler:
             self._fail(record, "Unsupported", str(error), event="ProviderCreateFailed")
         except (TemporaryError, NotFoundError) as error:
             self.emit(record.key, "Warning", "ProviderCreateFailed", str(error))
-            self._delay(record, "ProviderFailed", str(error), _hint(error))
+            self._delay(record, "ProviderFailed", str(error), _hint(error), unreachable=True)
         except ClusterError as error:
             self._delay(record, "CreateContainerConfigError", str(error), error.retry_after)
         except Exception as error:  # noqa: BLE001 # one bad pod hurts only itself
@@ -342,13 +351,15 @@ class Reconciler:
         message: str,
         after: float | None,
         within: float = inf,
+        *,
+        unreachable: bool = False,
     ) -> None:
         """Let the pod wait for its next try, and show when that is."""
         self.preparation.release(record.key)
         wait = record.next_wait(after, within)
         if isfinite(wait) and within == inf:  # to show each of many looks would be many writes
             message = f"{message}; next try at {format_time(now() + timedelta(seconds=wait))}"
-        record.create_delayed(reason, message, _clock(), wait)
+        record.create_delayed(reason, message, _clock(), wait, unreachable=unreachable)
 
     def _fail(self, record: Record, reason: str, message: str, *, event: str = "Failed") -> None:
         """Let the pod be Failed for good, unless its owner's pods fail too fast."""
@@ -378,14 +389,16 @@ class Reconciler:
                 self.emit(record.key, "Warning", "ProviderUpdateFailed", str(error))
         except NotReadyError as error:
             record.retry_later(_clock(), error.retry_after, error.within)
-        except (ClusterError, LeaseNotHeldError) as error:
+        except ClusterError as error:
             record.retry_later(_clock(), error.retry_after)
+        except LeaseNotHeldError as error:
+            record.retry_later(_clock(), error.retry_after, unreachable=True)
         except (TemporaryError, NotFoundError) as error:
             self.emit(record.key, "Warning", "ProviderUpdateFailed", str(error))
-            record.retry_later(_clock(), _hint(error))
+            record.retry_later(_clock(), _hint(error), unreachable=True)
         except Exception as error:  # noqa: BLE001 # one bad pod hurts only itself
             self._report_unknown(record, "update", error)
-            record.retry_later(_clock())
+            record.retry_later(_clock(), unreachable=True)
         self.files.request(record.key.uid)  # labels and annotations may be files too
 
     def _updated(
@@ -459,7 +472,7 @@ class Reconciler:
                 record.retry_later(_clock(), LIST_WAIT)
         except Exception as error:  # noqa: BLE001 # a failed look-up means unknown, never absent
             log.info("look-up failed", extra={"pod": str(record.key), "error": repr(error)})
-            record.retry_later(_clock(), _hint(error))
+            record.retry_later(_clock(), _hint(error), unreachable=True)
         else:
             if statuses:
                 record.found(statuses[0], asked, _clock())

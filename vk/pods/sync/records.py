@@ -95,6 +95,8 @@ class Record:
     waiting: tuple[str, str] | None = None
     """Reason and message of why the pod is not at the provider yet."""
     retry_at: float = 0.0
+    waits_for_provider: bool = False
+    """The wait for ``retry_at`` ends early when the provider can be reached again."""
     backoff: Backoff = attrs.field(factory=lambda: Backoff(first=1.0, cap=300.0))
     delete_grace: float | None = None
     """The grace period that the provider last accepted a delete with."""
@@ -331,15 +333,20 @@ class Record:
             self._set_provider_state(ProviderState.PRESENT, now)
             self.waiting, self.recreatable, self.retry_at = None, False, 0.0
 
-    def create_delayed(self, reason: str, message: str, now: float, wait: float) -> None:
-        """The pod was not created; the next try comes in ``wait`` seconds."""
+    def create_delayed(
+        self, reason: str, message: str, now: float, wait: float, *, unreachable: bool = False
+    ) -> None:
+        """The pod was not created; the next try comes in ``wait`` seconds.
+
+        ``unreachable``: it may be that the provider could not be reached.
+        """
         self._set_provider_state(ProviderState.ABSENT, now)
-        self.retry_at = now + wait
+        self.retry_at, self.waits_for_provider = now + wait, unreachable
         self.waiting = (reason, message)
 
     def create_unknown(self, pod: Json, now: float) -> None:
         """A create was sent and its outcome is not known: it counts as applied until looked up."""
-        self.retry_later(now)
+        self.retry_later(now, unreachable=True)
         self._applied_all(pod)
         self._set_provider_state(ProviderState.UNCERTAIN, now)
         self.provider_state_since = now
@@ -423,7 +430,7 @@ class Record:
     def delete_refused(self, now: float, after: float | None = None) -> None:
         """A delete failed, or its outcome is not known."""
         self.delete_failed = True
-        self.retry_later(now, after)
+        self.retry_later(now, after, unreachable=True)
 
     # The next try of any of them.
 
@@ -431,9 +438,24 @@ class Record:
         """Return the seconds until the next try: ``after`` where it is given, else the backoff."""
         return self.backoff.next(within) if after is None else max(after, SHORTEST_WAIT)
 
-    def retry_later(self, now: float, after: float | None = None, within: float = inf) -> None:
-        """Let the next step wait, for as long as `next_wait` says."""
+    def retry_later(
+        self,
+        now: float,
+        after: float | None = None,
+        within: float = inf,
+        *,
+        unreachable: bool = False,
+    ) -> None:
+        """Let the next step wait, for as long as `next_wait` says; ``unreachable`` as above."""
         self.retry_at = now + self.next_wait(after, within)
+        self.waits_for_provider = unreachable
+
+    def provider_reachable(self) -> bool:
+        """End a wait for the provider; return whether there was one."""
+        waited, self.waits_for_provider = self.waits_for_provider, False
+        if waited:
+            self.retry_at = 0.0
+        return waited
 
     def _applied_spec(self, pod: Json) -> None:
         self.applied = AppliedSpec.of(pod)
