@@ -269,8 +269,10 @@ def test_whatever_is_said_the_status_only_moves_forward(
         assert len(now.get("podIPs") or ()) <= 1
         old, new = ((one.get("containerStatuses") or [{}])[0] for one in (before, now))
         assert new.get("restartCount", 0) >= old.get("restartCount", 0)
-        if before["phase"] in ("Succeeded", "Failed"):
-            assert now == before
+        if before["phase"] in ("Succeeded", "Failed") and now != before:  # a late end, no more
+            assert {**now, "containerStatuses": []} == {**before, "containerStatuses": []}
+            assert "running" in old["state"]
+            assert "terminated" in new["state"]
 
 
 @settings(deadline=None, max_examples=200)
@@ -278,3 +280,63 @@ def test_whatever_is_said_the_status_only_moves_forward(
 def test_a_status_that_was_written_is_not_written_again(statuses: list[PodStatus]) -> None:
     pod = after(raw(), *statuses)
     assert difference(pod, work(pod, statuses[-1]), {}) is None
+
+
+SIDECAR = {"name": "side", "image": "x", "restartPolicy": "Always"}
+
+
+def beside(side: ContainerState, *, phase: str | None = None) -> PodStatus:
+    """The main container has ended; its sidecar is in this state."""
+    return PodStatus(
+        KEY,
+        containers=[ContainerStatus(name="main", state=Terminated(0))],
+        init_containers=[ContainerStatus(name="side", state=side)],
+        phase=phase,
+    )
+
+
+@pytest.mark.field
+def test_a_pod_has_not_ended_while_its_sidecar_runs() -> None:
+    pod = raw(restartPolicy="Never", initContainers=[SIDECAR])
+    running = after(pod, beside(Running(NOW)))
+    assert running["status"]["phase"] == "Running"
+    ended = after(running, beside(Terminated(1)))
+    assert ended["status"]["phase"] == "Succeeded"
+    [side] = ended["status"]["initContainerStatuses"]
+    assert side["state"]["terminated"]["exitCode"] == 1
+
+
+@pytest.mark.field
+def test_a_final_status_takes_the_late_end_of_a_container() -> None:
+    """Where a provider reports the phase before its containers' ends."""
+    pod = after(
+        raw(restartPolicy="Never", initContainers=[SIDECAR]), beside(Running(NOW), phase="Failed")
+    )
+    assert pod["status"]["phase"] == "Failed"
+    pod = after(pod, beside(Terminated(7), phase="Failed"))
+    [side] = pod["status"]["initContainerStatuses"]
+    assert side["state"]["terminated"]["exitCode"] == 7
+    assert after(pod, beside(Running(NOW))) == pod
+
+
+EXCEEDED = TerminalFailure("DeadlineExceeded", "too long", ran=True)
+
+
+@pytest.mark.field
+def test_a_pod_that_is_ended_for_its_deadline_is_failed_once_its_containers_have_ended() -> None:
+    """With their own exit codes, and the reason for which they were ended."""
+    pod = raw(restartPolicy="Never")
+    status = work(pod, says(Running(NOW)), failure=EXCEEDED)
+    assert (status["phase"], status["reason"]) == ("Running", None)
+    assert "running" in status["containerStatuses"][0]["state"]
+    status = work(pod, says(Terminated(7)), failure=EXCEEDED)
+    assert (status["phase"], status["reason"]) == ("Failed", "DeadlineExceeded")
+    assert status["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 7
+
+
+@pytest.mark.field
+def test_what_nothing_can_report_any_more_counts_as_ended() -> None:
+    pod = raw(restartPolicy="Never")
+    status = desired(pod, StatusFacts(status=says(Running(NOW)), failure=EXCEEDED), NOW)
+    assert (status["phase"], status["reason"]) == ("Failed", "DeadlineExceeded")
+    assert status["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 137

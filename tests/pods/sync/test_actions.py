@@ -539,6 +539,28 @@ async def test_a_passed_deadline_fails_the_pod_and_ends_its_workload(api: Api) -
         assert (api.phase(), api.status()["reason"]) == ("Failed", "DeadlineExceeded")
 
 
+@pytest.mark.field
+async def test_a_pod_is_failed_for_its_deadline_only_when_its_containers_have_ended(
+    api: Api,
+) -> None:
+    provider = Backend()
+    provider.slow_stop = True
+    async with running(api, provider):
+        pod = raw(uid="u", activeDeadlineSeconds=1, restartPolicy="Never")
+        api.add(pod)
+        await asyncio.sleep(1)
+        late = api.status() | {"startTime": "2020-01-01T00:00:00Z"}
+        api.add(pod | {"status": late})
+        await asyncio.sleep(20)
+        assert provider.deletes == 1
+        assert api.phase() == "Running"
+        provider.stop("u", 7)
+        await asyncio.sleep(10)
+        assert (api.phase(), api.status()["reason"]) == ("Failed", "DeadlineExceeded")
+        [row] = api.status()["containerStatuses"]
+        assert row["state"]["terminated"]["exitCode"] == 7
+
+
 async def test_a_static_pods_mirror_is_never_run(api: Api) -> None:
     """Design 5.10: the object only shows what some kubelet runs from a file."""
     provider = Backend()

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from pod_world import STARTED, deleted, ended, raw
 
 from vk.models.pod import pod_key
-from vk.models.status import ContainerStatus, PodStatus, Running, Waiting
+from vk.models.status import ContainerStatus, PodStatus, Running, Terminated, Waiting
 from vk.pods.status.facts import TerminalFailure
 from vk.pods.sync.decide import (
     Create,
     Decision,
     Delete,
-    Expire,
     Forget,
     Lookup,
     Lost,
     Remove,
     Update,
     Wait,
+    deadline_left,
     decide,
 )
 from vk.pods.sync.records import AppliedSpec, ProviderState, Record
@@ -41,8 +42,8 @@ def record(pod: dict[str, Any] | None, state: ProviderState, **known: Any) -> Re
     return Record(KEY, pod=pod, provider_state=state, **known)
 
 
-def step(one: Record, *, wall: float = 0.0, enforce: bool = True) -> Decision:
-    return decide(one, now=NOW, wall=wall, enforce_deadline=enforce)
+def step(one: Record, *, wall: float = 0.0, deadline: float | None = None) -> Decision:
+    return decide(one, now=NOW, wall=wall, deadline=deadline)
 
 
 @pytest.mark.parametrize(
@@ -186,13 +187,49 @@ def test_a_terminal_pod_keeps_its_finished_workload() -> None:
     assert step(record(pod, PRESENT, status=ended(KEY))) == Wait()
 
 
-@pytest.mark.parametrize("state", [ABSENT, PRESENT])
-def test_the_deadline_ends_a_pod(state: ProviderState) -> None:
-    pod = raw(status=RAN, activeDeadlineSeconds=60)
-    began = 1767225600.0  # 2026-01-01
-    assert step(record(pod, PRESENT), wall=began + 20) == Wait(40.0)
-    assert step(record(pod, state), wall=began + 60) == Expire()
-    assert step(record(pod, PRESENT), wall=began + 60, enforce=False) == Wait()
+BEGAN = 1767225600.0  # 2026-01-01, as STARTED
+
+
+def test_a_pod_is_looked_at_again_when_its_deadline_passes() -> None:
+    assert step(record(raw(status=RAN), PRESENT), deadline=40.0) == Wait(40.0)
+
+
+def test_a_deadline_counts_from_the_start_time() -> None:
+    one = record(raw(status=RAN, activeDeadlineSeconds=60), PRESENT, status=RUNS)
+    assert deadline_left(one, BEGAN + 20) == 40.0
+    assert deadline_left(one, BEGAN + 70) == -10.0
+    assert deadline_left(record(raw(status=RAN), PRESENT), BEGAN) is None
+
+
+@pytest.mark.parametrize(("after", "left"), [(59, None), (61, -40.0)])
+def test_a_pod_that_ended_before_its_deadline_has_not_exceeded_it(
+    after: int, left: float | None
+) -> None:
+    """However late that is seen; one that ended after it has."""
+    state = Terminated(0, finished_at=datetime.fromtimestamp(BEGAN + after, UTC))
+    status = PodStatus(KEY, containers=[ContainerStatus(name="main", state=state)])
+    pod = raw(status=RAN, activeDeadlineSeconds=60, restartPolicy="Never")
+    assert deadline_left(record(pod, PRESENT, status=status), BEGAN + 100) == left
+
+
+def with_sidecar(finished: float) -> PodStatus:
+    state = Terminated(0, finished_at=datetime.fromtimestamp(finished, UTC))
+    return PodStatus(
+        KEY,
+        containers=[ContainerStatus(name="main", state=state)],
+        init_containers=[ContainerStatus(name="side", state=Running())],
+    )
+
+
+def test_sidecars_that_the_provider_leaves_running_are_ended() -> None:
+    """It has the grace period and ten seconds more to end them itself: they may show how."""
+    side = {"name": "side", "image": "x", "restartPolicy": "Always"}
+    pod = raw(
+        status=RAN, restartPolicy="Never", terminationGracePeriodSeconds=7, initContainers=[side]
+    )
+    one = record(pod, PRESENT, status=with_sidecar(BEGAN))
+    assert step(one, wall=BEGAN + 5) == Wait(12.0)
+    assert step(one, wall=BEGAN + 17) == Delete(7.0)
 
 
 METADATA = raw()["metadata"]
@@ -227,10 +264,9 @@ def test_a_failed_update_waits_for_its_next_try() -> None:
 
 def test_a_deadline_does_not_wait_for_the_next_try_of_an_update() -> None:
     pod = raw(status=RAN, activeDeadlineSeconds=60)
-    began = 1767225600.0  # 2026-01-01
     one = record(pod, PRESENT, applied=AppliedSpec.of(raw()), retry_at=NOW + 50)
-    assert step(one, wall=began + 20) == Wait(40.0)
-    assert step(one, wall=began) == Wait(50.0)
+    assert step(one, deadline=40.0) == Wait(40.0)
+    assert step(one, deadline=60.0) == Wait(50.0)
 
 
 def test_deciding_changes_nothing() -> None:

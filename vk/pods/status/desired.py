@@ -2,7 +2,8 @@
 
 `desired` returns the fields that the core owns. It compares with the API server's object, since a
 status only moves forward: a phase never goes back, a restart count never decreases, and the last
-known state of a container stays until the provider reports another. `vk.pods.status.patch` turns
+known state of a container stays until the provider reports another. A final phase is written once
+no container runs any more, and then only ends of containers follow. `vk.pods.status.patch` turns
 the result into a patch.
 """
 
@@ -28,7 +29,7 @@ from vk.models.status import (
 from vk.models.time import format_time
 from vk.pods.status.conditions import conditions
 from vk.pods.status.facts import StatusFacts
-from vk.pods.status.phase import FINAL, RANK, is_ready, is_sidecar, phase_of
+from vk.pods.status.phase import FINAL, RANK, has_ended, is_ready, is_sidecar, phase_of
 
 __all__ = ["LOST", "desired"]
 
@@ -47,14 +48,15 @@ def desired(
     old = status_of(pod)
     spec = spec_of(pod)
     deleting = bool(pod["metadata"].get("deletionTimestamp"))
-    if (old.get("phase") or "") in FINAL:
-        return {}  # terminal is sticky, and the API server does not hold that
+    if (old.get("phase") or "") in FINAL:  # for good, and the API server does not hold that
+        return _late_ends(old, spec, facts)
     containers = _statuses(spec.get("containers"), old.get("containerStatuses"), facts, spec)
     inits = _statuses(
         spec.get("initContainers"), old.get("initContainerStatuses"), facts, spec, init=True
     )
     status = _with_containers(facts.status or PodStatus(_NO_KEY), tuple(containers), tuple(inits))
-    phase, reason, message = _phase(spec, old, status, facts, deleting=deleting)
+    ended = has_ended(spec, status, deleting=deleting) or not facts.present
+    phase, reason, message = _phase(spec, old, status, facts, deleting=deleting, ended=ended)
     result: dict[str, Any] = {"phase": phase, "reason": reason or None, "message": message or None}
     if facts.failure is None or facts.failure.ran:
         for field, group, found in (
@@ -86,9 +88,15 @@ def _with_containers(
 
 
 def _phase(
-    spec: Json, old: Json, status: PodStatus, facts: StatusFacts, *, deleting: bool
+    spec: Json,
+    old: Json,
+    status: PodStatus,
+    facts: StatusFacts,
+    *,
+    deleting: bool,
+    ended: bool,
 ) -> tuple[str, str, str]:
-    if facts.failure is not None:
+    if facts.failure is not None and (ended or not facts.failure.ran):
         return "Failed", facts.failure.reason, facts.failure.message
     before = old.get("phase") or "Pending"
     if facts.waiting is not None:
@@ -96,6 +104,8 @@ def _phase(
     phase = phase_of(spec, status, deleting=deleting)
     if facts.gone and phase not in FINAL:
         phase = "Failed"
+    if phase in FINAL and not ended:
+        phase = "Running"  # a sidecar runs
     if RANK.get(phase, 0) < RANK.get(before, 0):
         phase = before
     return phase, status.reason, status.message
@@ -136,11 +146,33 @@ def _one(
     status = reported or old or ContainerStatus(name=raw["name"], state=Waiting())
     if old is not None and reported is not None:
         status = _forward(old, reported, raw.get("restartPolicy") or policy)
-    ended = facts.gone or (facts.failure is not None and facts.failure.ran)
-    if ended and not isinstance(status.state, Terminated):
+    lost = facts.gone or (facts.failure is not None and facts.failure.ran and not facts.present)
+    if lost and not isinstance(status.state, Terminated):
         started = status.state.started_at if isinstance(status.state, Running) else None
         status = attrs.evolve(status, state=attrs.evolve(LOST, started_at=started), ready=False)
     return status
+
+
+def _late_ends(old: Json, spec: Json, facts: StatusFacts) -> dict[str, Any]:
+    """Return the lists of a finished pod in which containers have ended since."""
+    result: dict[str, Any] = {}
+    for field, group in (
+        ("containerStatuses", "containers"),
+        ("initContainerStatuses", "initContainers"),
+    ):
+        rows, init = old.get(field) or (), group != "containers"
+        found = {one.name: one for one in _statuses(spec.get(group), rows, facts, spec, init=init)}
+        late = [
+            found[row["name"]]
+            for row in rows
+            if "running" in row["state"] and isinstance(found[row["name"]].state, Terminated)
+        ]
+        if late:
+            ended = {
+                one["name"]: one for one in _render_all(late, spec.get(group), old["phase"], facts)
+            }
+            result[field] = [ended.get(row["name"], row) for row in rows]
+    return result
 
 
 def _forward(old: ContainerStatus, new: ContainerStatus, policy: str) -> ContainerStatus:

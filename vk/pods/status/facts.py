@@ -15,7 +15,11 @@ __all__ = ["AllocatedResources", "StatusFacts", "TerminalFailure"]
 
 @attrs.frozen
 class TerminalFailure:
-    """Why a pod is Failed for good. ``ran``: its containers may have run (then exit 137)."""
+    """Why a pod is Failed for good.
+
+    ``ran``: its containers may have run. The pod is Failed once they have ended; one whose outcome
+    nothing can report any more counts as ended with exit code 137.
+    """
 
     reason: str
     message: str

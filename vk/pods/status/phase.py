@@ -11,12 +11,14 @@ from vk.models.status import ContainerStatus, PodStatus, Running, Terminated, Wa
 __all__ = [
     "FINAL",
     "RANK",
+    "has_ended",
     "initialized",
     "is_final",
     "is_ready",
     "is_sidecar",
     "phase_of",
     "sidecar_names",
+    "sidecar_runs",
 ]
 
 FINAL = frozenset({"Succeeded", "Failed"})
@@ -69,6 +71,21 @@ def _init_failed(spec: Json, statuses: Sequence[ContainerStatus]) -> bool:
 def _all_ended(status: PodStatus) -> bool:
     states = [one.state for one in status.containers]
     return bool(states) and all(isinstance(state, Terminated) for state in states)
+
+
+def has_ended(spec: Json, status: PodStatus, *, deleting: bool) -> bool:
+    """Return whether a pod has ended: its phase is final, and no sidecar still runs.
+
+    A provider that reports the phase itself reports the end as a whole.
+    """
+    if phase_of(spec, status, deleting=deleting) not in FINAL:
+        return False
+    return status.phase is not None or not sidecar_runs(status)
+
+
+def sidecar_runs(status: PodStatus) -> bool:
+    """Return whether an init container still runs; where the others have ended, it is a sidecar."""
+    return any(isinstance(one.state, Running) for one in status.init_containers)
 
 
 def phase_of(spec: Json, status: PodStatus, *, deleting: bool) -> str:

@@ -13,17 +13,19 @@ import attrs
 
 from vk.models.api_object import spec_of, status_of
 from vk.models.pod import Json
-from vk.models.status import Running, Terminated
+from vk.models.status import Terminated
 from vk.models.time import parse_time
-from vk.pods.status.phase import FINAL, is_final, phase_of
+from vk.pods.status.phase import FINAL, has_ended, is_final, phase_of, sidecar_runs
 from vk.pods.sync.changes import changed_fields
 from vk.pods.sync.records import ProviderState, Record
+
+SIDECARS_END = 10.0
+"""Seconds beyond the grace period for a provider to end the sidecars of a finished pod itself."""
 
 __all__ = [
     "Create",
     "Decision",
     "Delete",
-    "Expire",
     "Forget",
     "Lookup",
     "Lost",
@@ -32,6 +34,7 @@ __all__ = [
     "UpdateFiles",
     "Wait",
     "all_ended",
+    "deadline_left",
     "decide",
 ]
 
@@ -91,13 +94,6 @@ class Lost(Decision):
 
 
 @attrs.frozen
-class Expire(Decision):
-    """The pod has run longer than its activeDeadlineSeconds."""
-
-    ends_workload = True
-
-
-@attrs.frozen
 class Remove(Decision):
     """Remove the API object: its workload has ended."""
 
@@ -114,9 +110,10 @@ class Wait(Decision):
     seconds: float | None = None
 
 
-def decide(record: Record, *, now: float, wall: float, enforce_deadline: bool) -> Decision:
+def decide(record: Record, *, now: float, wall: float, deadline: float | None = None) -> Decision:
     """Return the next step. ``now`` is the loop's clock, ``wall`` seconds since 1970.
 
+    ``deadline`` is what `deadline_left` returned, None where the core does not enforce it.
     A status update comes before every step but is not one of them: the caller writes it first.
     """
     pod = record.pod
@@ -132,21 +129,20 @@ def decide(record: Record, *, now: float, wall: float, enforce_deadline: bool) -
         return _ended(record, pod, now)
     if record.failure is not None:
         return _ended(record, pod, now)  # the report has written it, if it could be written
-    left = _left(pod, wall) if enforce_deadline else None
-    if left is not None and left <= 0:
-        return Expire()
     if record.provider_state is ProviderState.ABSENT:
         taken = record.applied is not None or status_of(pod).get("startTime")
         if taken and not record.recreatable:
             return Lost()
         return _paused(record, now) or Create()
+    if _workload_ended(record):
+        return _end_sidecars(record, pod, now, wall)
     changed = changed_fields(record.applied, pod, own=record.annotations)
     paused = _paused(record, now) if changed else None
     if changed and paused is None:
         return Update(changed)
     if record.changed_files:
         return UpdateFiles()  # tokens end, however long a change has to wait
-    return Wait(left) if paused is None else _sooner(paused, left)
+    return Wait(deadline) if paused is None else _sooner(paused, deadline)
 
 
 def _paused(record: Record, now: float) -> Wait | None:
@@ -201,11 +197,28 @@ def _confirm_delete(record: Record, grace_period: float, now: float) -> Decision
 
 def _ended(record: Record, pod: Json, now: float) -> Decision:
     """A terminal pod keeps its finished workload; a running one has lost its reason to run."""
-    if record.provider_state is not ProviderState.PRESENT or _workload_ended(record):
+    if record.provider_state is not ProviderState.PRESENT or _is_over(record, pod):
         return Wait()
     if record.status is None and record.failure is None:
         return Wait()  # there is no report that it still runs
-    return _paused(record, now) or Delete(float(_grace(pod)))
+    return _paused(record, now) or Delete(_grace(pod))
+
+
+def _is_over(record: Record, pod: Json) -> bool:
+    status, deleting = record.status, record.delete_grace is not None
+    return status is not None and has_ended(spec_of(pod), status, deleting=deleting)
+
+
+def _end_sidecars(record: Record, pod: Json, now: float, wall: float) -> Decision:
+    """End what runs beside a workload that has ended, where the provider does not."""
+    assert record.status is not None
+    states = [one.state for one in record.status.containers]
+    ends = [one.finished_at for one in states if isinstance(one, Terminated)]
+    last = max((end.timestamp() for end in ends if end is not None), default=wall)
+    left = last + _grace(pod) + SIDECARS_END - wall
+    if left > 0:
+        return Wait(left)
+    return _paused(record, now) or Delete(_grace(pod))
 
 
 def _grace(pod: Json) -> float:
@@ -215,7 +228,8 @@ def _grace(pod: Json) -> float:
 
 def all_ended(record: Record) -> bool:
     """Return whether the provider reported that the workload, sidecars included, has ended."""
-    return _workload_ended(record) and not _sidecar_runs(record)
+    ended = _workload_ended(record)
+    return ended and (record.status is None or not sidecar_runs(record.status))
 
 
 def _workload_ended(record: Record) -> bool:
@@ -232,17 +246,20 @@ def _workload_ended(record: Record) -> bool:
     return phase_of(spec, record.status, deleting=deleting) in FINAL
 
 
-def _sidecar_runs(record: Record) -> bool:
-    """Return whether a sidecar is still ending; the phase does not wait for that."""
-    status = record.status
-    return status is not None and any(
-        isinstance(one.state, Running) for one in status.init_containers
-    )
+def deadline_left(record: Record, wall: float) -> float | None:
+    """Return the seconds until the pod's activeDeadlineSeconds have passed.
 
-
-def _left(pod: Json, wall: float) -> float | None:
+    None: it has no deadline, or it ended before.
+    """
+    pod = record.pod or {"metadata": {}}
     deadline = spec_of(pod).get("activeDeadlineSeconds")
     started = parse_time(status_of(pod).get("startTime"))
     if deadline is None or started is None:
         return None
-    return started.timestamp() + float(deadline) - wall
+    moment = started.timestamp() + float(deadline)
+    if record.status is not None and _is_over(record, pod):
+        states = [one.state for one in record.status.containers]
+        ends = [one.finished_at for one in states if isinstance(one, Terminated)]
+        if all(end is not None and end.timestamp() < moment for end in ends):
+            return None
+    return moment - wall

@@ -65,7 +65,6 @@ from vk.pods.sync.decide import (
     Create,
     Decision,
     Delete,
-    Expire,
     Forget,
     Lookup,
     Lost,
@@ -74,6 +73,7 @@ from vk.pods.sync.decide import (
     UpdateFiles,
     Wait,
     all_ended,
+    deadline_left,
     decide,
 )
 from vk.pods.sync.failure_rate import FailureRateLimiter
@@ -231,6 +231,7 @@ class Reconciler:
         """
         unwritten: ClusterError | None = None
         while not self._stopping:
+            self._check_deadline(record)
             if unwritten is None and self._status_patch(record) is not None:
                 unwritten = await self._write_status(record)
                 continue
@@ -243,9 +244,23 @@ class Reconciler:
             raise unwritten
 
     def _decide(self, record: Record) -> Decision:
+        return decide(record, now=_clock(), wall=time.time(), deadline=self._deadline(record))
+
+    def _deadline(self, record: Record) -> float | None:
         # A backend that lists this field as honoured ends pods itself.
-        own_deadline = "spec.activeDeadlineSeconds" in self.gateway.provider.fields.honoured
-        return decide(record, now=_clock(), wall=time.time(), enforce_deadline=not own_deadline)
+        if "spec.activeDeadlineSeconds" in self.gateway.provider.fields.honoured:
+            return None
+        return deadline_left(record, time.time())
+
+    def _check_deadline(self, record: Record) -> None:
+        """Note a deadline that has passed, before the status that shows it is written."""
+        pod, left = record.pod, self._deadline(record)
+        if left is None or left > 0 or pod is None or record.failure is not None:
+            return
+        if record.provider_state in (ProviderState.UNKNOWN, ProviderState.UNCERTAIN):
+            return
+        if not is_final(pod) and not pod["metadata"].get("deletionTimestamp"):
+            record.deadline_exceeded()
 
     async def _carry_out(self, record: Record, decision: Decision) -> bool:
         """Carry out one step; return whether another one may follow now."""
@@ -272,8 +287,6 @@ class Reconciler:
                     await self._look_up(record)
                 case Lost():
                     record.lost()
-                case Expire():
-                    record.deadline_exceeded()
                 case Remove():
                     await self._remove_object(record)
             return True

@@ -187,8 +187,8 @@ class Record:
 
     def _has_status(self, pod: Json) -> bool:
         """Return whether something is known that the pod's status must show."""
-        if is_final(pod):
-            return False
+        if is_final(pod):  # what still ran then may have ended since
+            return self.status is not None and self.provider_state is ProviderState.PRESENT
         if self.failure is not None or self.waiting is not None:
             return True
         if self.provider_state is ProviderState.PRESENT:
@@ -320,7 +320,7 @@ class Record:
         self.failure = TerminalFailure("WorkloadLost", "the workload is gone", ran=True)
 
     def deadline_exceeded(self) -> None:
-        """The pod has run longer than its activeDeadlineSeconds."""
+        """The pod has run longer than its activeDeadlineSeconds: Failed once it has ended."""
         text = "Pod was active on the node longer than the specified deadline"
         self.failure = TerminalFailure("DeadlineExceeded", text, ran=True)
 
