@@ -182,6 +182,12 @@ class EciConfig:
         metadata={"env": "ECI_EXEC_EXIT_CODE"},
     )
     """``wrap``: commands run in ``/bin/sh``, which prints their exit code."""
+    init_secrets: Literal["send", "refuse"] = attrs.field(
+        default="send",
+        validator=attrs.validators.in_(("send", "refuse")),
+        metadata={"env": "ECI_INIT_SECRETS"},
+    )
+    """Variables of init containers from Secrets, which ECI cannot hide from who may describe."""
     price: bool = attrs.field(default=True, metadata={"env": "ECI_PRICE"})
     """Whether the hourly price of a group is queried and set as an annotation of the pod."""
     allow: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)

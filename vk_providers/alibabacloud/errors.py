@@ -1,23 +1,24 @@
 """The service's error codes as exceptions: one table.
 
-In: status and body of an unsuccessful answer. Out: an exception. For a code that is not in the
-table, and for an answer that is not the service's (HTML of a proxy), the outcome is unknown:
-`RequestOutcomeUnknownError` is no ProviderError, so that the core looks the pod up before it tries
-again.
+In: status and body of an unsuccessful answer. Out: an exception. A status of 4xx with a code is a
+refusal, also where the code is not in the table. For any other answer (5xx, HTML of a proxy) the
+outcome is unknown: `RequestOutcomeUnknownError` is no ProviderError, so that the core looks the pod
+up before it tries again.
 
-The messages contain action, code, request id and a hint; never parameters, nor the service's own
-message, which may repeat them.
+The messages contain action, code, request id and a hint, and the name of the parameter where the
+service gives one; never values, nor the service's own message, which may repeat them.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
 
 import vk
+from vk_providers.alibabacloud.api_description import action_names, describe
 
 __all__ = [
     "AccessError",
@@ -34,10 +35,14 @@ __all__ = [
     "StateError",
     "ThrottlingError",
     "UnchangedError",
+    "UnknownRefusalError",
     "error_of",
 ]
 
 _SAFE = re.compile(r"[\w.:-]{1,128}", re.ASCII)
+_NAME = re.compile(r"[A-Z]\w*(?:\.\w+)*", re.ASCII)
+_INDEX = re.compile(r"\.[0-9]+(?=\.|$)", re.ASCII)
+_TIMEOUT = 408
 
 
 @attrs.frozen
@@ -48,10 +53,12 @@ class ErrorDetails:
     code: str
     status: int = 0
     request_id: str = ""
+    parameter: str = ""
 
     def __str__(self) -> str:
         hint = _hint(self.code)
         text = f"{self.action}: {self.code or f'status {self.status}'}"
+        text += f" for {self.parameter}" if self.parameter else ""
         text += f" (request {self.request_id})" if self.request_id else ""
         return f"{text}: {hint}" if hint else text
 
@@ -104,71 +111,139 @@ class RequestRefusedError(vk.InvalidInputError):
     """The parameters are invalid; repeating the request does not help."""
 
 
+class UnknownRefusalError(vk.TemporaryError):
+    """The service refused with a code that is not in the table; the request had no effect."""
+
+
 class UnchangedError(RequestRefusedError):
     """The group already has the requested parameters."""
 
 
-_THROTTLE = (ThrottlingError, 5.0)
-_STOCK = (NoStockError, None)
-_QUOTA = (QuotaError, 300.0)
-_ACCESS = (AccessError, 30.0)
-_KEY = (CredentialsError, 30.0)
-_STATE = (StateError, 5.0)
-_REFUSED = (RequestRefusedError, None)
-_GONE = (GroupNotFoundError, None)
+_Kind = tuple[type[vk.ProviderError], float | None]
+"""The exception of a code, and the seconds until the next try where they are not the core's."""
+_THROTTLE: _Kind = (ThrottlingError, 5.0)
+_STOCK: _Kind = (NoStockError, None)
+_MONEY: _Kind = (QuotaError, 300.0)
+_ACCESS: _Kind = (AccessError, 30.0)
+_KEY: _Kind = (CredentialsError, 30.0)
+_STATE: _Kind = (StateError, 5.0)
+_REFUSED: _Kind = (RequestRefusedError, None)
+_GONE: _Kind = (GroupNotFoundError, None)
+_DRY: _Kind = (DryRunError, None)
+_NEW: _Kind = (UnknownRefusalError, 60.0)
 
-_CODES: Mapping[str, tuple[type[vk.ProviderError], float | None]] = {
-    "Degrade.Api": _THROTTLE,
-    "EipPurchaseFlowControl": _THROTTLE,
-    "Throttling.Vcpu.PerDay": (ThrottlingError, 1800.0),
-    "InvalidParameter.NotFound": _GONE,
-    "InvalidInstanceId.NotFound": _GONE,
-    "IncorrectStatus": _STATE,
-    "OperationConflict": _STATE,
-    "IdempotentParameterMismatch": (ConflictingTokenError, 5.0),
-    "OperationDenied.NoStock": _STOCK,
-    "Spot.NotMatched": _STOCK,
-    "Zone.NotOnSale": _STOCK,
-    "RecommendEmpty.InstanceTypeFamilyNotMatched": _STOCK,
-    "InvalidVSwitchId.IpNotEnough": _STOCK,
-    "QuotaExceeded": _QUOTA,
-    "Account.Arrearage": _QUOTA,
-    "InvalidPaymentMethod.InsufficientBalance": _QUOTA,
-    "Forbidden.UserBussinessStatus": _QUOTA,
-    "EipPayInsufficientBalance": _QUOTA,
-    "InvalidParameter": _REFUSED,
-    "InvalidParameter.CPU.Memory": _REFUSED,
-    "InvalidParameter.DuplicatedName": _REFUSED,
-    "InvalidParameter.DuplicatedVolumeName": _REFUSED,
-    "InvalidParameter.LengthExceeded": _REFUSED,
-    "InvalidParameter.ValueExceeded": _REFUSED,
-    "MissingParameter": _REFUSED,
-    "InvalidParam.CpuOrMemorySpec": _REFUSED,
-    "ImageSnapshot.NotFound": _REFUSED,
-    "InvalidDiskId.NotFound": _REFUSED,
-    "OperationDenied.SecurityGroupMisMatch": _REFUSED,
-    "OperationDenied.VswZoneMisMatch": _REFUSED,
-    "PrivateIpAddress.Already.InUse": _REFUSED,
-    "DiskVolume.NotInSameZone": _REFUSED,
-    "FeatureAccessRestricted": _REFUSED,
-    "NoNeedUpdate": (UnchangedError, None),
-    "NumberExceed.Tags": _REFUSED,
-    "Forbidden.Unauthorized": _ACCESS,
-    "InvalidAccessKeyId.NotFound": _KEY,
-    "InvalidAccessKeyId.Inactive": _KEY,
-    "SignatureDoesNotMatch": _KEY,
-    "IncompleteSignature": _ACCESS,
-    "SignatureNonceUsed": (AccessError, 1.0),
-    "InvalidTimeStamp.Expired": (ClockError, 30.0),
-    "Forbidden.RAM": _ACCESS,
-    "Forbidden.SubUser": _ACCESS,
-    "NoPermission": _ACCESS,
-    "NoPermission.Tag": _ACCESS,
-    "InvalidUser.PassRoleForbidden": _ACCESS,
-    "CreateServiceLinkedRole.Denied": _ACCESS,
-    "DryRunOperation": (DryRunError, None),
-    "DryRun.Success": (DryRunError, None),
-}
+_KINDS: Sequence[tuple[_Kind, Sequence[str]]] = (
+    (_THROTTLE, ("Degrade.Api", "EipPurchaseFlowControl")),
+    ((ThrottlingError, 1800.0), ("Throttling.Vcpu.PerDay",)),
+    (_GONE, ("InvalidParameter.NotFound", "InvalidInstanceId.NotFound")),
+    (_STATE, ("ImageSnapshot.IncorrectStatus", "IncorrectStatus", "OperationConflict")),
+    ((ConflictingTokenError, 5.0), ("IdempotentParameterMismatch",)),
+    (
+        _STOCK,
+        (
+            "InvalidVSwitchId.IpNotEnough",
+            "OperationDenied.NoStock",
+            "RecommendEmpty.InstanceTypeFamilyNotMatched",
+            "Spot.NotMatched",
+            "Zone.NotOnSale",
+        ),
+    ),
+    (
+        _MONEY,
+        (
+            "Account.Arrearage",
+            "EipPayInsufficientBalance",
+            "Forbidden.UserBussinessStatus",
+            "InvalidPaymentMethod.InsufficientBalance",
+            "Payfor.CreditPayInsufficientBalance",
+            "QuotaExceeded",
+        ),
+    ),
+    (
+        _ACCESS,
+        (
+            "CreateServiceLinkedRole.Denied",
+            "Forbidden.AccountClosed",
+            "Forbidden.RAM",
+            "Forbidden.RiskControl",
+            "Forbidden.SubUser",
+            "Forbidden.Unauthorized",
+            "Forbidden.UserNotRealNameAuthentication",
+            "IncompleteSignature",
+            "InvalidUser.PassRoleForbidden",
+            "NoPermission",
+            "NoPermission.Tag",
+            "OperationFailed.RiskControl",
+            "SecurityRisk.3DVerification",
+            "ServiceNotEnabled",
+        ),
+    ),
+    ((AccessError, 1.0), ("SignatureNonceUsed",)),
+    (
+        _KEY,
+        ("InvalidAccessKeyId.Inactive", "InvalidAccessKeyId.NotFound", "SignatureDoesNotMatch"),
+    ),
+    ((ClockError, 30.0), ("InvalidTimeStamp.Expired",)),
+    (
+        _REFUSED,
+        (
+            "DiskNumber.LimitExceed",
+            "DiskVolume.NotInSameZone",
+            "DiskVolume.NotSupport",
+            "FeatureAccessRestricted",
+            "FeatureBasedConstraintConflict",
+            "Forbidden.OnlyForInvitedTest",
+            "HighCpuMemConfigRequired",
+            "ImageSnapshot.NotFound",
+            "ImageSnapshot.NotSupport",
+            "IncorrectOperation",
+            "InstanceTypeNotMatchCpuArch",
+            "InvalidAction",
+            "InvalidDiskId.NotFound",
+            "InvalidInstanceTypeForEciBuy",
+            "InvalidInstanceTypeForEciSpotDurationBuy",
+            "InvalidOperation.KMS.InstanceTypeNotSupport",
+            "InvalidOperation.ResourceManagedByCloudProduct",
+            "InvalidParam.CpuOrMemorySpec",
+            "InvalidParameter",
+            "InvalidParameter.CPU.Memory",
+            "InvalidParameter.DuplicatedName",
+            "InvalidParameter.DuplicatedVolumeName",
+            "InvalidParameter.Encrypted.KmsNotEnabled",
+            "InvalidParameter.KMS.EncryptedIllegal",
+            "InvalidParameter.KMS.KeyId.Forbidden",
+            "InvalidParameter.KMS.KeyId.NotFound",
+            "InvalidParameter.LengthExceeded",
+            "InvalidParameter.ValueExceeded",
+            "InvalidSpotCpuMemorySpec",
+            "Ipv6AddressNotSupport",
+            "Ipv6AddressNotSupportInstanceType",
+            "Ipv6AddressNotSupportVsw",
+            "JobInstanceBatchCreateNotSupport",
+            "JobInstanceDiskNotSupport",
+            "JobInstanceEcsInstanceTypeNotSupport",
+            "JobInstanceEipNotSupport",
+            "JobInstanceFeatureNotMatch",
+            "JobInstanceIPv6NotSupport",
+            "JobInstanceImageCacheNotSupport",
+            "JobInstanceRamRoleNotSupport",
+            "JobInstanceRegionNotSupport",
+            "JobInstanceSpotNotSupport",
+            "LocalDiskAmountNotMatch",
+            "MissingParameter",
+            "NumberExceed.Tags",
+            "OperationDenied.SecurityGroupMisMatch",
+            "OperationDenied.VswZoneMisMatch",
+            "PrivateIpAddress.Already.InUse",
+            "PrivatePoolInstanceSpotNotSupport",
+            "RamRole.NotSupport",
+            "TradeBidCommodityNotMatch",
+        ),
+    ),
+    ((UnchangedError, None), ("NoNeedUpdate",)),
+    (_DRY, ("DryRun.Success", "DryRunOperation")),
+)
+_CODES: Mapping[str, _Kind] = {code: kind for kind, codes in _KINDS for code in codes}
 _FAMILIES = (
     ("Throttling", _THROTTLE),
     ("InvalidSecurityToken", _KEY),
@@ -206,10 +281,14 @@ def error_of(action: str, status: int, answer: Any) -> Exception:
     """Return the exception for an answer; ``answer`` is the JSON, keys in lower case, or None."""
     fields = answer if isinstance(answer, Mapping) else {}
     code, request_id = _word(fields.get("code")), _word(fields.get("requestid"))
-    fault = ErrorDetails(action, code, status, request_id)
-    kind, seconds = _kind(code)
-    if status == 429 and kind is None:
+    fault = ErrorDetails(
+        action, code, status, request_id, _parameter(action, fields.get("message"))
+    )
+    kind, seconds = _kind(code) or (None, None)
+    if kind is None and status == 429:
         kind, seconds = _THROTTLE
+    elif kind is None and code and 400 <= status < 500 and status != _TIMEOUT:
+        kind, seconds = _NEW
     if kind is None:
         return RequestOutcomeUnknownError(str(fault))
     if issubclass(kind, vk.TemporaryError):
@@ -219,10 +298,19 @@ def error_of(action: str, status: int, answer: Any) -> Exception:
     return kind(fault)
 
 
-def _kind(code: str) -> tuple[type[vk.ProviderError] | None, float | None]:
+def _kind(code: str) -> _Kind | None:
     if code in _CODES:
         return _CODES[code]
-    return next((kind for prefix, kind in _FAMILIES if code.startswith(prefix)), (None, None))
+    return next((kind for prefix, kind in _FAMILIES if code.startswith(prefix)), None)
+
+
+def _parameter(action: str, message: object) -> str:
+    """Return the parameter that a message names; only a name that the vendor describes."""
+    if action not in action_names() or not isinstance(message, str):
+        return ""
+    known = describe(action).parameters
+    words = _NAME.findall(message)
+    return next((one for one in words if _INDEX.sub(".N", one) in known), "")
 
 
 def _hint(code: str) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import vk
+from vk_providers.alibabacloud.create_parameters.containers import has_secrets
 
 __all__ = ["FIELDS", "notes_on"]
 
@@ -22,6 +23,8 @@ _NO_KIND = "ECI has no volumes of this kind"
 _NO_HOST = "a group has no machine that it shares with others"
 _STARTUP = "ECI has no startup probes; use a readiness or liveness probe with a delay"
 _COPY = "a copy, made when the pod starts: changes and renewed tokens do not reach it"
+_SIDECARS_ONLY = "of native sidecars: ECI has it for containers only"
+_TOLD = " (an event says so)"
 _SIDECAR = "a container that starts before the others, and whose end does not count"
 _FILES = ("configMap", "downwardAPI", "projected", "secret")
 _PROBES = ("livenessProbe", "readinessProbe")
@@ -101,6 +104,9 @@ FIELDS = vk.FieldTable(
     ),
     changed={
         "spec.initContainers[].restartPolicy=Always": _SIDECAR,
+        "spec.initContainers[].securityContext.privileged": _SIDECARS_ONLY + "; else refused",
+        "spec.initContainers[].securityContext.runAsGroup": _SIDECARS_ONLY + _TOLD,
+        "spec.initContainers[].securityContext.runAsNonRoot": _SIDECARS_ONLY + _TOLD,
         **{f"spec.volumes[].{kind}": _COPY for kind in _FILES},
     },
     ignored={
@@ -178,6 +184,8 @@ _UNMET_POD_FIELDS = (
     "appArmorProfile",
 )
 _UNMET_CONTAINER_FIELDS = ("seccompProfile", "seLinuxOptions", "appArmorProfile", "procMount")
+_UNMET_INIT_FIELDS = ("runAsGroup", "runAsNonRoot")
+"""Fields that ECI has for containers, and not for init containers."""
 
 
 def notes_on(pod: vk.Pod) -> tuple[str, ...]:
@@ -201,3 +209,14 @@ def _unmet(spec: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{path}.capabilities.drop"
             if context.get("allowPrivilegeEscalation") is False:
                 yield f"{path}.allowPrivilegeEscalation"
+            if kind == "initContainers" and container.get("restartPolicy") != "Always":
+                yield from _unmet_in_init(spec.get("securityContext") or {}, container)
+
+
+def _unmet_in_init(pod: Mapping[str, Any], container: Mapping[str, Any]) -> Iterator[str]:
+    both = {**pod, **(container.get("securityContext") or {})}
+    for field in _UNMET_INIT_FIELDS:
+        if both.get(field) not in (None, False):
+            yield f"spec.initContainers[].securityContext.{field}"
+    if has_secrets(container):
+        yield "spec.initContainers[].env (values from Secrets are not hidden)"

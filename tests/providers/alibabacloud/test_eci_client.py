@@ -15,12 +15,23 @@ from hypothesis import strategies as st
 
 import vk
 from vk_providers.alibabacloud import errors
+from vk_providers.alibabacloud.api_description import describe
 from vk_providers.alibabacloud.client import lower_keys, sign
 from vk_providers.alibabacloud.credentials import ApiCredentials
 from vk_providers.alibabacloud.endpoints import endpoint
 from vk_providers.alibabacloud.errors import RequestOutcomeUnknownError, error_of
 from vk_providers.alibabacloud.requests import build, flatten
 
+CALLED = (
+    "CreateContainerGroup",
+    "DeleteContainerGroup",
+    "DescribeContainerGroupPrice",
+    "ExecContainerCommand",
+    "TagResources",
+    "UntagResources",
+    "UpdateContainerGroup",
+)
+"""The actions that vk calls and for which the vendor documents errors."""
 SECRET = "s3cr3t"
 TOKEN = "sts-token-canary"
 
@@ -139,8 +150,10 @@ def test_a_request_keeps_its_parameters_over_two_signings() -> None:
         ("DryRunOperation", 400, errors.DryRunError),
         ("InternalError", 500, RequestOutcomeUnknownError),
         ("ServiceUnavailable", 503, RequestOutcomeUnknownError),
-        ("UnknownError", 400, RequestOutcomeUnknownError),
-        ("InvalidParameter.SomethingNew", 400, RequestOutcomeUnknownError),
+        ("UnknownError", 400, errors.UnknownRefusalError),
+        ("InvalidParameter.SomethingNew", 400, errors.UnknownRefusalError),
+        ("Request Timeout", 408, RequestOutcomeUnknownError),
+        ("RequestTimeout", 408, RequestOutcomeUnknownError),
         ("", 502, RequestOutcomeUnknownError),
     ],
 )
@@ -161,6 +174,29 @@ def test_an_error_has_action_code_request_id_and_hint_only() -> None:
     text = str(error_of("CreateContainerGroup", 403, answer))
     expected = "ask Alibaba Cloud for a larger quota, or run fewer pods"
     assert text == f"CreateContainerGroup: QuotaExceeded (request R-1): {expected}"
+
+
+@pytest.mark.parametrize(
+    ("message", "named"),
+    [
+        ("The specified parameter Container.2.Cpu is not valid.", " for Container.2.Cpu"),
+        ("The parameter InstanceType.", " for InstanceType"),
+        ("The value Canary of Container.1.Canary is wrong.", ""),
+        (None, ""),
+    ],
+)
+def test_an_error_names_the_parameter_where_the_service_does(
+    message: str | None, named: str
+) -> None:
+    answer = {"code": "InvalidParameter", "requestid": "R-1", "message": message}
+    text = str(error_of("CreateContainerGroup", 400, answer))
+    assert text == f"CreateContainerGroup: InvalidParameter{named} (request R-1)"
+
+
+@pytest.mark.parametrize("action", CALLED)
+def test_every_documented_code_has_its_kind(action: str) -> None:
+    """A code of a new description fails here until it has an entry."""
+    assert [code for code in describe(action).errors if errors._kind(code) is None] == []
 
 
 def test_a_code_that_is_none_is_not_repeated() -> None:

@@ -106,7 +106,7 @@ async def test_many_lost_creates_are_settled_by_one_list(world: World) -> None:
         {"kind": "html"},
         {"kind": "truncated"},
         {"kind": "reset"},
-        {"kind": "error", "status": 400, "code": "NeverHeardOf"},
+        {"kind": "error", "status": 503, "code": "NeverHeardOf"},
     ],
     ids=lambda fault: fault["kind"],
 )

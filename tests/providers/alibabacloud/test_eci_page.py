@@ -28,7 +28,7 @@ from vk_providers.alibabacloud.fields import FIELDS
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "alibabacloud.md").read_text()
-TOOL = ROOT / "tools/eci_parameters.py"
+TOOL = ROOT / "tools/eci_page.py"
 
 
 def row(name: str) -> str:
@@ -67,7 +67,7 @@ def test_every_code_stands_there_with_its_hint() -> None:
 
 
 @pytest.mark.slow
-def test_the_list_of_parameters_is_written_anew_without_a_difference() -> None:
+def test_the_lists_are_written_anew_without_a_difference() -> None:
     command = [sys.executable, TOOL, "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

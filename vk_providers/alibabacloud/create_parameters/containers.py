@@ -21,6 +21,7 @@ __all__ = [
     "PodContext",
     "amount",
     "container_parameters",
+    "has_secrets",
     "init_parameters",
     "lifecycle_parameters",
     "probe_parameters",
@@ -46,6 +47,15 @@ _CAPABILITIES = frozenset(
     }
 )  # fmt: skip
 _NO_CONTEXT: Mapping[str, Any] = {}
+_NOT_OF_INIT = frozenset(
+    {
+        "EnvironmentVarHide",
+        "SecurityContextPrivileged",
+        "SecurityContextRunAsGroup",
+        "SecurityContextRunAsNonRoot",
+    }
+)
+"""Parameters of containers that init containers lack."""
 
 
 @attrs.frozen(kw_only=True)
@@ -56,6 +66,8 @@ class PodContext:
     """The pod's ``securityContext``."""
     privileged: bool = False
     """Whether the operator's allow-list permits privileged containers."""
+    refuses_init_secrets: bool = False
+    """Whether an init container with a variable from a Secret is refused."""
     sidecar: bool = False
     priority: int = 0
     """Launch priority of a sidecar: containers start in descending order of it."""
@@ -86,8 +98,19 @@ def container_parameters(
 def init_parameters(
     container: vk.Container, path: str, placement: PodContext, problems: FieldErrors
 ) -> dict[str, Any]:
-    """Return the parameters of an init container."""
-    return _common(container, path, placement, problems)
+    """Return the parameters of an init container; ECI has fewer for it than for containers.
+
+    Hardening that has none is left out, and noted by `notes_on`; power that has none is refused.
+    """
+    own = container.raw.get("securityContext") or _NO_CONTEXT
+    if own.get("privileged"):
+        text = "ECI has no privileged init containers"
+        problems.add(f"{path}.securityContext.privileged", text)
+    if placement.refuses_init_secrets and has_secrets(container.raw):
+        text = "ECI cannot hide variables of init containers, and init_secrets is refuse"
+        problems.add(f"{path}.env", text)
+    parameters = _common(container, path, placement, problems)
+    return {name: value for name, value in parameters.items() if name not in _NOT_OF_INIT}
 
 
 def _common(
@@ -106,7 +129,7 @@ def _common(
         "Command": _words(container.command, f"{path}.command", problems),
         "Arg": _words(container.args, f"{path}.args", problems),
         "EnvironmentVar": list(_variables(container, path, placement, problems)),
-        "EnvironmentVarHide": _has_secrets(raw) or None,
+        "EnvironmentVarHide": has_secrets(raw) or None,
         "Port": [_port(port, f"{path}.ports", problems) for port in raw.get("ports") or ()],
         "VolumeMount": [
             _mount(container, mount, f"{path}.volumeMounts[{index}]", problems)
@@ -183,7 +206,8 @@ def _variables(
         yield {"Key": name, "FieldRef": {"FieldPath": _POD_IP}}
 
 
-def _has_secrets(raw: Mapping[str, Any]) -> bool:
+def has_secrets(raw: Mapping[str, Any]) -> bool:
+    """Return whether a variable of the container is from a Secret."""
     return any(source.get("secretRef") for source in raw.get("envFrom") or ()) or any(
         (variable.get("valueFrom") or {}).get("secretKeyRef") for variable in raw.get("env") or ()
     )

@@ -83,7 +83,7 @@ def group_parameters(
         **sysctls(pod, allowed, problems),
         "HostAliase": hosts(pod),
         "ImageRegistryCredential": credentials_for(pod, problems),
-        **_contents(pod, allowed, problems),
+        **_contents(pod, allowed, config, problems),
         "EphemeralStorage": _extra_storage(pod),
     }
     size = _size(pod, wished, config, problems)
@@ -159,13 +159,19 @@ def _types(wished: AnnotationParameters, attempt: int) -> str | None:
     return ",".join(_rotated(wished.specs, attempt))
 
 
-def _contents(pod: vk.Pod, allowed: frozenset[str], problems: FieldErrors) -> dict[str, Any]:
+def _contents(
+    pod: vk.Pod, allowed: frozenset[str], config: EciConfig, problems: FieldErrors
+) -> dict[str, Any]:
     """Return containers, init containers and volumes; native sidecars become containers."""
     context = pod.spec.get("securityContext") or {}
     privileged = _PRIVILEGED in allowed
     sidecars: list[dict[str, Any]] = []
     inits: list[dict[str, Any]] = []
-    ordinary = PodContext(pod_context=context, privileged=privileged)
+    ordinary = PodContext(
+        pod_context=context,
+        privileged=privileged,
+        refuses_init_secrets=config.init_secrets == "refuse",
+    )
     for index, container in enumerate(pod.init_containers):
         path = f"spec.initContainers[{index}]"
         if container.raw.get("restartPolicy") == "Always":

@@ -1,9 +1,9 @@
-"""Writes the list of parameters and annotations into docs/alibabacloud.md, between its two marks.
+"""Writes the lists of parameters and of error codes into docs/alibabacloud.md, between its marks.
 
-``python tools/eci_parameters.py``; ``--check`` exits with 1 where the page differs. The parameters
-are those of ``CreateContainerGroup`` as the vendor describes them; `SENT` says what in a pod or in
-the configuration becomes each, `NOT_SENT` why none does. A parameter that neither knows, or both,
-stops the command. A test compares both with the requests of the golden files.
+``python tools/eci_page.py``; ``--check`` exits with 1 where the page differs. The parameters are
+those of ``CreateContainerGroup`` as the vendor describes them; `SENT` says what in a pod or in the
+configuration becomes each, `NOT_SENT` why none does. A parameter that neither knows stops the
+command. A test compares both with the requests of the golden files.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from vk_providers.alibabacloud import errors
 from vk_providers.alibabacloud.api_description import UNDESCRIBED, ParameterDescription, describe
 from vk_providers.alibabacloud.create_parameters.annotations import PREFIX, PRIVILEGED, RULES
 
 PAGE = Path(__file__).parent.parent / "docs/alibabacloud.md"
 ACTION = "CreateContainerGroup"
-BEGIN = "<!-- written by tools/eci_parameters.py -->\n"
-END = "<!-- end of what tools/eci_parameters.py writes -->\n"
 SENT: Mapping[str, str] = {
     "ActiveDeadlineSeconds": "`activeDeadlineSeconds`",
     "ClientToken": "the pod's UID and the number of the attempt",
@@ -101,8 +100,8 @@ _EXAMPLES: Mapping[str, str] = {
 _PLAIN = ("true", "1", "10", "a", "vsw-a", "NoSpot", "VSwitchOrdered", "BGP", "PL0", "general")
 
 
-def section() -> str:
-    """Return the section."""
+def parameters() -> str:
+    """Return the list of parameters."""
     described = describe(ACTION).parameters
     annotated = _annotated()
     sent = dict[tuple[str, str], list[str]]()
@@ -200,12 +199,47 @@ def _limits(facts: ParameterDescription) -> str:
     return ""
 
 
+DONE: Mapping[type[Exception], str] = {
+    errors.AccessError: "tried again after 30 s; no pod's fault",
+    errors.ClockError: "signed by the service's time from then on, with a warning",
+    errors.ConflictingTokenError: "the group of the token is found and adopted",
+    errors.CredentialsError: "tried again after 30 s; no pod's fault",
+    errors.DryRunError: "means success of a dry run",
+    errors.GroupNotFoundError: "looked at again before it counts",
+    errors.NoStockError: "next vSwitch and size after 30 s to 10 min",
+    errors.QuotaError: "tried again after 5 min or more",
+    errors.RequestRefusedError: "the pod fails",
+    errors.StateError: "tried again",
+    errors.ThrottlingError: "tried again, slower",
+    errors.UnchangedError: "the change counts as done",
+}
+"""What vk does about each kind of error."""
+
+
+def codes() -> str:
+    """Return the list of error codes."""
+    rows = [(f"`{code}`", kind, errors._hint(code)) for code, (kind, _) in errors._CODES.items()]
+    rows += [(f"`{name}`...", kind, errors._hint(name)) for name, (kind, _) in errors._FAMILIES]
+    lines = ["| code | what vk does | what to do |", "|---|---|---|"]
+    lines += [f"| {code} | {DONE[kind]} | {hint} |" for code, kind, hint in rows]
+    lines += [
+        "| any other with status 4xx | refused: tried again after 60 s | |",
+        "| 5xx, no answer | the outcome is unknown: looked up first | |",
+        "",
+    ]
+    return "\n".join(lines)
+
+
 def written(page: str) -> str:
-    """Return the page with the section as it is today."""
-    pattern = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
-    if not pattern.search(page):
-        raise SystemExit(f"{PAGE}: the marks are missing")
-    return pattern.sub(lambda _: f"{BEGIN}\n{section()}\n{END}", page)
+    """Return the page with its lists as they are today."""
+    for name, text in (("parameters", parameters()), ("codes", codes())):
+        begin, end = f"<!-- {name}: written by tools/eci_page.py -->", f"<!-- end of {name} -->"
+        pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+        if not pattern.search(page):
+            raise SystemExit(f"{PAGE}: the marks of {name} are missing")
+        whole = f"{begin}\n\n{text}\n{end}"
+        page = pattern.sub(lambda _, whole=whole: whole, page)  # type: ignore[misc]
+    return page
 
 
 if __name__ == "__main__":
@@ -214,4 +248,4 @@ if __name__ == "__main__":
     if "--check" not in sys.argv[1:]:
         PAGE.write_text(after)
     elif before != after:
-        sys.exit(f"{PAGE}: out of date; run python tools/eci_parameters.py")
+        sys.exit(f"{PAGE}: out of date; run python tools/eci_page.py")
