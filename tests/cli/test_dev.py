@@ -19,6 +19,7 @@ from doc_blocks import block
 from plugin_files import write
 
 from vk.cli.main import command
+from vk.testing.kubectl import find_kubectl
 
 ROOT = Path(__file__).parents[2]
 NGINX = ROOT / "examples" / "nginx.yaml"
@@ -66,6 +67,52 @@ class Fake(vk.Provider):
 @vk.hookimpl
 def vk_register_providers(register):
     register("fake", Fake)
+"""
+
+
+DURABLE = """
+import json
+from pathlib import Path
+import attrs, vk
+
+@attrs.frozen
+class Config:
+    folder: Path
+
+@attrs.define(eq=False)
+class Durable(vk.Provider):
+    config_class = Config
+
+    @property
+    def folder(self):
+        return Path(self.context.config.folder)
+
+    async def __aenter__(self):
+        print("cluster", self.context.cluster_uid, flush=True)
+        return self
+
+    async def describe_node(self):
+        return vk.NodeInfo(capacity={"cpu": "9", "pods": "99", "memory": "9Gi"})
+
+    async def create_pod(self, pod):
+        (self.folder / pod.key.name).write_text(json.dumps(pod.raw))
+        return vk.PodStatus.running(pod)
+
+    async def delete_pod(self, key, *, grace_period):
+        if (self.folder / "keep").exists() and key.name == "stuck":
+            raise vk.TemporaryError("the service is not reachable")
+        try:
+            (self.folder / key.name).unlink()
+        except FileNotFoundError:
+            raise vk.NotFoundError(key) from None
+
+    async def list_pods(self):
+        paths = [path for path in self.folder.iterdir() if path.name != "keep"]
+        return [vk.PodStatus.running(vk.Pod(json.loads(path.read_text()))) for path in paths]
+
+@vk.hookimpl
+def vk_register_providers(register):
+    register("durable", Durable)
 """
 
 
@@ -199,6 +246,47 @@ def test_the_providers_development_supplies_its_configuration(start: Start, tmp_
     assert code == 0
     assert "deleted nginx" in rest
     assert rest.index("deleted nginx") < rest.index("emulator down")
+
+
+@pytest.mark.field
+@pytest.mark.slow
+def test_ctrl_c_ends_the_pods_of_a_durable_provider_and_names_what_is_left(
+    start: Start, tmp_path: Path
+) -> None:
+    """The node is cordoned first: what comes while the pods end is not started any more."""
+    write(tmp_path, "vkt-durable", code=DURABLE)
+    kept, manifest = tmp_path / "kept", tmp_path / "pods.yaml"
+    kept.mkdir()
+    (kept / "keep").touch()
+    names = [*(f"pod-{number}" for number in range(7)), "stuck"]
+    pods = [NGINX.read_text().replace("name: nginx", f"name: {name}", 1) for name in names]
+    manifest.write_text("\n---\n".join(pods))
+    flags = ("--provider", "durable", "--set", f"folder={kept}")
+    dev = start(*flags, "--apply", str(manifest))
+    cluster = dev.until("^cluster ")
+    for _ in names:
+        dev.until("Running")
+    dev.process.send_signal(signal.SIGINT)
+    dev.until("ending 8 pods; Ctrl-C again: at once")
+    dev.until("node vk-dev Ready -> Ready,SchedulingDisabled")
+    late = tmp_path / "late.yaml"
+    late.write_text(NGINX.read_text().replace("name: nginx", "name: late", 1))
+    kubectl = find_kubectl()
+    assert kubectl is not None  # the extra `test` brings one
+    environment = {**os.environ, "KUBECONFIG": str(tmp_path / "dev/admin.kubeconfig")}
+    subprocess.run([kubectl, "apply", "-f", late], env=environment, check=True)
+    left = dev.until("not ended: ")
+    assert left.rstrip() == "not ended: default/stuck"
+    assert "start vk dev again with the same flags, and it ends them" in dev.until("start vk dev")
+    dev.until("stopped; the cluster and its data are gone")
+    assert dev.process.wait(30) == 0
+    assert {path.name for path in kept.iterdir()} == {"keep", "stuck"}
+
+    (kept / "keep").unlink()
+    again = start(*flags)
+    assert again.until("^cluster ") == cluster  # so that the provider lists them, and they end
+    again.until("Ready")
+    assert again.stop()[0] == 0
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""What a new cluster contains before anybody writes to it.
+"""What a new cluster contains before any client writes to it.
 
 `objects` gives them in order: namespaces, the roles that clients of a real cluster count on and
 their bindings, and the Services and ConfigMaps that nodes look for. Pure.
@@ -25,10 +25,14 @@ _READ = ["get", "list", "watch"]
 _WRITE = ["create", "delete", "deletecollection", "patch", "update"]
 
 
-def objects(authority: str) -> Iterator[tuple[str, Object]]:
-    """Give the plural and the object of each; ``authority`` is the PEM certificate of clients."""
+def objects(authority: str, *, cluster_uid: str) -> Iterator[tuple[str, Object]]:
+    """Yield the plural and the object of each; ``authority`` is the PEM certificate of clients.
+
+    ``cluster_uid`` is the UID of kube-system.
+    """
     for name in _NAMESPACES:
-        yield "namespaces", {"metadata": {"name": name}}
+        uid = {"uid": cluster_uid} if name == "kube-system" else {}
+        yield "namespaces", {"metadata": {"name": name, **uid}}
     for name, rules in _ROLES.items():
         yield "clusterroles", {"metadata": _labelled(name), "rules": rules}
     for name, (role, subject) in _BINDINGS.items():

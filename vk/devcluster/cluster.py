@@ -1,8 +1,8 @@
 """The embedded cluster: an API server in this process, for `vk dev` and for tests.
 
 `async with DevCluster(folder) as cluster:` serves on loopback until the block ends, with a
-certificate authority, keys and kubeconfig files of its own in the folder. Everything else is in
-memory and gone with it. Needs trustme, which the ``dev`` and ``test`` extras bring.
+certificate authority, keys, kubeconfig files and an identity of its own in the folder. Everything
+else is in memory and gone with it. Needs trustme, which the ``dev`` and ``test`` extras bring.
 
 Note: there are no controllers but those that a node notices: namespaces get their service
 account, and the collector deletes dependents and contents. Nothing schedules pods; that is
@@ -19,6 +19,7 @@ import os
 import re
 import socket
 import ssl
+import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -42,7 +43,7 @@ from vk.devcluster.creation import Creator
 from vk.devcluster.deletion import Remover
 from vk.devcluster.kinds import KINDS, Kind
 from vk.devcluster.names import new_metadata
-from vk.devcluster.private_files import open_private, private_folder
+from vk.devcluster.private_files import open_private, private_folder, write_private
 from vk.devcluster.proxy.kubelets import Kubelets
 from vk.devcluster.proxy.metrics import Metrics
 from vk.devcluster.proxy.proxy import Proxy
@@ -152,7 +153,7 @@ class DevCluster:
         self._tokens = tokens = Tokens(storage)
         accounts, addresses = Accounts(storage, authority, self._make), Addresses(storage)
         remover = Remover(storage)
-        for plural, obj in bootstrap.objects(authority):
+        for plural, obj in bootstrap.objects(authority, cluster_uid=self._cluster_uid()):
             self._make(_STORED[plural], obj)
         access = Access(tokens, Rules(storage))
         creator = Creator(storage, (priorities.admit, accounts.admit, addresses.admit))
@@ -173,10 +174,20 @@ class DevCluster:
             metrics=Metrics(storage, kubelets),
         )
 
+    def _cluster_uid(self) -> str:
+        """Return the UID of kube-system, by which nodes know a cluster: one for each folder.
+
+        So a later cluster on the folder can end the workloads that an earlier one left.
+        """
+        path = self.folder / "cluster-uid"
+        if not path.exists():
+            write_private(path, str(uuid.uuid4()).encode())
+        return path.read_text()
+
     def _make(self, kind: Kind, obj: dict[str, Any]) -> dict[str, Any]:
-        """Store an object of the server's own."""
-        made = for_create(kind, obj)
-        made["metadata"] = new_metadata(made["metadata"], now())
+        """Store an object of the server's own, which may have a UID."""
+        made, uid = for_create(kind, obj), obj["metadata"].get("uid")
+        made["metadata"] = new_metadata(made["metadata"], now()) | ({"uid": uid} if uid else {})
         return self.storage.create(kind, made)
 
     async def _serve(

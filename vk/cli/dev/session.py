@@ -4,14 +4,14 @@ In: the settings of the node, its provider, what to submit. `vk.cli.dev.command`
 talks over HTTP as it would in a cluster of its own; the provider's `development` encloses all of
 it.
 
-At the end the pods are deleted first, for a few seconds, so that no workload outlives the cluster
-that asked for it; then the node stops in order, then the API server.
+At the end scheduling stops and the pods are deleted first, so that no workload outlives the
+cluster that asked for it; then the node stops in order, then the API server. Workloads that do not
+end are named; the next session on the folder, which is the same cluster to a provider, ends them.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -35,10 +35,8 @@ from vk.settings import Settings
 
 __all__ = ["Session", "submit"]
 
-log = logging.getLogger(__name__)
-
 _APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
-_PATIENCE = 10.0  # s that the end waits for pods
+_PATIENCE = 10.0  # s that the end waits for the next pod to end
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -84,7 +82,7 @@ class Session:
         kubelet = VirtualKubelet(self.provider_class, config, self.settings, access=access)
         async with Client(access, user_agent="vk-dev") as client, asyncio.TaskGroup() as tasks:
             tasks.create_task(display.run())
-            tasks.create_task(Scheduler(client).run())
+            scheduler = tasks.create_task(Scheduler(client).run())
             node = tasks.create_task(kubelet.run())
             try:
                 await kubelet.ready.wait()  # without a limit: a provider may never get ready
@@ -94,20 +92,23 @@ class Session:
                 self.ready.set()
                 await asyncio.get_running_loop().create_future()
             except asyncio.CancelledError:
+                scheduler.cancel()
                 if not node.done():
                     await self._end_pods(cluster, client, display)
                 raise
 
     async def _end_pods(self, cluster: DevCluster, client: Client, display: Lines | Screen) -> None:
-        """Delete the pods on the node and wait until they are gone, or the patience is."""
+        """Delete the pods on the node; name those that have not ended, and how to end them."""
         pods = NodePods(cluster.storage, self.settings.node_name)
         count = len(pods.entries())
-        if not count:
-            return
-        display.say(f"ending {count} pod{'s' * (count > 1)}; Ctrl-C again: at once")
+        if count:
+            display.say(f"ending {count} pod{'s' * (count > 1)}; Ctrl-C again: at once")
         left = [entry.key for entry in await pods.end(client, patience=_PATIENCE)]
         if left:
-            log.warning("pods not ended: their workloads may be left", extra={"pods": left[:20]})
+            display.say(
+                f"not ended: {', '.join(left)}\n"
+                "Workloads may go on: start vk dev again with the same flags, and it ends them"
+            )
 
 
 async def submit(client: Client, manifest: Manifest) -> None:

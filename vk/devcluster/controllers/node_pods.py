@@ -12,7 +12,7 @@ from contextlib import suppress
 import attrs
 
 from vk.cluster.client import Client
-from vk.cluster.resources import PODS
+from vk.cluster.resources import NODES, PODS
 from vk.devcluster.controllers.node_taints import taints_for
 from vk.devcluster.kinds import KINDS
 from vk.devcluster.storage.storage import Entry, Storage
@@ -46,15 +46,34 @@ class NodePods:
         return [entry for entry in pods if entry.fields.get("spec.nodeName") == self.node_name]
 
     async def end(self, client: Client, *, patience: float) -> list[Entry]:
-        """Delete the pods and wait until they are gone; return those left after ``patience`` s."""
+        """Cordon the node, delete its pods, also those that still come, until all are gone.
+
+        Return those that are left once none has ended for ``patience`` seconds.
+        """
+        clock = asyncio.get_running_loop().time
+        deleted: set[str] = set()
+        fewest = len(self.entries())
         with suppress(TimeoutError):
-            async with asyncio.timeout(patience):
-                await asyncio.gather(*(_delete(client, entry) for entry in self.entries()))
-                while self.entries():
-                    await self.storage.wait(_POD, self.storage.revision)
+            async with asyncio.timeout(patience) as limit:
+                await _cordon(client, self.node_name)
+                revision = self.storage.revision
+                while pods := self.entries():
+                    new = [pod for pod in pods if pod.uid not in deleted]
+                    await asyncio.gather(*(_delete(client, pod) for pod in new))
+                    deleted |= {pod.uid for pod in new}
+                    if len(pods) < fewest:
+                        fewest = len(pods)
+                        limit.reschedule(clock() + patience)
+                    await self.storage.wait(_POD, revision)
+                    revision = self.storage.revision
         return self.entries()
 
 
+async def _cordon(client: Client, node_name: str) -> None:
+    with suppress(ClusterError):  # without it pods may come, and are deleted like the others
+        await client.patch(NODES, node_name, {"spec": {"unschedulable": True}}, form="merge")
+
+
 async def _delete(client: Client, pod: Entry) -> None:
-    with suppress(ClusterError):  # it may have gone by itself; who is left is seen afterwards
+    with suppress(ClusterError):  # it may be gone already; what is left is seen afterwards
         await client.delete(PODS, pod.name, namespace=pod.namespace, grace_period=_GRACE)
