@@ -36,6 +36,7 @@ from vk_providers.alibabacloud.inventory import Inventory
 from vk_providers.alibabacloud.lookup import GroupLookup
 from vk_providers.alibabacloud.profiles import ProfileFile, profile_for
 from vk_providers.alibabacloud.tags import LABEL, label_tags
+from vk_providers.alibabacloud.update_parameters import image_update
 
 __all__ = ["Creation"]
 
@@ -43,7 +44,6 @@ log = logging.getLogger(__name__)
 
 _FIRST_PAUSE = 30.0
 _LONGEST_PAUSE = 600.0
-_UPDATED = ("Container", "InitContainer", "ImageRegistryCredential")
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -88,11 +88,11 @@ class Creation:
         """Replace the images of a running group."""
         group = self._living(pod)
         parameters = self._plan(pod, group.attempt).parameters
-        query = {name: parameters.get(name) for name in _UPDATED}
+        query = image_update(parameters, group)
+        if query is None:
+            return
         with suppress(UnchangedError):  # an earlier call succeeded and its answer was lost
-            await self.inventory.client.call(
-                "UpdateContainerGroup", {"ContainerGroupId": group.id, **query}
-            )
+            await self.inventory.client.call("UpdateContainerGroup", query)
 
     async def tag(self, pod: vk.Pod) -> None:
         """Set the tags of a group from the pod's labels; its containers keep running."""

@@ -10,6 +10,7 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
+import attrs
 import pytest
 from eci_world import IDENTITY, config, pod
 from test_eci_golden import NAMES, planned, read
@@ -21,9 +22,12 @@ from vk_providers.alibabacloud.emulator.create import check
 from vk_providers.alibabacloud.emulator.parameters import schema
 from vk_providers.alibabacloud.emulator.schema import parse
 from vk_providers.alibabacloud.emulator.sizes import size_of
+from vk_providers.alibabacloud.groups import just_created
+from vk_providers.alibabacloud.requests import flatten
+from vk_providers.alibabacloud.update_parameters import image_update
 
 Case = dict[str, Any]
-CREATE = schema("CreateContainerGroup")
+CREATE, UPDATE = schema("CreateContainerGroup"), schema("UpdateContainerGroup")
 ACCEPTED = [name for name in NAMES if "request" in read(name)]
 NOT_IN_INIT = ("lifecycle", "livenessProbe", "readinessProbe", "startupProbe")
 """Fields that the API server refuses in an init container."""
@@ -81,6 +85,37 @@ def test_a_pod_becomes_a_request_that_the_service_takes(
     tree = parse(CREATE, request)
     check(tree)
     assert size_of(tree, "cn-hangzhou").cpu > 0
+
+
+@pytest.mark.parametrize("name", ACCEPTED)
+def test_a_changed_image_becomes_an_update_that_the_service_takes(name: str) -> None:
+    case = read(name)
+    wanted = group_parameters(
+        pod(case),
+        config=config(**case.get("config", {})),
+        profile=Profile(**case.get("profile", {})),
+        identity=IDENTITY,
+        attempt=0,
+    ).parameters
+    group = just_created("eci-a", pod(case).key, 0)
+    update = image_update(wanted, group)
+    assert update is not None
+    tree = parse(UPDATE, flatten(update))
+    assert tree["UpdateType"] == "IncrementalUpdate"
+    names = [one["Name"] for one in wanted["Container"]]
+    assert [one["Name"] for one in tree["Container"]] == names
+
+
+def test_only_the_container_whose_image_differs_is_named() -> None:
+    row = {"containers": [{"name": "a", "image": "x:1"}, {"name": "b", "image": "y:1"}]}
+    group = attrs.evolve(just_created("eci-a", pod(read("plain")).key, 0), raw=row)
+    wanted = {"Container": [{"Name": "a", "Image": "x:1"}, {"Name": "b", "Image": "y:2"}]}
+    update = image_update(wanted, group)
+    assert update is not None
+    assert update["Container"] == [{"Name": "b", "Image": "y:2"}]
+    assert "InitContainer" not in update
+    wanted["Container"][1]["Image"] = "y:1"
+    assert image_update(wanted, group) is None
 
 
 def test_hardening_that_is_left_out_of_an_init_container_is_noted() -> None:
