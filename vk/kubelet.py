@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -30,6 +30,7 @@ from vk.cluster.reflector import Reflector
 from vk.cluster.resources import NAMESPACES, NODES, PODS, SERVICES
 from vk.cluster.store import Store
 from vk.metrics import Metrics, Sample
+from vk.models.keys import PodKey
 from vk.models.pod import Json
 from vk.models.status import PodStatus
 from vk.node.controller import NodeController
@@ -45,9 +46,10 @@ from vk.pods.sync.feed import Feed
 from vk.pods.sync.gateway import ProviderGateway
 from vk.pods.sync.live_files import LiveFiles
 from vk.pods.sync.orphans import Orphans
+from vk.pods.sync.pod_view import PodView
 from vk.pods.sync.prepare import Preparation
 from vk.pods.sync.reconciler import Reconciler
-from vk.pods.sync.records import Name, PodView, Records
+from vk.pods.sync.records import Name, Records
 from vk.pods.sync.summary import pod_summaries
 from vk.provider import Provider, ProviderContext, open_provider
 from vk.server.server import KubeletServer
@@ -308,7 +310,7 @@ class Term:
         self.queue: WorkQueue[Name] = WorkQueue(observer=metrics.queue("pods"))
         watch = ReferenceWatch(client, allowed=settings.current.watch_references)
         references = References(client, watch)
-        writer = StatusWriter(client=client, emit=emit, started=metrics.pod_started)
+        self._writer = writer = StatusWriter(client=client, emit=emit, started=metrics.pod_started)
         self.node = NodeController(
             client=client,
             settings=settings,
@@ -324,7 +326,7 @@ class Term:
                 pods=PodView(self.records),
                 secret=references.secret,
                 config_map=references.config_map,
-                annotate=writer.annotate,
+                annotate=self._annotate,
                 check_lease=home.lease.check,
                 emit=emit,
                 node_changed=self.node.changed,
@@ -434,6 +436,13 @@ class Term:
         await self.node.written.wait()
         self._home.ready.set()
         log.info("node is ready", extra={"node": self._settings.current.node_name})
+
+    async def _annotate(self, key: PodKey, annotations: Mapping[str, str]) -> None:
+        """Put annotations of the provider on a pod, as `ProviderContext.annotate` promises."""
+        record = self.records.get(key.uid)
+        if record is not None:
+            record.annotated(annotations)
+        await self._writer.annotate(key, annotations)
 
     def _statuses(self) -> list[PodStatus]:
         """Return the last status of each pod."""

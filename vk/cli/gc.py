@@ -36,7 +36,8 @@ from vk.plugins import Plugins
 from vk.pods.resolve.references import References
 from vk.pods.sync.gateway import OutcomeUnknownError, ProviderGateway
 from vk.pods.sync.orphans import Orphans
-from vk.pods.sync.records import PodView, Records
+from vk.pods.sync.pod_view import PodView
+from vk.pods.sync.records import Records
 from vk.provider import Provider, ProviderContext, open_provider
 from vk.settings import Settings
 

@@ -11,6 +11,7 @@ from pod_world import STARTED, deleted, ended, raw
 from vk.models.pod import pod_key
 from vk.models.status import ContainerStatus, PodStatus, Running, Terminated, Waiting
 from vk.pods.status.facts import TerminalFailure
+from vk.pods.sync.applied import AppliedSpec
 from vk.pods.sync.decide import (
     Create,
     Decision,
@@ -24,7 +25,7 @@ from vk.pods.sync.decide import (
     deadline_left,
     decide,
 )
-from vk.pods.sync.records import AppliedSpec, ProviderState, Record
+from vk.pods.sync.records import ProviderState, Record
 
 NOW = 1000.0
 UNKNOWN, UNCERTAIN, ABSENT, PRESENT = ProviderState

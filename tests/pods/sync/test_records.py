@@ -10,7 +10,8 @@ from pod_world import STARTED, raw
 from vk.models.pod import pod_key
 from vk.models.status import PodStatus
 from vk.pods.status.facts import StatusFacts
-from vk.pods.sync.records import PodView, ProviderState, Records
+from vk.pods.sync.pod_view import PodView
+from vk.pods.sync.records import ProviderState, Records
 
 
 def version(pod: dict[str, Any], text: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from vk.models.api_object import metadata_map, status_of
+from vk.models.api_object import EMPTY, metadata_map, status_of
 from vk.models.pod import Json
 
 __all__ = ["difference"]
@@ -19,9 +19,17 @@ _NOTHING: tuple[Any, ...] = (None, "", {})
 
 
 def difference(
-    pod: Json, desired: Mapping[str, Any], annotations: Mapping[str, str]
+    pod: Json,
+    desired: Mapping[str, Any],
+    annotations: Mapping[str, str],
+    *,
+    beside: Mapping[str, str] = EMPTY,
 ) -> dict[str, Any] | None:
-    """Return the patch for ``pods/status``, with the pod's UID as precondition."""
+    """Return the patch for ``pods/status``, with the pod's UID as precondition.
+
+    Annotations in ``beside`` are written with anything else; alone only where the pod has another
+    text of that name.
+    """
     old = status_of(pod)
     status: dict[str, Any] = {}
     for field, value in desired.items():
@@ -37,10 +45,11 @@ def difference(
             status[field] = value
     metadata: dict[str, Any] = {"uid": pod["metadata"]["uid"]}
     present = metadata_map(pod, "annotations")
-    missing = {name: text for name, text in annotations.items() if present.get(name) != text}
+    wanted = {**annotations, **beside}
+    missing = {name: text for name, text in wanted.items() if present.get(name) != text}
     if missing:
         metadata["annotations"] = missing
-    if not status and not missing:
+    if not status and all(name in beside and name not in present for name in missing):
         return None
     return {"metadata": metadata, "status": status}
 

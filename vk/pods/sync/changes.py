@@ -16,7 +16,7 @@ from vk.models.status import Condition
 from vk.pods.admission import INFEASIBLE, Rejection
 from vk.pods.status.conditions import RESIZE_PENDING, UPDATE_REFUSED
 from vk.pods.status.facts import AllocatedResources
-from vk.pods.sync.records import AppliedSpec
+from vk.pods.sync.applied import AppliedSpec
 
 __all__ = [
     "RESOURCES",
@@ -38,11 +38,13 @@ _IMAGES = frozenset({"spec.containers[].image", "spec.initContainers[].image"})
 _GROUPS = _CONTAINERS | {"spec.ephemeralContainers"}
 
 
-def changed_fields(applied: AppliedSpec | None, pod: Json, *, own: Json) -> frozenset[str]:
+def changed_fields(
+    applied: AppliedSpec | None, pod: Json, *, own: Collection[str]
+) -> frozenset[str]:
     """Return the fields that differ from what was applied; none where it is not known.
 
     For containers the fields in them are named too, as ``spec.containers[].image``. Annotations in
-    ``own`` are written by the core and do not count.
+    ``own`` are the core's and the provider's, and do not count.
     """
     if applied is None or applied.spec is spec_of(pod):
         return frozenset()
@@ -71,9 +73,7 @@ def _in_containers(group: str, before: Sequence[Json], after: Sequence[Json]) ->
     }
 
 
-def _without(annotations: Json, own: Json) -> Json:
-    if not own:
-        return annotations
+def _without(annotations: Json, own: Collection[str]) -> Json:
     return {name: text for name, text in annotations.items() if name not in own}
 
 

@@ -136,7 +136,7 @@ def decide(record: Record, *, now: float, wall: float, deadline: float | None = 
         return _paused(record, now) or Create()
     if _workload_ended(record):
         return _end_sidecars(record, pod, now, wall)
-    changed = changed_fields(record.applied, pod, own=record.annotations)
+    changed = changed_fields(record.applied, pod, own=record.own_annotations)
     paused = _paused(record, now) if changed else None
     if changed and paused is None:
         return Update(changed)

@@ -51,6 +51,7 @@ from vk.pods.status.facts import StatusFacts
 from vk.pods.status.patch import difference
 from vk.pods.status.phase import is_final
 from vk.pods.status.writer import StatusWriter
+from vk.pods.sync.applied import APPLIED
 from vk.pods.sync.changes import (
     RESOURCES,
     allocated_after,
@@ -520,7 +521,8 @@ class Reconciler:
 
         def make(pod: Json, facts: StatusFacts) -> dict[str, Any] | None:
             status = desired(pod, facts, now(), host_ips=self.host_ips())
-            return difference(pod, status, record.annotations)
+            digest = {APPLIED: record.digest} if record.digest else {}
+            return difference(pod, status, record.annotations, beside=digest)
 
         return record.status_patch(make)
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import enum
 import operator
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from math import inf
 from typing import Any
 
@@ -25,15 +25,16 @@ from vk.aio.backoff import Backoff
 from vk.models.api_object import spec_of, status_of
 from vk.models.files import FileTree
 from vk.models.keys import PodKey
-from vk.models.pod import Json, Pod, pod_key
+from vk.models.pod import Json, pod_key
 from vk.models.status import Condition, PodStatus, Waiting
 from vk.models.time import format_time, now
 from vk.pods.admission import DEFERRED
 from vk.pods.status.conditions import UPDATE_ACCEPTED
 from vk.pods.status.facts import AllocatedResources, StatusFacts, TerminalFailure
 from vk.pods.status.phase import is_final
+from vk.pods.sync.applied import APPLIED, AppliedDigest, AppliedSpec
 
-__all__ = ["AppliedSpec", "Name", "PodView", "ProviderState", "Record", "Records"]
+__all__ = ["Name", "ProviderState", "Record", "Records"]
 
 REMEMBER = 120.0
 """Seconds for which a forgotten UID stays forgotten."""
@@ -52,21 +53,6 @@ class ProviderState(enum.Enum):
     UNCERTAIN = "uncertain"  # a create was sent and its outcome is not known
     ABSENT = "absent"
     PRESENT = "present"
-
-
-@attrs.frozen
-class AppliedSpec:
-    """The mutable part of a pod that the provider last accepted or refused."""
-
-    spec: Json
-    labels: Json
-    annotations: Json
-
-    @classmethod
-    def of(cls, pod: Json) -> AppliedSpec:
-        """Return that part of a pod; it shares the pod's memory."""
-        metadata = pod["metadata"]
-        return cls(spec_of(pod), metadata.get("labels") or {}, metadata.get("annotations") or {})
 
 
 @attrs.define(eq=False)
@@ -120,7 +106,11 @@ class Record:
     static_files: bool = False
     """The provider does not change files of a running pod."""
     annotations: dict[str, str] = attrs.field(factory=dict)
-    """Annotations of ours that the pod must carry."""
+    """The provider's annotations, which the pod must carry."""
+    written_annotations: frozenset[str] = frozenset()
+    """Names of other annotations that the provider has put on the pod."""
+    digest: str = ""
+    """The text of `AppliedDigest` for the pod; empty: there is none that must be written."""
     _patch: tuple[tuple[object, ...], dict[str, Any] | None] | None = None
     """The inputs of the last status patch, compared by identity, and that patch."""
 
@@ -128,6 +118,11 @@ class Record:
     def name(self) -> Name:
         """The key of the work queue."""
         return self.key.namespace, self.key.name
+
+    @property
+    def own_annotations(self) -> frozenset[str]:
+        """The names of annotations that are not the pod's author's."""
+        return self.written_annotations.union(self.annotations, (APPLIED,))
 
     # What the API server has.
 
@@ -166,6 +161,7 @@ class Record:
             self.provider_state,
             self.last_update,
             self.allocated,
+            self.digest,
         )
 
     def status_patch(
@@ -254,9 +250,10 @@ class Record:
         self.answered(status, asked, now)
 
     def adopted(self) -> None:
-        """The provider has the pod from an earlier process: what was applied is in its status.
+        """The provider has the pod from an earlier process: what was applied stands on the pod.
 
-        Where the object's generation shows that an update is missing, all of it counts as missing.
+        Parts of which the digest, or the object's generation, shows that an update is missing count
+        as missing in whole.
         """
         pod = self.pod
         assert pod is not None
@@ -264,10 +261,19 @@ class Record:
         generation = int(metadata.get("generation") or 0)
         observed = int(status.get("observedGeneration") or 0)
         deleting = bool(metadata.get("deletionTimestamp"))
-        changed = bool(observed and generation > observed and not deleting)
-        current = AppliedSpec.of(pod)
-        self.applied = attrs.evolve(current, spec={}) if changed else current
-        self.observed_generation = observed if changed or deleting else generation
+        current, digest = AppliedSpec.of(pod), AppliedDigest.shown(pod)
+        self.applied = current
+        if digest is not None:
+            self.written_annotations |= digest.own
+            self.digest = digest.text()
+            if not deleting:
+                self.applied = digest.applied(pod)
+        else:
+            self._note_digest()
+        if observed and generation > observed and not deleting:
+            self.applied = attrs.evolve(self.applied, spec={})
+        changed = self.applied.spec != current.spec
+        self.observed_generation = observed if (changed and observed) or deleting else generation
         self.allocated = AllocatedResources.shown(pod)
 
     def presumed_present(self, since: float) -> None:
@@ -324,6 +330,10 @@ class Record:
         text = "Pod was active on the node longer than the specified deadline"
         self.failure = TerminalFailure("DeadlineExceeded", text, ran=True)
 
+    def annotated(self, names: Collection[str]) -> None:
+        """The provider has put annotations with these names on the pod."""
+        self.written_annotations |= frozenset(names)
+
     # Creates.
 
     def created(self, pod: Json, asked: float, now: float) -> None:
@@ -375,6 +385,7 @@ class Record:
         self.last_update = outcome
         if applied is not None:
             self.applied = applied
+            self._note_digest()
             if applied == AppliedSpec.of(pod):
                 self._applied_spec(pod)
 
@@ -459,13 +470,21 @@ class Record:
 
     def _applied_spec(self, pod: Json) -> None:
         self.applied = AppliedSpec.of(pod)
+        self._note_digest()
         self.observed_generation = int(pod["metadata"].get("generation") or 0)
         self.retry_at = 0.0
         self.backoff.reset()
 
     def _applied_all(self, pod: Json) -> None:
         self.applied, self.allocated = AppliedSpec.of(pod), AllocatedResources.of(pod)
+        self._note_digest()
         self.observed_generation = int(pod["metadata"].get("generation") or 0)
+
+    def _note_digest(self) -> None:
+        """Note what the pod's annotation has to say."""
+        if self.applied is not None:
+            own = self.own_annotations - {APPLIED}
+            self.digest = AppliedDigest.of(self.applied, own).text()
 
     def _share(self) -> None:
         """Let what was applied live in the pod itself where the two are equal."""
@@ -479,6 +498,9 @@ class Record:
             self.recreatable = False
             self.backoff.reset()
         self.status = status
+        if not status.annotations.keys() <= self.own_annotations:
+            self.annotations.update(status.annotations)
+            self._note_digest()
         self.annotations.update(status.annotations)
 
     def _set_provider_state(self, state: ProviderState, now: float) -> None:
@@ -563,22 +585,3 @@ class Records:
             named.pop(record.key.uid, None)
             if not named:
                 del self._by_name[record.name]
-
-
-@attrs.define(eq=False)
-class PodView(Mapping[str, Pod]):
-    """The node's pods by UID, live and read-only: what providers see as ``context.pods``."""
-
-    _records: Records
-
-    def __getitem__(self, uid: str) -> Pod:
-        record = self._records.get(uid)
-        if record is None or record.pod is None:
-            raise KeyError(uid)
-        return Pod(record.pod)
-
-    def __iter__(self) -> Iterator[str]:
-        return (record.key.uid for record in self._records if record.pod is not None)
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
