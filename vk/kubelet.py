@@ -368,7 +368,11 @@ class Term:
             host_ips=self.node.internal_addresses,
         )
         self.orphans = Orphans(
-            gateway=self.gateway, records=self.records, client=client, settings=settings
+            gateway=self.gateway,
+            records=self.records,
+            client=client,
+            settings=settings,
+            list_requested=list_requested,
         )
         self.feed = Feed(
             gateway=self.gateway,

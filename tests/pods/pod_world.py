@@ -288,7 +288,11 @@ class World:
             gateway=gateway,
             reconciler=self.reconciler,
             orphans=Orphans(
-                gateway=gateway, records=self.records, client=client, settings=self.settings
+                gateway=gateway,
+                records=self.records,
+                client=client,
+                settings=self.settings,
+                list_requested=list_requested,
             ),
             list_requested=list_requested,
             set_provider_suspect=self.suspect.append,

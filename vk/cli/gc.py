@@ -1,8 +1,8 @@
 """`vk gc`: the workloads of a node that no pod asks for, listed, and ended unless it is a dry run.
 
 In: the same settings as the node's own. Out: a line each, with age and what the provider notes on
-its pods, such as size and price. It is the core's rule for orphans, once: two lists, older than two
-minutes, and a live read of the pod. Ending them takes the node's lease, so only one process acts.
+its pods, such as size and price. It is the core's rule for orphans, once: two lists, and a live
+read of the pod. Ending them takes the node's lease, so only one process acts.
 """
 
 from __future__ import annotations
@@ -76,9 +76,8 @@ async def _collect(orphans: Orphans, gateway: ProviderGateway, *, dry_run: bool)
     listed: Mapping[str, PodStatus] = {}
     for wait in (0.0, _APART):
         await asyncio.sleep(wait)
-        began = asyncio.get_running_loop().time()
         listed = {status.key.uid: status for status in await gateway.list_pods()}
-        orphans.consider(listed, began)
+        orphans.consider(listed)
     found, stay = 0, 0
     async for key in orphans.proved():
         found += 1

@@ -106,6 +106,8 @@ class Feed:
         """Note one change of the stream."""
         record = self.reconciler.records.get(change.key.uid)
         if record is None:
+            if isinstance(change, PodStatus):
+                self.orphans.notice(change.key.uid)
             return  # it has no pod, or not any more: the lists find it
         match change:
             case Gone(_, reason):
@@ -159,7 +161,7 @@ class Feed:
             for record in settled:
                 self._gone(record)
         # A list of a suspect provider shows no orphans, and those of before must be seen anew.
-        self.orphans.consider(listed if self._suspect_since is None else {}, began)
+        self.orphans.consider(listed if self._suspect_since is None else {})
 
     def _miss(
         self, record: Record, began: float, *, missing: list[Record], settled: list[Record]

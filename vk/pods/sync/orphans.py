@@ -1,8 +1,9 @@
 """Orphans: workloads that the provider runs for this node without a pod. Deleted only with proof.
 
-Proof: the workload carries this cluster's and node's identity (it is in the provider's list), was
-seen in two passes, is older than `OLD`, the caches are in sync, and a live read shows that the pod
-is gone or another one has its name. At most a tenth of the workloads, ten at least, go in one pass.
+Proof: the workload carries this cluster's and node's identity, is in two of the provider's lists,
+the caches are in sync, and a live read shows that the pod is gone or another one has its name. Age
+is no part of it: a pod exists before its workload, and a UID is never used twice. At most a tenth
+of the workloads, ten at least, go in one pass.
 """
 
 from __future__ import annotations
@@ -19,28 +20,25 @@ from vk.errors import ClusterError, NotFoundError
 from vk.metrics import Sample
 from vk.models.keys import PodKey
 from vk.models.status import PodStatus
-from vk.models.time import now
 from vk.pods.status.writer import is_gone
 from vk.pods.sync.gateway import ProviderGateway
 from vk.pods.sync.records import Records
 from vk.settings import LiveSettings, live
 
-__all__ = ["OLD", "Orphans"]
+__all__ = ["EVERY", "Orphans"]
 
 log = logging.getLogger(__name__)
 
-OLD = 120.0
-"""Seconds that a workload must have existed, or been known, before it counts as an orphan."""
-EVERY = 30.0
+EVERY = 20.0
 """Seconds between two passes."""
+_LISTS = 2
+"""Lists that must contain a workload before it counts as an orphan."""
 
 
 @attrs.define
 class _Sighting:
     key: PodKey
-    first: float
-    old: bool
-    passes: int = 1
+    lists: int = 1
     retry_at: float = 0.0
     backoff: Backoff = attrs.field(factory=lambda: Backoff(first=60.0, cap=300.0))
 
@@ -53,12 +51,21 @@ class Orphans:
     records: Records
     client: Client
     settings: LiveSettings = attrs.field(converter=live)
+    list_requested: asyncio.Event = attrs.field(factory=asyncio.Event)
+    """Set where a list is needed sooner than at the provider's interval."""
     total: int = 0
     _seen: dict[str, _Sighting] = attrs.field(factory=dict, init=False)
     _reported: set[str] = attrs.field(factory=set, init=False)
+    _noticed: set[str] = attrs.field(factory=set, init=False)
 
-    def consider(self, listed: Mapping[str, PodStatus], began: float) -> None:
+    def notice(self, uid: str) -> None:
+        """Note a workload of the stream that has no API object; a list will show it."""
+        if uid not in self._seen:
+            self._noticed.add(uid)
+
+    def consider(self, listed: Mapping[str, PodStatus]) -> None:
         """Note which of the provider's pods have no API object, in one complete list."""
+        self._noticed.clear()
         self.total = len(listed)
         strangers = {uid: one for uid, one in listed.items() if self.records.get(uid) is None}
         self._seen = {uid: one for uid, one in self._seen.items() if uid in strangers}
@@ -66,11 +73,9 @@ class Orphans:
         for uid, status in strangers.items():
             seen = self._seen.get(uid)
             if seen is not None:
-                seen.passes += 1
-                continue
-            created = status.created_at
-            old = created is not None and (now() - created).total_seconds() > OLD
-            self._seen[uid] = _Sighting(status.key, began, old)
+                seen.lists += 1
+            else:
+                self._seen[uid] = _Sighting(status.key)
 
     @property
     def suspected(self) -> int:
@@ -90,24 +95,22 @@ class Orphans:
 
     async def proved(self) -> AsyncIterator[PodKey]:
         """Yield what may be deleted in one pass, each with its proof just made."""
-        for seen in self._old_enough():
+        for seen in self._seen_twice():
             if await self._is_orphan(seen.key):
                 yield seen.key
 
     async def collect(self) -> None:
-        """Make one pass."""
-        for seen in self._old_enough():
+        """Make one pass; ask for a list where one more would prove something."""
+        if self._noticed or any(seen.lists < _LISTS for seen in self._seen.values()):
+            self.list_requested.set()
+        for seen in self._seen_twice():
             if self.records.get(seen.key.uid) is None and await self._is_orphan(seen.key):
                 await self._remove(seen)
 
-    def _old_enough(self) -> Sequence[_Sighting]:
+    def _seen_twice(self) -> Sequence[_Sighting]:
         clock = asyncio.get_running_loop().time()
         found = [
-            seen
-            for seen in self._seen.values()
-            if seen.passes >= 2
-            and (seen.old or clock - seen.first > OLD)
-            and clock >= seen.retry_at
+            seen for seen in self._seen.values() if seen.lists >= _LISTS and clock >= seen.retry_at
         ]
         return found[: max(10, self.total // 10)]
 
