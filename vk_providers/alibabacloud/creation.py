@@ -57,7 +57,6 @@ class Creation:
     _attempts: Attempts = attrs.field(init=False)
     _profiles: ProfileFile = attrs.field(init=False)
     _breaker: FailureBackoff = attrs.field(factory=FailureBackoff, init=False)
-    _conflicts: dict[str, float] = attrs.field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._attempts = Attempts(self.context)
@@ -128,7 +127,6 @@ class Creation:
     def forget(self, uid: str) -> None:
         """Drop the state of a pod's attempts."""
         self._attempts.forget(uid)
-        self._conflicts.pop(uid, None)
 
     def _living(self, pod: vk.Pod) -> ContainerGroup:
         group = self.inventory.best(pod.key.uid)
@@ -168,31 +166,23 @@ class Creation:
                 "CreateContainerGroup: the answer contains no group id"
             )
         self.lookup.settled(uid)
-        self._conflicts.pop(uid, None)
         return just_created(id, pod.key, attempt)
 
     async def _adopt(self, pod: vk.Pod) -> ContainerGroup:
         """Return the group that was created with this token before.
 
-        Where none is listed for longer than the list lag, and lists are proved to be permitted,
-        that group is gone and the next attempt may start.
+        The service's refusal proves that there is one, so no other attempt may start, however long
+        lists lack it.
         """
-        uid, now = pod.key.uid, _clock()
+        uid = pod.key.uid
         await self.inventory.find(uid)
         found = self.inventory.best(uid)
-        if found is not None and found.status != SCHEDULE_FAILED:
-            self.lookup.settled(uid)
-            log.info("group adopted", extra={"pod": str(pod.key), "uid": uid, "group": found.id})
-            return found
-        first = self._conflicts.setdefault(uid, now)
-        if now - first < self.lookup.lag or not await self.inventory.prove(now):
-            raise RequestOutcomeUnknownError(
-                "CreateContainerGroup: the ClientToken was used before"
-            )
-        self._conflicts.pop(uid)
+        if found is None or found.status == SCHEDULE_FAILED:
+            text = "CreateContainerGroup: the ClientToken has a group that is not listed yet"
+            raise RequestOutcomeUnknownError(text)
         self.lookup.settled(uid)
-        self._attempts.spend(uid)
-        raise vk.TemporaryError("the group of an earlier attempt is gone", retry_after=1.0)
+        log.info("group adopted", extra={"pod": str(pod.key), "uid": uid, "group": found.id})
+        return found
 
     def _no_place(
         self, pod: vk.Pod, error: NoStockError | QuotaError, attempt: int

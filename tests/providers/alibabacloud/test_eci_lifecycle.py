@@ -82,6 +82,26 @@ async def test_while_lists_may_lag_an_absence_proves_nothing() -> None:
             assert (await provider.create_pod(pod)).backend_id == found.backend_id
 
 
+async def test_a_token_that_has_a_group_leads_to_no_second_one_however_long_lists_lag() -> None:
+    """The service refuses the token with other parameters, so there is a group."""
+    async with serve(EmulatorSettings(speed=1.0, list_lag=1.0)) as emulator:
+        world = World(emulator)
+        pod = world.add()
+        async with world.provider(list_lag="0.05") as provider:
+            await emulator.set_faults({"kind": "lost_reply", "actions": [CREATE], "count": 1})
+            with pytest.raises(RequestOutcomeUnknownError):
+                await provider.create_pod(pod)
+            newer = world.change(pod, labels={"team": "a"})
+            for _ in range(3):
+                await asyncio.sleep(0.1)  # the lag is real time
+                with pytest.raises(RequestOutcomeUnknownError, match="not listed yet"):
+                    await provider.create_pod(newer)
+            await asyncio.sleep(1.0)  # the lag is real time
+            adopted = await provider.create_pod(newer)
+        assert [group["id"] for group in await world.billed()] == [adopted.backend_id]
+        assert billed_twice(await emulator.ledger()) == []
+
+
 async def test_many_lost_creates_are_settled_by_one_list(world: World) -> None:
     pods = [world.add(f"p{number}") for number in range(50)]
     await world.emulator.set_faults({"kind": "lost_reply", "actions": [CREATE]})
