@@ -12,7 +12,7 @@ import pytest
 import vk
 from vk.testing import ProviderContract
 from vk.testing.contract.bench import Bench
-from vk.testing.contract.clients import Client
+from vk.testing.contract.clients import ExecClient
 from vk.testing.contract.fields import Fields
 from vk.testing.contract.resolution import Resolved
 from vk_providers.mock.config import MockConfig
@@ -48,7 +48,7 @@ class TestMock(ProviderContract):
         if not script.startswith("cat "):
             return await super().output(bench, pod)
         await bench.create(pod)
-        client = Client()
+        client = ExecClient()
         await bench.provider.exec(vk.ContainerKey(pod.key, "main"), script.split(), client)
         return client.stdout.received.decode()
 

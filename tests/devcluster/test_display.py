@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from terminal import Terminal
 
-from vk.cli.dev.display import Lines, Screen, show
+from vk.cli.dev.display import LineDisplay, Screen, show
 from vk.devcluster.kinds import KINDS
 from vk.devcluster.storage.storage import Storage
 
@@ -49,9 +49,9 @@ def refused(message: str) -> Json:
     return pod(conditions=[condition])
 
 
-def lines_of(storage: Storage) -> tuple[Lines, io.StringIO]:
+def lines_of(storage: Storage) -> tuple[LineDisplay, io.StringIO]:
     out = io.StringIO()
-    lines = Lines(out)
+    lines = LineDisplay(out)
     storage.observers.append(lines.observe)
     return lines, out
 
@@ -112,12 +112,12 @@ def test_a_node_is_told_of_once_something_is_known() -> None:
 
 def test_what_is_said_stands_on_a_line_of_its_own() -> None:
     lines, out = lines_of(Storage())
-    lines.say("two\nlines")
+    lines.print("two\nlines")
     assert out.getvalue() == "two\nlines\n"
 
 
 @pytest.mark.parametrize(("terminal", "term", "kind"), [
-    (True, "xterm", Screen), (True, "dumb", Lines), (False, "xterm", Lines),
+    (True, "xterm", Screen), (True, "dumb", LineDisplay), (False, "xterm", LineDisplay),
 ])  # fmt: skip
 def test_only_a_terminal_gets_the_table(
     terminal: bool, term: str, kind: type, monkeypatch: pytest.MonkeyPatch
@@ -149,13 +149,13 @@ async def test_the_table_stays_under_what_is_said_and_is_replaced_by_the_next() 
     storage, terminal = Storage(), Terminal()
     screen = Screen(terminal, storage)
     storage.observers.append(screen.observe)
-    screen.say("hello\n")
+    screen.print("hello\n")
     await drawn(screen, 0.5)
     assert "no pods yet" in terminal.screen
     storage.create(NODE, node("True"))
     storage.create(POD, pod())
     await drawn(screen, 0.5)
-    screen.say("a warning")
+    screen.print("a warning")
     storage.update(POD, pod(phase="Running"))
     await drawn(screen, 0.5)
     shown = [line.split() for line in terminal.screen.splitlines()]

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from vk.devcluster.proxy.samples import (
     Reading,
+    ResourceUsage,
     Sample,
-    Usage,
     node_usage,
     read_sample,
     usage_of,
@@ -84,13 +84,15 @@ def test_a_node_that_counts_nothing_uses_what_its_containers_do() -> None:
         ("default", "b", "x"): reading(0, 25.0),
     }
     usage = node_usage(Sample(node, containers), None)
-    assert usage == Usage(NOON, timedelta(seconds=100), 0.75, 1024.0)
+    assert usage == ResourceUsage(NOON, timedelta(seconds=100), 0.75, 1024.0)
     unknown = {**containers, ("default", "c", "x"): reading(0, None)}
     assert node_usage(Sample(node, unknown), None) is None
     assert node_usage(Sample(node, {}), None) is None
     assert node_usage(Sample(Reading(), containers), None) is None
     own = attrs.evolve(node, cores=4.0)
-    assert node_usage(Sample(own, containers), None) == Usage(NOON, timedelta(), 4.0, 1024.0)
+    assert node_usage(Sample(own, containers), None) == ResourceUsage(
+        NOON, timedelta(), 4.0, 1024.0
+    )
 
 
 def test_a_node_has_a_rate_of_its_own() -> None:

@@ -17,14 +17,14 @@ from scheduling_cases import CASES, Case, named, node, pod, required, taint
 from vk.cluster.client import Client
 from vk.cluster.config import load_access
 from vk.cluster.resources import NODES, PODS
-from vk.devcluster.controllers.scheduling import Decision, NodeView, choose, is_ours
+from vk.devcluster.controllers.scheduling import NodeView, ScheduleResult, choose, is_ours
 from vk.pods.admission import ReservedResources
 from vk.testing.control_plane import ASSETS, ControlPlane
 
 Json = dict[str, Any]
 
 
-def decide(case: Case) -> Decision:
+def decide(case: Case) -> ScheduleResult:
     used: dict[str, ReservedResources] = {}
     for number, raw in enumerate(case.bound):
         counted = {**raw, "metadata": {**raw["metadata"], "uid": str(number)}}
@@ -39,7 +39,7 @@ def test_a_pod_goes_where_the_real_scheduler_sends_it(name: str) -> None:
         assert not is_ours(case.pod)
         return
     assert is_ours(case.pod)
-    assert decide(case) == Decision(case.node, case.message)
+    assert decide(case) == ScheduleResult(case.node, case.message)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_what_init_containers_need_at_their_largest_counts() -> None:
 
 
 def test_equal_nodes_are_taken_in_the_order_of_their_names() -> None:
-    assert decide(Case([node("b"), node("a"), node("c")], pod())) == Decision("a")
+    assert decide(Case([node("b"), node("a"), node("c")], pod())) == ScheduleResult("a")
 
 
 _NODES = st.lists(
@@ -122,7 +122,7 @@ async def test_the_real_scheduler_says_so_too(name: str, bare_plane: ControlPlan
         try:
             await _set_up(client, case)
             if case.node or case.message:
-                assert await _outcome(client, case) == Decision(case.node, case.message)
+                assert await _outcome(client, case) == ScheduleResult(case.node, case.message)
             else:
                 assert await _ignored(client)
         finally:
@@ -157,15 +157,15 @@ async def _place(client: Client, raw: Json) -> None:
                 return
 
 
-async def _outcome(client: Client, case: Case) -> Decision:
+async def _outcome(client: Client, case: Case) -> ScheduleResult:
     """Return what the scheduler came to; it looks again as long as nodes come in."""
-    decision, wanted = Decision(""), Decision(case.node, case.message)
+    decision, wanted = ScheduleResult(""), ScheduleResult(case.node, case.message)
     with suppress(TimeoutError):
         async with asyncio.timeout(20), aclosing(_states(client, "p")) as states:
             async for found in states:
                 conditions = found.get("status", {}).get("conditions") or [{}]
                 node_name, message = found["spec"].get("nodeName"), conditions[0].get("message")
-                decision = Decision(node_name or "", message or "")
+                decision = ScheduleResult(node_name or "", message or "")
                 if decision == wanted or decision.node:
                     break
     return decision

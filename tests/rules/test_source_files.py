@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -84,3 +85,15 @@ def test_every_error_is_exported_from_its_module() -> None:
         if inspect.isclass(value) and value.__module__ == errors.__name__
     }
     assert defined == set(errors.__all__)
+
+
+def test_a_class_has_a_name_of_its_own_in_the_whole_tree() -> None:
+    """The emulator stands for a program of the vendor: its names are its own."""
+    names = [
+        node.name
+        for path in SOURCES
+        if "emulator" not in path.parts
+        for node in ast.walk(ast.parse((ROOT / path).read_text()))
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    ]
+    assert sorted(name for name, count in Counter(names).items() if count > 1) == []

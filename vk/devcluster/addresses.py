@@ -1,4 +1,4 @@
-"""The addresses of Services: cluster IPs and node ports, given when a Service asks for none.
+"""The addresses of Services: cluster IPs and node ports, allocated when a Service names none.
 
 `Addresses.admit` is an admission of new Services. Nothing listens there: no kube-proxy runs.
 """

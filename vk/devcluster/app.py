@@ -23,7 +23,7 @@ from aiohttp.http import RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
 
 from vk.devcluster import discovery, openapi, refusals
-from vk.devcluster.auth.access import Access
+from vk.devcluster.auth.access import RequestAccess
 from vk.devcluster.auth.reviews import Reviews
 from vk.devcluster.calls import (
     CONNECTED,
@@ -39,7 +39,7 @@ from vk.devcluster.creation import Creator
 from vk.devcluster.deletion import Remover
 from vk.devcluster.forms import JSON, form_of
 from vk.devcluster.kinds import METRICS
-from vk.devcluster.proxy.metrics import Metrics
+from vk.devcluster.proxy.metrics import MetricsApi
 from vk.devcluster.proxy.proxy import Proxy
 from vk.devcluster.reads import Reader
 from vk.devcluster.request_counts import RequestCounts
@@ -71,7 +71,7 @@ class App:
     """Answers requests with the parts that it is given."""
 
     address: str
-    access: Access
+    access: RequestAccess
     reader: Reader
     creator: Creator
     updater: Updater
@@ -80,7 +80,7 @@ class App:
     subresources: Subresources
     reviews: Reviews
     proxy: Proxy
-    metrics: Metrics
+    metrics: MetricsApi
     counts: RequestCounts = attrs.field(factory=RequestCounts)
     _verbs: Mapping[str, Callable[[Call], Answer]] = attrs.field(init=False, repr=False)
 
@@ -173,7 +173,7 @@ class App:
 async def _answered(
     request: web.BaseRequest, answering: Awaitable[web.StreamResponse]
 ) -> web.StreamResponse:
-    """Return the answer, or the Status object that says why there is none."""
+    """Return the answer, or the Status object with the reason why there is none."""
     try:
         return await answering
     except refusals.Refusal as refusal:

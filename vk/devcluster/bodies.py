@@ -2,7 +2,7 @@
 
 `vk.devcluster.writes` and its neighbours call it; it raises the refusals of a real server for what
 cannot be read (400), for an unknown content type (415), and for unknown fields where the client
-asked for that (``fieldValidation=Strict``); else the client is warned of them.
+requested that (``fieldValidation=Strict``); else the client is warned of them.
 """
 
 from __future__ import annotations
@@ -55,12 +55,12 @@ def read_object(call: Call, kind: Kind | None = None) -> dict[str, Any]:
 
 
 def check_fields(call: Call, kind: Kind, content: dict[str, Any]) -> None:
-    """Refuse unknown fields, or warn of them, as the client wants it."""
-    wish = call.field_validation
-    if wish == "Ignore" or call.content_type == PROTOBUF:
+    """Refuse unknown fields, or warn of them, by ``fieldValidation`` of the request."""
+    validation = call.field_validation
+    if validation == "Ignore" or call.content_type == PROTOBUF:
         return
     unknown = unknown_fields(kind, content)
-    if unknown and wish == "Strict":
+    if unknown and validation == "Strict":
         raise refusals.bad_request(
             f'{kind.name} in version "{kind.version}" cannot be handled as a {kind.name}: '
             f"strict decoding error: {', '.join(unknown)}"

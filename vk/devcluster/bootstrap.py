@@ -17,7 +17,7 @@ __all__ = ["KUBELET_CLIENT", "objects"]
 Object = dict[str, Any]
 
 KUBELET_CLIENT = "kube-apiserver-kubelet-client"
-"""The user that the API server is when it asks a kubelet."""
+"""The user of the API server at a kubelet."""
 
 _RBAC = "rbac.authorization.k8s.io"
 _NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")

@@ -59,7 +59,7 @@ class User:
 
 @attrs.frozen
 class Target:
-    """What a path names. ``name`` is empty for a collection."""
+    """The resource that a path names. ``name`` is empty for a collection."""
 
     kind: Kind
     namespace: str = ""
@@ -85,12 +85,12 @@ class Call:
 
     @property
     def dry_run(self) -> bool:
-        """Whether nothing may be stored. Raises the refusal invalid."""
+        """Return whether nothing may be stored. Raises the refusal invalid."""
         return is_dry_run(self.verb, self.query.get("dryRun", ""))
 
     @property
     def field_validation(self) -> str:
-        """What unknown fields lead to: Ignore, Strict or Warn. Raises the refusal invalid."""
+        """Return the handling of unknown fields: Ignore, Strict or Warn. Raises invalid."""
         value = self.query.get("fieldValidation", "")
         if value not in ("", "Ignore", "Strict", "Warn"):
             why = f'Unsupported value: "{value}": supported values: "", "Ignore", "Strict", "Warn"'
@@ -136,7 +136,7 @@ def _option_refused(verb: str, why: str, field: str) -> refusals.Refusal:
 
 @attrs.frozen(eq=False)
 class Answer:
-    """What goes back."""
+    """Status, headers and body of an answer."""
 
     body: bytes
     status: int = 200

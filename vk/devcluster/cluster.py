@@ -31,12 +31,12 @@ from vk.aio.tasks import supervise
 from vk.devcluster import bootstrap, priorities
 from vk.devcluster.addresses import Addresses
 from vk.devcluster.app import App, request_of
-from vk.devcluster.auth.access import Access
+from vk.devcluster.auth.access import RequestAccess
 from vk.devcluster.auth.accounts import Accounts
 from vk.devcluster.auth.certificates import Authority
 from vk.devcluster.auth.rbac import Rules
 from vk.devcluster.auth.reviews import Reviews
-from vk.devcluster.auth.tokens import Tokens
+from vk.devcluster.auth.tokens import TokenIssuer
 from vk.devcluster.controllers.garbage_collector import Collector
 from vk.devcluster.controllers.node_taints import NodeTaints
 from vk.devcluster.creation import Creator
@@ -45,7 +45,7 @@ from vk.devcluster.kinds import KINDS, Kind
 from vk.devcluster.names import new_metadata
 from vk.devcluster.private_files import open_private, private_folder, write_private
 from vk.devcluster.proxy.kubelets import Kubelets
-from vk.devcluster.proxy.metrics import Metrics
+from vk.devcluster.proxy.metrics import MetricsApi
 from vk.devcluster.proxy.proxy import Proxy
 from vk.devcluster.reads import Reader
 from vk.devcluster.storage.storage import Storage
@@ -60,7 +60,7 @@ __all__ = ["DevCluster"]
 
 _HOST = "127.0.0.1"
 _MASTERS = "system:masters"
-_GOODBYE = 0.02  # seconds that open watches get at the end
+_SHUTDOWN_TIMEOUT = 0.02  # seconds that open watches get at the end
 _LINE = 64 * 1024  # bytes of a request's first line: long selectors
 _YEAR = 365 * 24 * 3600.0
 _STORED = {kind.plural: kind for kind in reversed(KINDS) if kind.stored}
@@ -78,11 +78,11 @@ class DevCluster:
     """Certificates, keys and kubeconfig files go here; made if missing, else of this user alone."""
     port: int = attrs.field(default=0, kw_only=True)
     storage: Storage = attrs.field(factory=Storage, kw_only=True)
-    """What the cluster holds; give another one for other limits."""
+    """The objects of the cluster; another one has other limits."""
     url: str = attrs.field(default="", init=False)
     """The address of the API server."""
     _authority: Authority = attrs.field(init=False, repr=False)
-    _tokens: Tokens = attrs.field(init=False, repr=False)
+    _tokens: TokenIssuer = attrs.field(init=False, repr=False)
     _stack: contextlib.AsyncExitStack = attrs.field(
         factory=contextlib.AsyncExitStack, init=False, repr=False
     )
@@ -150,12 +150,12 @@ class DevCluster:
     def _app(self) -> App:
         """Build the server, and store what a new cluster has."""
         storage, authority = self.storage, self.certificate_authority.read_text()
-        self._tokens = tokens = Tokens(storage)
+        self._tokens = tokens = TokenIssuer(storage)
         accounts, addresses = Accounts(storage, authority, self._make), Addresses(storage)
         remover = Remover(storage)
         for plural, obj in bootstrap.objects(authority, cluster_uid=self._cluster_uid()):
             self._make(_STORED[plural], obj)
-        access = Access(tokens, Rules(storage))
+        access = RequestAccess(tokens, Rules(storage))
         creator = Creator(storage, (priorities.admit, accounts.admit, addresses.admit))
         updater = Updater(storage, creator, access.check)
         pair = self._authority.client("kubelet-client", user=bootstrap.KUBELET_CLIENT)
@@ -171,7 +171,7 @@ class DevCluster:
             subresources=Subresources(storage, updater, remover, tokens),
             reviews=Reviews(access),
             proxy=Proxy(storage, kubelets, access.check),
-            metrics=Metrics(storage, kubelets),
+            metrics=MetricsApi(storage, kubelets),
         )
 
     def _cluster_uid(self) -> str:
@@ -205,7 +205,7 @@ class DevCluster:
             access_log=None,
             max_line_size=_LINE,
         )
-        runner = web.ServerRunner(server, shutdown_timeout=_GOODBYE)
+        runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_TIMEOUT)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await web.SockSite(runner, listener, ssl_context=context).start()

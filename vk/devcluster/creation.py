@@ -54,7 +54,7 @@ class Creator:
     ) -> dict[str, Any]:
         """Make a new object of what a client gave, and return it.
 
-        ``name`` is the one of the URL; ``recorded`` says that managedFields are there already.
+        ``name`` is the one of the URL; ``recorded``: managedFields are there already.
         Raises refusals.
         """
         kind = call.target.kind
@@ -156,7 +156,7 @@ def check_namespace(call: Call, metadata: dict[str, Any]) -> None:
 
 
 def answer_with(storage: Storage, call: Call, obj: dict[str, Any], *, status: int = 200) -> Answer:
-    """Return an object that was just written, or would have been, in the form that is asked for."""
+    """Return an object that was just written, or would have been, in the requested form."""
     kind, metadata = call.target.kind, obj["metadata"]
     include = call.query.get("includeObject", "")
     entry = storage.entry(kind, metadata.get("namespace", ""), metadata["name"])

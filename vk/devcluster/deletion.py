@@ -83,7 +83,7 @@ class Remover:
     def remove(
         self, kind: Kind, old: dict[str, Any], options: dict[str, Any]
     ) -> tuple[dict[str, Any], bool]:
-        """Delete an object as the DeleteOptions say; return its last state, and whether it is gone.
+        """Delete an object by the DeleteOptions; return its last state, and whether it is gone.
 
         Raises refusals.
         """
@@ -142,12 +142,12 @@ def _grace(kind: Kind, old: dict[str, Any], options: dict[str, Any]) -> int | No
     if kind.name != "Pod":
         return None
     spec, metadata = old.get("spec") or {}, old["metadata"]
-    asked = options.get("gracePeriodSeconds")
+    given = options.get("gracePeriodSeconds")
     if metadata.get("deletionTimestamp"):
-        return metadata.get("deletionGracePeriodSeconds") if asked is None else _positive(asked)
+        return metadata.get("deletionGracePeriodSeconds") if given is None else _positive(given)
     if not spec.get("nodeName") or old.get("status", {}).get("phase") in ("Failed", "Succeeded"):
         return 0
-    return _positive(spec.get("terminationGracePeriodSeconds") or 0 if asked is None else asked)
+    return _positive(spec.get("terminationGracePeriodSeconds") or 0 if given is None else given)
 
 
 def _positive(seconds: int) -> int:
@@ -194,7 +194,7 @@ def _with_zero_grace(kind: Kind, old: dict[str, Any]) -> dict[str, Any]:
 
 
 def _finalizers(obj: dict[str, Any], options: dict[str, Any]) -> list[str]:
-    """Return the finalizers after the wish for the dependents is written among them."""
+    """Return the finalizers, with the one that the policy for dependents adds."""
     found = obj["metadata"].get("finalizers") or []
     policy, orphan = options.get("propagationPolicy"), options.get("orphanDependents")
     if policy is None and orphan is None:

@@ -1,4 +1,4 @@
-"""What the server has, as clients ask for it before anything else. Pure: KINDS in, documents out.
+"""The discovery documents: groups, versions and resources of the server. Pure.
 
 `document` answers the paths ``/api``, ``/apis`` and below, also in the aggregated form that saves
 kubectl one request for each group. Nothing here changes while the server runs.

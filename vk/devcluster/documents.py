@@ -30,7 +30,7 @@ _MOST_COPIED, _LEAST_COPIED = 0.99, 0.1  # share of values from aliases, of few 
 
 
 class DocumentError(ValueError):
-    """The text cannot be read: one line that says why, and ``line``, 0 where it is unknown."""
+    """The text cannot be read: the reason in one line, and ``line``, 0 where it is unknown."""
 
     def __init__(self, message: str, line: int = 0) -> None:
         super().__init__(message)
@@ -98,7 +98,7 @@ def _parse_json(text: str) -> list[Document]:
     try:
         value = json.loads(text)
     except ValueError:
-        return _parse_yaml(text)  # YAML may begin like this too, and says what is wrong better
+        return _parse_yaml(text)  # YAML may begin like this too, and its errors are clearer
     try:
         # But for tabs and some escapes JSON is YAML: read again to know the lines.
         plain = _ESCAPE.sub(lambda match: "_" * len(match[0]), text.replace("\t", " "))

@@ -1,4 +1,4 @@
-"""In which form a client wants an answer, and the answer in it.
+"""The form of an answer that a client requests, and the answer in it.
 
 The header ``Accept`` comes in; an object or a list goes out as it is (``plain``), as the table that
 kubectl prints (``table``), or only its metadata (``metadata``). Reads, writes and watches use it.
@@ -65,7 +65,7 @@ def one(kind: Kind, entry: Entry, form: Form = "plain", include: str = "") -> by
 def shown(
     kind: Kind, obj: dict[str, Any], form: Form, include: str = "", *, columns: bool = True
 ) -> dict[str, Any]:
-    """Return an object in a form; ``columns`` says whether a table describes its columns."""
+    """Return an object in a form; ``columns``: a table describes its columns."""
     if form == "plain":
         return obj
     if form == "metadata":

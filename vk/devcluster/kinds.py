@@ -1,6 +1,6 @@
 """The kinds of object that the embedded API server has, as discovery announces them. Pure.
 
-Nothing comes in; `KINDS` goes out, one entry for each pair of group/version and kind. The server
+`KINDS` has one entry for each pair of group/version and kind. The server
 builds its routes, its discovery documents and the texts of its refusals from it, and the rules and
 the printer columns are chosen by it. A kind that is not here is a 404 to every client.
 
@@ -33,7 +33,7 @@ class Kind:
     namespaced: bool = attrs.field(default=True, kw_only=True)
     subresources: frozenset[str] = attrs.field(default=frozenset(), kw_only=True)
     verbs: tuple[str, ...] = attrs.field(default=_ALL_VERBS, kw_only=True)
-    """What discovery lists for the resource itself, in its order."""
+    """The verbs that discovery lists for the resource itself, in its order."""
 
     @property
     def api_version(self) -> str:
@@ -52,7 +52,7 @@ class Kind:
 
     @property
     def stored(self) -> bool:
-        """Whether objects of the kind are kept; the others are answered and forgotten."""
+        """Return whether objects of the kind are stored; reviews are only answered."""
         return {"create", "get"} <= {*self.verbs}
 
     @property
@@ -147,5 +147,5 @@ def find(group: str, version: str, plural: str) -> Kind | None:
 
 
 def kind_of(api_version: object, name: object) -> Kind | None:
-    """Return the kind that an object says it is, None when the server has none such."""
+    """Return the kind that an object names, None when the server has none such."""
     return _BY_NAME.get((str(api_version), str(name)))

@@ -1,4 +1,4 @@
-"""What the server itself puts into the metadata of a new object: its name, uid and times. Pure."""
+"""The metadata that the server sets on a new object: name, uid and times. Pure."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def suffix() -> str:
 
 
 def generated(prefix: str) -> str:
-    """Return a name that begins with ``prefix``, as ``generateName`` asks for."""
+    """Return a name that begins with ``prefix``, as for ``generateName``."""
     return prefix[:_LONGEST] + suffix()
 
 

@@ -44,7 +44,7 @@ _TOO_OLD = (
 
 @attrs.frozen
 class _Page:
-    """Where a list goes on: after ``key``, at ``revision``."""
+    """The position where a list continues: after ``key``, at ``revision``."""
 
     revision: int
     key: str = ""

@@ -1,9 +1,9 @@
-"""What the API server says when it refuses: one exception, with the real server's texts.
+"""Error responses of the API server: one exception, with the real server's texts.
 
 Parts of the server raise `Refusal`, made by one of the functions below; `vk.devcluster.app` answers
 with its `Refusal.status`. Pure; nothing here knows HTTP but the numbers.
 
-Note: the texts matter. kubectl prints them, and clients tell cases apart by ``reason`` and
+Note: the texts matter. kubectl prints them, and clients distinguish cases by ``reason`` and
 ``details``.
 """
 
@@ -185,7 +185,7 @@ def method_not_allowed() -> Refusal:
 
 
 def not_acceptable(accepted: str) -> Refusal:
-    """The client wants an answer in a form that the server does not write."""
+    """The client accepts only forms of an answer that the server does not write."""
     message = f"only the following media types are accepted: {accepted}"
     return Refusal(406, "NotAcceptable", message)
 

@@ -1,6 +1,6 @@
-"""How often the embedded API server was asked for what: its ``/metrics``, as a real one names it.
+"""Counts of requests to the embedded API server, as ``/metrics`` of a real one has them.
 
-Tests and benchmarks read there what a program asks of an API server. In: calls and the status of
+Tests and benchmarks read there how many requests a program sends. In: calls and the status of
 their answers. Out: the counter ``apiserver_request_total`` as Prometheus reads it. Pure.
 """
 

@@ -1,4 +1,4 @@
-"""What the node of a pod has to say to a resize: the real server's last checks of one.
+"""Checks of a resize against the node of the pod, the last that a real server makes.
 
 The stored pod and what a resize made of it come in; `check_node` raises a refusal or returns.
 `vk.devcluster.updates` calls it. A pod without a node, and a resize that changes nothing, pass.

@@ -1,10 +1,10 @@
-"""What is posted below an object: binding and eviction of pods, tokens of service accounts.
+"""Subresources that are posted: binding and eviction of pods, tokens of service accounts.
 
 `Subresources.create` answers them; the other subresources are read and changed like the object
 itself, split by the rules of its kind.
 
 Note: a Binding may be posted to two places; and an eviction marks the pod with a condition
-before it deletes it, so that its controller can tell why it went.
+before it deletes it, so that its controller sees why it was deleted.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 
 from vk.devcluster import refusals
-from vk.devcluster.auth.tokens import ISSUER, Tokens
+from vk.devcluster.auth.tokens import ISSUER, TokenIssuer
 from vk.devcluster.bodies import read_object
 from vk.devcluster.calls import Answer, Call, json_answer
 from vk.devcluster.deletion import Remover
@@ -42,7 +42,7 @@ class Subresources:
     storage: Storage
     updater: Updater
     remover: Remover
-    tokens: Tokens
+    tokens: TokenIssuer
 
     def create(self, call: Call) -> Answer:
         """Answer a POST to binding, eviction or token. Raises refusals."""

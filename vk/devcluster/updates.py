@@ -1,7 +1,7 @@
 """Changing what is there: PUT, and the four types of PATCH.
 
 Calls come in, answers go out. `Updater.replace` is the last part of every change, which the
-subresources use as well: split by subresource, validate, record who set what, store.
+subresources use as well: split by subresource, validate, record managedFields, store.
 
 Note: a change that changes nothing is not written, so there is no event; and an object
 that is being deleted goes away with the update that takes its last finalizer.
@@ -98,7 +98,7 @@ class Updater:
     ) -> dict[str, Any]:
         """Store what ``new`` makes of ``old`` and return it; ``old`` itself if nothing changes.
 
-        ``recorded`` says that managedFields are there already. Raises refusals.
+        ``recorded``: managedFields are there already. Raises refusals.
         """
         kind, subresource = call.target.kind, call.target.subresource
         try:

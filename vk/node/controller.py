@@ -48,7 +48,7 @@ _EXIT_TIMEOUT = 5.0
 _TRIES = 5
 
 
-class Emit(Protocol):
+class EmitForReference(Protocol):
     """Writes an event about the object that ``reference`` names; never blocks or raises."""
 
     def __call__(self, reference: Json, type: str, reason: str, message: str, /) -> None: ...
@@ -74,7 +74,7 @@ class NodeController:
 
     client: Client
     settings: LiveSettings = attrs.field(converter=live)
-    emit: Emit
+    emit: EmitForReference
     on_uid: Callable[[str], None] = lambda uid: None
     port: int = 0
     """Port of the kubelet's API; 0: it does not listen yet."""

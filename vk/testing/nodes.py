@@ -91,7 +91,7 @@ async def _ready(kubelet: VirtualKubelet, pods: NodePods, task: asyncio.Future[N
 
     async def ready() -> None:
         await kubelet.ready.wait()
-        await pods.welcome()
+        await pods.wait_until_schedulable()
 
     waiting = asyncio.ensure_future(ready())
     try:

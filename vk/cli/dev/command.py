@@ -5,7 +5,7 @@ is checked before one starts: flags, provider, manifests. What happens then is i
 `vk.cli.dev.session`.
 
 The provider's `development` supplies what its configuration needs; ``--set`` comes before that.
-With ``--provider-config`` the configuration is the user's own, and `development` is not asked.
+With ``--provider-config`` the configuration is the user's own, and `development` is not called.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ In another terminal{missing}:
 
 
 def _kubectl() -> tuple[str, str]:
-    """Return how to call kubectl, and what to say where there is none."""
+    """Return how to call kubectl, and a hint where there is none."""
     if shutil.which("kubectl"):
         return "kubectl", ""
     beside = shutil.which("kubectl", path=sysconfig.get_path("scripts"))
@@ -211,7 +211,7 @@ class _AboveTable(io.StringIO):
         if display is None:
             return sys.stderr.write(text)
         if text.strip():
-            display.say(text.rstrip("\n"))
+            display.print(text.rstrip("\n"))
         return len(text)
 
     def flush(self) -> None:

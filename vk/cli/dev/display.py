@@ -1,7 +1,7 @@
-"""What `vk dev` shows of its nodes and pods: a table that stays current, or a line a change.
+"""The display of `vk dev`: a table of nodes and pods that stays current, or a line a change.
 
 In: the changes of the storage, as they are written. Out: text. On a terminal the table is redrawn
-in place, at most a few times a second, under whatever else was said; anywhere else each change that
+in place, at most a few times a second, below other messages; anywhere else each change that
 a person would notice is one line. The words are those of kubectl's own columns.
 """
 
@@ -22,7 +22,7 @@ from vk.devcluster.kinds import KINDS, Kind
 from vk.devcluster.storage.storage import Change, Storage, parse
 from vk.devcluster.tables.table import table
 
-__all__ = ["Lines", "Screen", "show"]
+__all__ = ["LineDisplay", "Screen", "show"]
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ _KINDS = {kind.name: kind for kind in KINDS if kind.name in _COLUMNS}
 
 @attrs.frozen
 class _State:
-    """What is told of one object: a change of it is a line."""
+    """The state of one object as shown: a change of it is a line."""
 
     word: str
     detail: str = ""
@@ -51,13 +51,13 @@ class _State:
 
 
 @attrs.define(eq=False)
-class Lines:
+class LineDisplay:
     """Writes one line for each change: ``12:00:01 pod default/nginx Pending -> Running (...)``."""
 
     out: TextIO
     _states: dict[tuple[str, str], _State] = attrs.field(factory=dict, init=False)
 
-    def say(self, text: str) -> None:
+    def print(self, text: str) -> None:
         """Write ``text`` on lines of its own."""
         self.out.write(text + "\n")
         self.out.flush()
@@ -67,11 +67,11 @@ class Lines:
         if kind.name not in _COLUMNS:
             return
         try:
-            self._tell(kind, change)
+            self._print_change(kind, change)
         except Exception:  # what cannot be shown must still be stored
             log.exception("change not shown", extra={"object": change.entry.key})
 
-    def _tell(self, kind: Kind, change: Change) -> None:
+    def _print_change(self, kind: Kind, change: Change) -> None:
         key, name = (kind.name, change.entry.key), f"{kind.name.lower()} {change.entry.key}"
         before = self._states.get(key)
         if change.type == "DELETED":
@@ -89,7 +89,7 @@ class Lines:
 
     def _line(self, text: str) -> None:
         plain = "".join(char if char.isprintable() else " " for char in text)
-        self.say(f"{datetime.now():%H:%M:%S} {plain}")
+        self.print(f"{datetime.now():%H:%M:%S} {plain}")
 
 
 @attrs.define(eq=False)
@@ -102,7 +102,7 @@ class Screen:
     _drawn: int = attrs.field(default=0, init=False)
     """Lines on the terminal that the next drawing replaces."""
 
-    def say(self, text: str) -> None:
+    def print(self, text: str) -> None:
         """Write ``text`` above the table."""
         self._draw(above=text.splitlines())
 
@@ -133,10 +133,10 @@ class Screen:
 
 
 @contextmanager
-def show(storage: Storage, out: TextIO) -> Iterator[Lines | Screen]:
-    """Give what shows the storage's nodes and pods on ``out``; run it."""
+def show(storage: Storage, out: TextIO) -> Iterator[LineDisplay | Screen]:
+    """Yield the display of the storage's nodes and pods on ``out``; the caller runs it."""
     dumb = not out.isatty() or os.environ.get("TERM") == "dumb"
-    display = Lines(out) if dumb else Screen(out, storage)
+    display = LineDisplay(out) if dumb else Screen(out, storage)
     storage.observers.append(display.observe)
     try:
         yield display
@@ -192,7 +192,7 @@ def _cells(name: str, raw: Json) -> dict[str, str]:
 
 
 def _node_state(raw: Json) -> _State | None:
-    """Return what is told of a node; None before anything is known of it."""
+    """Return the shown state of a node; None before it has conditions."""
     conditions = (raw.get("status") or {}).get("conditions") or ()
     if not any(condition.get("type") == "Ready" for condition in conditions):
         return None

@@ -35,7 +35,7 @@ class Manifest:
     kind: Kind
     body: Json = attrs.field(repr=False)
     place: str
-    """``FILE:LINE``, for what is said about it."""
+    """``FILE:LINE``, for messages about it."""
 
     @property
     def name(self) -> str:
@@ -75,7 +75,7 @@ def _text(path: str) -> str:
 
 
 def _objects(path: str, document: Document) -> Iterator[Manifest]:
-    """Give the object, or each one of a list."""
+    """Yield the object, or each one of a list."""
     value = document.value
     if not isinstance(value, dict):
         word = "a list" if isinstance(value, list) else "a plain value"
@@ -95,8 +95,8 @@ def _manifest(path: str, document: Document) -> Manifest:
     kind = kind_of(value["apiVersion"], value["kind"])
     if kind is None or not kind.stored:
         known = ", ".join(dict.fromkeys(kind.name for kind in KINDS if kind.stored))
-        asked = f"{value['apiVersion']} {value['kind']}"
-        text = f"kind: the embedded cluster has no {asked}; it has {known}"
+        found = f"{value['apiVersion']} {value['kind']}"
+        text = f"kind: the embedded cluster has no {found}; it has {known}"
         raise _error(path, document.at("kind"), text)
     body = _named(path, document, kind)
     _check(path, document, kind, body)
@@ -149,7 +149,7 @@ def _line_of_type(document: Document, text: str) -> int:
 
 
 def _paths(value: Any, names: Sequence[str], path: str = "") -> Iterator[tuple[str, Any]]:
-    """Give each field that ``names`` leads to, through every entry of the lists on the way."""
+    """Yield each field that ``names`` leads to, through every entry of the lists on the way."""
     if isinstance(value, list) and names:
         for index, item in enumerate(value):
             yield from _paths(item, names, f"{path}[{index}]")

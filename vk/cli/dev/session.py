@@ -1,11 +1,11 @@
 """One `vk dev`: embedded cluster, scheduler, display and a node, from start to end.
 
-In: the settings of the node, its provider, what to submit. `vk.cli.dev.command` runs it. Everything
-talks over HTTP as it would in a cluster of its own; the provider's `development` encloses all of
+In: the settings of the node, its provider, what to submit. `vk.cli.dev.command` runs it. All parts
+communicate over HTTP as in any cluster; the provider's `development` encloses all of
 it.
 
 At the end scheduling stops and the pods are deleted first, so that no workload outlives the
-cluster that asked for it; then the node stops in order, then the API server. Workloads that do not
+cluster; then the node stops in order, then the API server. Workloads that do not
 end are named; the next session on the folder, which is the same cluster to a provider, ends them.
 """
 
@@ -20,7 +20,7 @@ from typing import Any, TextIO
 import attrs
 import orjson
 
-from vk.cli.dev.display import Lines, Screen, show
+from vk.cli.dev.display import LineDisplay, Screen, show
 from vk.cli.dev.manifests import Manifest
 from vk.cluster.client import Client
 from vk.cluster.kubeconfig import read_access
@@ -59,10 +59,10 @@ class Session:
     """From what `development` gave to the provider's configuration."""
     manifests: Sequence[Manifest] = ()
     greet: Callable[[Path], str]
-    """From the kubeconfig to what is said once the API server listens."""
+    """From the kubeconfig to the text that is shown once the API server listens."""
     out: TextIO
-    display: Lines | Screen | None = attrs.field(default=None, init=False)
-    """What shows the cluster, while it does."""
+    display: LineDisplay | Screen | None = attrs.field(default=None, init=False)
+    """The display, while it runs."""
     ready: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
 
     async def run(self) -> None:
@@ -71,13 +71,13 @@ class Session:
             config = self.configure(defaults)
             async with DevCluster(self.folder, port=self.port) as cluster:
                 with show(cluster.storage, self.out) as self.display:
-                    self.display.say(self.greet(cluster.kubeconfig))
+                    self.display.print(self.greet(cluster.kubeconfig))
                     try:
                         await self._serve(cluster, self.display, config)
                     finally:
                         self.display = None
 
-    async def _serve(self, cluster: DevCluster, display: Lines | Screen, config: Any) -> None:
+    async def _serve(self, cluster: DevCluster, display: LineDisplay | Screen, config: Any) -> None:
         access = read_access(cluster.kubeconfig)
         kubelet = VirtualKubelet(self.provider_class, config, self.settings, access=access)
         async with Client(access, user_agent="vk-dev") as client, asyncio.TaskGroup() as tasks:
@@ -86,7 +86,7 @@ class Session:
             node = tasks.create_task(kubelet.run())
             try:
                 await kubelet.ready.wait()  # without a limit: a provider may never get ready
-                await NodePods(cluster.storage, self.settings.node_name).welcome()
+                await NodePods(cluster.storage, self.settings.node_name).wait_until_schedulable()
                 for manifest in self.manifests:
                     await submit(client, manifest)
                 self.ready.set()
@@ -97,15 +97,17 @@ class Session:
                     await self._end_pods(cluster, client, display)
                 raise
 
-    async def _end_pods(self, cluster: DevCluster, client: Client, display: Lines | Screen) -> None:
+    async def _end_pods(
+        self, cluster: DevCluster, client: Client, display: LineDisplay | Screen
+    ) -> None:
         """Delete the pods on the node; name those that have not ended, and how to end them."""
         pods = NodePods(cluster.storage, self.settings.node_name)
         count = len(pods.entries())
         if count:
-            display.say(f"ending {count} pod{'s' * (count > 1)}; Ctrl-C again: at once")
+            display.print(f"ending {count} pod{'s' * (count > 1)}; Ctrl-C again: at once")
         left = [entry.key for entry in await pods.end(client, patience=_PATIENCE)]
         if left:
-            display.say(
+            display.print(
                 f"not ended: {', '.join(left)}\n"
                 "Workloads may go on: start vk dev again with the same flags, and it ends them"
             )

@@ -1,1 +1,1 @@
-"""Server-side apply: what `kubectl apply --server-side` does, and who owns which field."""
+"""Server-side apply: what `kubectl apply --server-side` does, and managers of fields."""

@@ -1,11 +1,11 @@
-"""``metadata.managedFields``: who owns which fields of an object.
+"""``metadata.managedFields``: which manager owns which fields of an object.
 
-In: the parsed list of an object, or of a request. Out: an `Entry` for each owner, and the list
-again. Used by `vk.devcluster.apply.server_side`.
+In: the parsed list of an object, or of a request. Out: a `ManagedFieldsEntry` for each owner, and
+the list again. Used by `vk.devcluster.apply.server_side`.
 
 An owner is a name with an operation (Apply or Update), a subresource and, for Update, an API
-version. Note: a list that cannot be read counts as none; one with a single empty entry asks
-that no field be owned.
+version. Note: a list that cannot be read counts as none; one with a single empty entry means
+that no field is owned.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import attrs
 
 from vk.devcluster.apply.field_set import EMPTY, FieldSet, decode, encode
 
-__all__ = ["Entry", "Owner", "Owners", "capped", "of_request", "read", "written"]
+__all__ = ["ManagedFieldsEntry", "Owner", "Owners", "capped", "of_request", "read", "written"]
 
 _LIMIT = 10  # entries for updates, as in kube-apiserver
 _OLD = "ancient-changes"
@@ -25,7 +25,7 @@ _OLD = "ancient-changes"
 
 @attrs.frozen
 class Owner:
-    """What makes two entries one."""
+    """The identity of an entry: two entries of one owner are joined."""
 
     manager: str
     operation: str
@@ -42,18 +42,18 @@ class Owner:
 
 
 @attrs.frozen
-class Entry:
-    """What an owner has; ``time`` is None where it never changed anything."""
+class ManagedFieldsEntry:
+    """The fields of an owner; ``time`` is None where it never changed any."""
 
     version: str
     fields: FieldSet = EMPTY
     time: str | None = None
 
 
-Owners = Mapping[Owner, Entry]
+Owners = Mapping[Owner, ManagedFieldsEntry]
 
 
-def read(entries: Any) -> dict[Owner, Entry]:
+def read(entries: Any) -> dict[Owner, ManagedFieldsEntry]:
     """Return the entries of a managedFields list; none when it cannot be read."""
     try:
         return dict(map(_read_entry, entries or ()))
@@ -61,7 +61,7 @@ def read(entries: Any) -> dict[Owner, Entry]:
         return {}
 
 
-def _read_entry(entry: Mapping[str, Any]) -> tuple[Owner, Entry]:
+def _read_entry(entry: Mapping[str, Any]) -> tuple[Owner, ManagedFieldsEntry]:
     operation, version = entry["operation"], entry["apiVersion"]
     if operation not in ("Apply", "Update") or not version or entry["fieldsType"] != "FieldsV1":
         raise ValueError("not an entry of managedFields")
@@ -71,10 +71,12 @@ def _read_entry(entry: Mapping[str, Any]) -> tuple[Owner, Entry]:
         version=version if operation == "Update" else "",
         subresource=entry.get("subresource", ""),
     )
-    return owner, Entry(version, decode(entry.get("fieldsV1") or {}), entry.get("time"))
+    return owner, ManagedFieldsEntry(
+        version, decode(entry.get("fieldsV1") or {}), entry.get("time")
+    )
 
 
-def of_request(old: Any, new: Any, *, subresource: str) -> dict[Owner, Entry]:
+def of_request(old: Any, new: Any, *, subresource: str) -> dict[Owner, ManagedFieldsEntry]:
     """Return the owners that an update starts from: the request may bring its own list.
 
     A write to a subresource may not, and a list without a readable entry is ignored.
@@ -88,7 +90,7 @@ def of_request(old: Any, new: Any, *, subresource: str) -> dict[Owner, Entry]:
     return read(old)
 
 
-def capped(owners: Owners) -> dict[Owner, Entry]:
+def capped(owners: Owners) -> dict[Owner, ManagedFieldsEntry]:
     """Fold the oldest updates of one API version into one entry when there are too many."""
     kept = dict(owners)
     updates = [owner for owner in kept if owner.operation == "Update"]
@@ -104,7 +106,7 @@ def capped(owners: Owners) -> dict[Owner, Entry]:
         bucket = Owner(_OLD, "Update", owner.version)
         base = kept[bucket] if bucket in kept else kept.pop(first)
         moved = kept.pop(owner)
-        kept[bucket] = Entry(moved.version, base.fields | moved.fields, moved.time)
+        kept[bucket] = ManagedFieldsEntry(moved.version, base.fields | moved.fields, moved.time)
         excess -= 1
     return kept
 
@@ -120,7 +122,7 @@ def _order(entry: Mapping[str, Any]) -> list[str]:
     return [entry.get(key) or "" for key in keys]
 
 
-def _write_entry(owner: Owner, entry: Entry) -> dict[str, Any]:
+def _write_entry(owner: Owner, entry: ManagedFieldsEntry) -> dict[str, Any]:
     written: dict[str, Any] = {"manager": owner.manager, "operation": owner.operation}
     written["apiVersion"] = entry.version
     if entry.time is not None:

@@ -29,7 +29,7 @@ from vk.devcluster.apply.field_set import (
     without_branches,
 )
 from vk.devcluster.apply.managed_fields import (
-    Entry,
+    ManagedFieldsEntry,
     Owner,
     Owners,
     capped,
@@ -156,7 +156,7 @@ def server_side_apply(
         _refuse_conflicts(owners, owner, (change.added | change.modified) - allowed)
     kept = _reduced({one: entry for one, entry in owners.items() if one != owner}, change)
     time = now if new != start else owners[owner].time if owner in owners else None
-    kept[owner] = Entry(_version(applied), owned - _UNOWNED, time)
+    kept[owner] = ManagedFieldsEntry(_version(applied), owned - _UNOWNED, time)
     new = settled(new, start, schema)
     return _listing(_annotated(new, applied) if manager == "kubectl" else new, kept)
 
@@ -226,9 +226,9 @@ def _annotated(new: Object, applied: Mapping[str, Any]) -> Object:
         return new
     last = _unlisted(applied)
     metadata = _part(last, "metadata")
-    told = _part(metadata, "annotations")
-    if _LAST_APPLIED in told:
-        others = {key: value for key, value in told.items() if key != _LAST_APPLIED}
+    given = _part(metadata, "annotations")
+    if _LAST_APPLIED in given:
+        others = {key: value for key, value in given.items() if key != _LAST_APPLIED}
         last["metadata"] = {**metadata, "annotations": others}
     text = json.dumps(last, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n"
     for sign in "<>&":
@@ -239,14 +239,14 @@ def _annotated(new: Object, applied: Mapping[str, Any]) -> Object:
 
 def _updated(
     owners: Owners, old: Object, new: Object, *, owner: Owner, now: str, schema: Schema
-) -> dict[Owner, Entry]:
+) -> dict[Owner, ManagedFieldsEntry]:
     """Return the owners once ``owner`` has made ``new`` of ``old``."""
     change = _change(old, new, owner.subresource, schema)
     kept = _reduced(owners, change)
     taken = (change.added | change.modified) - _UNOWNED
     if taken:
         before = kept[owner].fields if owner in kept else EMPTY
-        kept[owner] = Entry(owner.version, taken | before, now)
+        kept[owner] = ManagedFieldsEntry(owner.version, taken | before, now)
     return kept
 
 
@@ -270,7 +270,7 @@ def _completed(obj: Mapping[str, Any], zero: Mapping[str, Any]) -> Object:
     return complete
 
 
-def _reduced(owners: Owners, change: Comparison) -> dict[Owner, Entry]:
+def _reduced(owners: Owners, change: Comparison) -> dict[Owner, ManagedFieldsEntry]:
     """Return the owners that are left, without the fields that changed hands or went."""
     lost = change.added | change.modified | change.removed
     if not lost:

@@ -57,9 +57,9 @@ class Comparison:
 
 
 def kind_of(value: Any, other: Any, schema: Schema) -> str:
-    """Tell how two values meet in a field: "map" or "list" part by part, or "leaf" as one.
+    """Return how two values merge in a field: "map" or "list" part by part, or "leaf" as one.
 
-    Null and `MISSING` meet anything. Two that are both empty are a leaf.
+    Null and `MISSING` merge with anything. Two that are both empty are a leaf.
     """
     for one, two in ((value, other), (other, value)):
         if isinstance(one, dict) and (two is None or two is MISSING or isinstance(two, dict)):
@@ -110,7 +110,7 @@ def item_schema(schema: Schema) -> Schema:
 def fields_of(value: Any, schema: Schema, *, strict: bool = False) -> FieldSet:
     """Return every field that a manager which applies ``value`` owns.
 
-    Raises ValueError, which names the field, for an item that cannot be told apart; ``strict``
+    Raises ValueError, which names the field, for an item without an identity; ``strict``
     also for one that is there twice.
     """
     found: set[Path] = set()

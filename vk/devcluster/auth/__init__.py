@@ -1,1 +1,1 @@
-"""Who a client is, and what it may do: certificates, tokens, RBAC, reviews."""
+"""Authentication and authorization: certificates, tokens, RBAC, reviews."""

@@ -1,7 +1,7 @@
 """Authentication and authorization: the first two steps of every request.
 
-`Access.user` reads the client certificate or the bearer token, and impersonation; `Access.check`
-asks the RBAC rules. Used by the app. Who shows neither is system:anonymous, as on a real server.
+`RequestAccess.user` reads the client certificate or the bearer token, and impersonation;
+`RequestAccess.check` evaluates the RBAC rules. A client that shows neither is system:anonymous.
 
 Note: a certificate was verified in the TLS handshake already; a wrong one never comes here.
 """
@@ -16,11 +16,11 @@ from multidict import CIMultiDictProxy
 
 from vk.devcluster import refusals
 from vk.devcluster.auth.rbac import Attributes, Rules
-from vk.devcluster.auth.tokens import Tokens
+from vk.devcluster.auth.tokens import TokenIssuer
 from vk.devcluster.calls import Call, User
 from vk.devcluster.storage.field_selector import parse_field_selector
 
-__all__ = ["ANONYMOUS", "Access"]
+__all__ = ["ANONYMOUS", "RequestAccess"]
 
 ANONYMOUS = User("system:anonymous", ("system:unauthenticated",))
 _AUTHENTICATED = "system:authenticated"
@@ -28,10 +28,10 @@ _AS, _AS_GROUP = "Impersonate-User", "Impersonate-Group"
 
 
 @attrs.define(eq=False)
-class Access:
+class RequestAccess:
     """Authenticates and authorizes."""
 
-    tokens: Tokens
+    tokens: TokenIssuer
     rules: Rules
 
     def user(self, certificate: Mapping[str, Any] | None, headers: CIMultiDictProxy[str]) -> User:
@@ -83,7 +83,7 @@ class Access:
 
 
 def attributes_of(call: Call, verb: str) -> Attributes:
-    """Return what access rules are asked about a verb; a list of one object names that."""
+    """Return the attributes that are authorized for a verb; a list of one object names that."""
     target, kind = call.target, call.target.kind
     name = _selected(call) if verb in ("list", "watch") else target.name
     return Attributes(

@@ -108,13 +108,13 @@ def _kind(plural: str) -> Kind:
 
 
 def _automounts(account: Mapping[str, Any], spec: Mapping[str, Any]) -> bool:
-    """Return whether the pod, else its account, wants a token mounted; both silent means yes."""
-    for wish in (
+    """Return whether a token is mounted: as the pod, else its account, sets it; by default yes."""
+    for mounts in (
         spec.get("automountServiceAccountToken"),
         account.get("automountServiceAccountToken"),
     ):
-        if wish is not None:
-            return bool(wish)
+        if mounts is not None:
+            return bool(mounts)
     return True
 
 

@@ -39,7 +39,7 @@ class Authority:
     """Signs certificates for the servers and clients of one cluster."""
 
     folder: Path
-    """Where all files go; must exist."""
+    """The folder of all files; must exist."""
     pair: KeyPair = attrs.field(init=False)
     """The authority's own certificate and key, for programs that sign with it."""
     _root: trustme.CA = attrs.field(factory=trustme.CA, init=False)

@@ -1,6 +1,6 @@
-"""Who may do what: the RBAC rules of the stored roles and bindings, evaluated for real.
+"""Authorization by RBAC: the rules of the stored roles and bindings.
 
-`Rules.allow` is asked for each request and by the access reviews. Members of system:masters may do
+`Rules.allow` decides each request and the access reviews. Members of system:masters may do
 everything. Decisions are remembered until a role or binding changes.
 
 Note: there is no node authorizer; members of system:nodes have what the ClusterRole
@@ -71,7 +71,7 @@ class Rules:
             self._decisions.clear()
 
     def _rules(self, user: User, namespace: str) -> Iterator[Rule]:
-        """Give every rule that holds for the user, of the cluster and of the namespace."""
+        """Yield every rule that holds for the user, of the cluster and of the namespace."""
         for plural, within in (("clusterrolebindings", None), ("rolebindings", namespace)):
             if within == "":
                 continue

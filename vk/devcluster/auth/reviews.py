@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 
 from vk.devcluster import refusals
-from vk.devcluster.auth.access import Access
+from vk.devcluster.auth.access import RequestAccess
 from vk.devcluster.auth.rbac import Attributes
 from vk.devcluster.bodies import read_object
 from vk.devcluster.calls import Answer, Call, User, json_answer
@@ -30,7 +30,7 @@ Object = dict[str, Any]
 class Reviews:
     """Answers reviews."""
 
-    access: Access
+    access: RequestAccess
 
     def answer(self, call: Call) -> Answer:
         """Answer a POST of a review. Raises refusals."""

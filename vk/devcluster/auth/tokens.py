@@ -1,6 +1,6 @@
-"""Tokens of service accounts: JSON Web Tokens that this cluster signs and knows again.
+"""Tokens of service accounts: JSON Web Tokens that this cluster signs and verifies.
 
-`Tokens.mint` makes one, `Tokens.user` tells whose a token is, by its signature and by what it is
+`TokenIssuer.mint` makes one, `TokenIssuer.user` verifies one by its signature and by what it is
 bound to: it ends with its time, its service account and its pod. Signed with a key of this process,
 so no token outlives it.
 
@@ -28,7 +28,7 @@ from vk.devcluster.kinds import find
 from vk.devcluster.storage.storage import Storage
 from vk.models.time import parse_time
 
-__all__ = ["ISSUER", "Tokens"]
+__all__ = ["ISSUER", "TokenIssuer"]
 
 ISSUER = "https://kubernetes.default.svc.cluster.local"
 _LEEWAY = 60.0  # a deleted pod's token works for so many seconds longer, as on a real server
@@ -39,7 +39,7 @@ _HEADER = base64.urlsafe_b64encode(b'{"alg":"HS256","typ":"JWT"}').rstrip(b"=")
 
 
 @attrs.define(eq=False)
-class Tokens:
+class TokenIssuer:
     """Signs tokens for service accounts and reads them."""
 
     storage: Storage
@@ -79,7 +79,7 @@ class Tokens:
         return (content + b"." + self._signature(content)).decode(), float(claims["exp"])
 
     def user(self, token: str, audiences: Sequence[str] = ()) -> tuple[User, list[str]] | None:
-        """Return whose the token is and for which of the audiences; None if it is not valid."""
+        """Return the user of the token and the matching audiences; None if it is not valid."""
         claims = self._claims(token)
         if claims is None or claims["exp"] < time.time():
             return None

@@ -1,9 +1,9 @@
-"""What goes because something else went: dependents of a deleted owner, contents of a namespace.
+"""Garbage collection: dependents of a deleted owner, and the contents of a deleted namespace.
 
 Observes the storage; `Collector.run` does the work a moment after each change, as the controllers
 of a real cluster do, in one task of `vk.devcluster.cluster`.
 
-Note: an owner of a kind that this server does not have counts as present, so pods that say
+Note: an owner of a kind that this server does not have counts as present, so pods that name
 they belong to a ReplicaSet stay.
 """
 

@@ -1,7 +1,7 @@
-"""The pods of one node, as the embedded cluster has them: when they may come, and how they end.
+"""The pods of one node of the embedded cluster: when they may be scheduled, and how they end.
 
 `vk.cli.dev.session` and the fixtures of `vk.testing` use it around the life of a node, so that
-no workload outlives the cluster that asked for it.
+no workload outlives the cluster of its pod.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class NodePods:
     storage: Storage
     node_name: str
 
-    async def welcome(self) -> None:
+    async def wait_until_schedulable(self) -> None:
         """Return once the node has the taints of its conditions: a pod before that is refused."""
         storage = self.storage
         while (node := storage.get(_NODE, "", self.node_name)) is None or (

@@ -105,7 +105,7 @@ class Scheduler:
         try:
             await self._schedule(key)
         except (ConflictError, ObjectNotFoundError):
-            self._queue.forget(key)  # bound, deleted or replaced: the watch tells
+            self._queue.forget(key)  # bound, deleted or replaced: the watch shows it
         except ClusterError as error:
             log.warning("pod not scheduled", extra={"pod": "/".join(key), "error": str(error)})
             self._queue.retry(key)

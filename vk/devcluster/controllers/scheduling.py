@@ -1,7 +1,7 @@
-"""Which node a pod goes to, and what the real scheduler says where none will do. Pure.
+"""The node for a pod, or kube-scheduler's message where none fits. Pure.
 
-In: a pod without a node, the nodes, and what their pods request. Out: a `Decision`. The filters
-and their order, the scores' weights and every text are those of kube-scheduler; `scheduler` asks.
+In: a pod without a node, the nodes, and what their pods request. Out: a `ScheduleResult`. Filters
+and their order, the weights of scores and every text are those of kube-scheduler.
 
 Note: readiness is not looked at. `node_taints` turns it into taints, as a controller of a
 real cluster does, and pods are kept away by those.
@@ -20,7 +20,7 @@ from vk.notation.quantity import to_integer, to_milli
 from vk.notation.selector import node_selector_matches
 from vk.pods.admission import ReservedResources
 
-__all__ = ["Decision", "NodeView", "choose", "is_ours"]
+__all__ = ["NodeView", "ScheduleResult", "choose", "is_ours"]
 
 Json = dict[str, Any]
 
@@ -38,7 +38,7 @@ _ASSUMED = {"cpu": 100, "memory": 200 * 2**20}
 
 
 @attrs.frozen
-class Decision:
+class ScheduleResult:
     """The node's name, or an empty one and why there is none."""
 
     node: str
@@ -47,7 +47,7 @@ class Decision:
 
 @attrs.frozen(kw_only=True)
 class NodeView:
-    """What the scheduler looks at of a node; equal views mean that nothing changed for it."""
+    """The fields of a node that scheduling depends on; equal views: nothing changed for it."""
 
     name: str
     labels: Mapping[str, str]
@@ -74,14 +74,14 @@ class NodeView:
 
 @attrs.frozen
 class _Obstacle:
-    """Why one node will not do; ``resolvable`` where fewer pods on it would change that."""
+    """Why a node does not fit; ``resolvable`` where fewer pods on it would change that."""
 
     reasons: tuple[str, ...]
     resolvable: bool = False
 
 
 def is_ours(pod: Json) -> bool:
-    """Whether the default scheduler has to find a node for the pod now."""
+    """Return whether the default scheduler has to find a node for the pod now."""
     spec = pod.get("spec") or _EMPTY
     return (
         not spec.get("nodeName")
@@ -91,14 +91,16 @@ def is_ours(pod: Json) -> bool:
     )
 
 
-def choose(pod: Json, nodes: Sequence[NodeView], used: Mapping[str, ReservedResources]) -> Decision:
+def choose(
+    pod: Json, nodes: Sequence[NodeView], used: Mapping[str, ReservedResources]
+) -> ScheduleResult:
     """Return where ``pod`` goes. ``used`` gives what each node's pods request, by node name.
 
     Of several nodes that will do, the one with the highest score; of equals the one with the fewest
     pods, then the first by name. Raises ValueError where a request is not a quantity.
     """
     if not nodes:
-        return Decision("", _NO_NODES)
+        return ScheduleResult("", _NO_NODES)
     requests = effective_requests(pod)
     named = _named(_required(pod))
     obstacles: list[_Obstacle] = []
@@ -110,8 +112,8 @@ def choose(pod: Json, nodes: Sequence[NodeView], used: Mapping[str, ReservedReso
         else:
             obstacles.append(obstacle)
     if not fitting:
-        return Decision("", _told(obstacles))
-    return Decision(_best(pod, fitting, requests, used))
+        return ScheduleResult("", _message(obstacles))
+    return ScheduleResult(_best(pod, fitting, requests, used))
 
 
 def _obstacle(
@@ -121,7 +123,7 @@ def _obstacle(
     requests: Mapping[str, int],
     used: ReservedResources,
 ) -> _Obstacle | None:
-    """Return what the first filter that refuses the node says; None: it will do."""
+    """Return the message of the first filter that refuses the node; None: it fits."""
     tolerations = pod["spec"].get("tolerations") or ()
     if named is not None and node.name not in named:
         return _Obstacle((_NOT_OURS,))
@@ -202,7 +204,7 @@ def _lack(node: NodeView, requests: Mapping[str, int], used: ReservedResources) 
     return _Obstacle(tuple(reasons), resolvable=not beyond)
 
 
-def _told(obstacles: Sequence[_Obstacle]) -> str:
+def _message(obstacles: Sequence[_Obstacle]) -> str:
     total = f"0/{len(obstacles)} nodes are available"
     reasons = Counter(reason for obstacle in obstacles for reason in obstacle.reasons)
     help_ = Counter(_NO_VICTIMS if obstacle.resolvable else _HOPELESS for obstacle in obstacles)

@@ -16,7 +16,7 @@ class PatchError(ValueError):
     """A patch that cannot be applied; its text is one line.
 
     ``code`` is the HTTP status that kube-apiserver 1.36 answers (400, 413, 422 or 500), ``answer``
-    the message in it, which may have several lines or say less than the text here.
+    the message in it, which may have several lines, or less than the text here.
     """
 
     def __init__(self, text: str, *, code: int = 500, answer: str | None = None) -> None:

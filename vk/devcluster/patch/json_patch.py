@@ -5,7 +5,7 @@ the old one; neither input is changed. Used by `vk.devcluster.patch.patch`.
 
 As kube-apiserver 1.36 does: ``replace`` adds a map key that is missing, ``copy`` of
 a missing one gives null, a missing ``value`` is null, ``test`` takes a missing key for null and
-tells 1 from 1.0, negative array indices count from the end.
+distinguishes 1 from 1.0, negative array indices count from the end.
 """
 
 from __future__ import annotations

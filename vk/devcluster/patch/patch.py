@@ -2,8 +2,8 @@
 
 Calls and the stored object come in, a new object goes out, which may share parts with the old one;
 `vk.devcluster.updates` validates and stores it. Raises the refusals of a real server. JSON patch
-and strategic merge are in files beside this one; server-side apply, which has to know who owns
-which field, is in `vk.devcluster.apply.server_side`.
+and strategic merge are in files beside this one; server-side apply, which has to know the owners
+of fields, is in `vk.devcluster.apply.server_side`.
 """
 
 from __future__ import annotations
@@ -99,10 +99,10 @@ def _patch_refused(error: PatchError) -> refusals.Refusal:
 
 
 def check_patched(call: Call, new: dict[str, Any]) -> None:
-    """Refuse a patch that brings unknown fields, or warn of them, as the client wants it."""
-    wish = call.field_validation
-    unknown = unknown_fields(call.target.kind, new) if wish != "Ignore" else []
-    if unknown and wish == "Strict":
+    """Refuse a patch that brings unknown fields, or warn of them, by ``fieldValidation``."""
+    validation = call.field_validation
+    unknown = unknown_fields(call.target.kind, new) if validation != "Ignore" else []
+    if unknown and validation == "Strict":
         shown = call.body.decode(errors="backslashreplace")
         why = f"Invalid value: {json.dumps(shown)}: strict decoding error: {', '.join(unknown)}"
         cause = {"reason": "FieldValueInvalid", "message": why, "field": "patch"}
@@ -128,7 +128,7 @@ def applied_object(call: Call) -> dict[str, Any]:
     if metadata_of(content).get("managedFields"):
         raise refusals.bad_request("metadata.managedFields must be nil")
     unknown = unknown_fields(kind, content)
-    if unknown:  # whatever the client wants: no manager could own such a field
+    if unknown:  # whatever fieldValidation is: no manager could own such a field
         path, namespace = unknown[0].split('"')[1], content["metadata"].get("namespace", "")
         named = f"{namespace}/{call.target.name}; {kind.group}/{kind.version}, Kind={kind.name}"
         why = f"failed to create typed patch object ({named}): .{path}: "

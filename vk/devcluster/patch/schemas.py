@@ -1,7 +1,7 @@
 """How the fields of each kind merge: the table behind strategic merge and server-side apply.
 
 In: a kind's name. Out: its `Schema`. Used by `vk.devcluster.patch.strategic_merge` and by the field
-ownership of `vk.devcluster`. The table says what the API server's own OpenAPI document says
+ownership of `vk.devcluster`. The table has what the API server's own OpenAPI document has
 (``x-kubernetes-patch-*``, ``x-kubernetes-list-*``, ``x-kubernetes-map-type``); a test compares
 them.
 
@@ -29,9 +29,9 @@ class Schema:
     merges: bool = attrs.field(default=False, kw_only=True)
     """Strategic merge keeps the list's other items."""
     merge_key: str = attrs.field(default="", kw_only=True)
-    """The field that tells items apart in a strategic merge; empty for plain values."""
+    """The merge key of a strategic merge; empty for plain values."""
     keys: tuple[str, ...] = attrs.field(default=(), kw_only=True)
-    """The fields that tell items apart in an apply."""
+    """The keys of a list of type map in an apply."""
     values: bool = attrs.field(default=False, kw_only=True)
     """In an apply the list is a set of plain values."""
     whole: bool = attrs.field(default=False, kw_only=True)

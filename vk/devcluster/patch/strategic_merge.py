@@ -4,7 +4,7 @@ In: a parsed object, the patch and the `Schema` of its kind. Out: a new object, 
 parts with the inputs; those are never changed. Used by `vk.devcluster.patch.patch`.
 
 As kube-apiserver 1.36 does: in a merged list the patch's items come before those
-that only the object has, unless the object's own order says otherwise, so a new item goes to the
+that only the object has, unless the object's own order is another, so a new item goes to the
 front. A missing merge key and an unknown directive are internal errors (500).
 """
 
@@ -80,8 +80,8 @@ def _retained(target: Mapping[str, Any], patch: Mapping[str, Any]) -> Map:
     if not isinstance(names, list):
         raise PatchError(_BAD_RETAIN, code=400)
     for key, value in patch.items():
-        told = value is None or key.startswith((_RETAIN, _DELETE, _ORDER))
-        if not told and key not in names:
+        directive = value is None or key.startswith((_RETAIN, _DELETE, _ORDER))
+        if not directive and key not in names:
             raise PatchError(_BAD_RETAIN, code=400)
     return {key: value for key, value in target.items() if key in names}
 
@@ -286,13 +286,15 @@ def _ordered(items: list[Any], first: list[Any], old: list[Any], key: str) -> li
     """Put the items in the order of ``first``; the others between them where ``old`` had them."""
     leading, former = _places(first, key), _places(old, key)
     named = [(_identity(item, key), item) for item in items]
-    told = sorted((pair for pair in named if pair[0] in leading), key=lambda pair: leading[pair[0]])
+    listed = sorted(
+        (pair for pair in named if pair[0] in leading), key=lambda pair: leading[pair[0]]
+    )
     rest = sorted(
         (pair for pair in named if pair[0] not in leading), key=lambda pair: former.get(pair[0], -1)
     )
     merged: list[Any] = []
     taken = 0
-    for name, item in told:
+    for name, item in listed:
         rank = former.get(name, -1)
         while taken < len(rest) and 0 <= former.get(rest[taken][0], -1) < rank:
             merged.append(rest[taken][1])

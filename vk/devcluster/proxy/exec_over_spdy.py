@@ -58,7 +58,7 @@ class SpdyClientStream:
     """Set when the kubelet has accepted it, or never will."""
     accepted: bool = attrs.field(default=False, init=False)
     broken: bool = attrs.field(default=False, init=False)
-    """Whether it ended by a reset or by the end of the connection, not by its own end."""
+    """It ended by a reset or by the end of the connection, not by its own end."""
 
     async def read(self) -> bytes:
         """Return the next bytes of the kubelet; empty at the end, however it came."""
@@ -200,7 +200,7 @@ def spdy_upgrade(kubelet: Kubelet, names: list[str]) -> list[tuple[str, str]]:
 async def upgraded(
     kubelets: Kubelets, kubelet: Kubelet, target: str
 ) -> AsyncIterator[tuple[KubeletPipe, Protocol]]:
-    """Give a SPDY connection for exec or attach.
+    """Yield a SPDY connection for exec or attach.
 
     Raises UnreachableError; where the kubelet refuses, its text is that of the answer.
     """

@@ -1,11 +1,11 @@
-"""Where each node's kubelet listens, and connections to it.
+"""Addresses of the nodes' kubelets, and connections to them.
 
 In: the name of a node. Out: its `Kubelet`, read from the node's status, and an open connection or
 the answer to a plain request. The embedded server shows a client certificate of the cluster's own
-authority, as the user `KUBELET_CLIENT`; the kubelet asks back what that user may do.
+authority, as the user `KUBELET_CLIENT`; the kubelet authorizes that user at the API server.
 
-Note: the kubelet's own certificate is not checked, as in every cluster that was not told
-which authority signs them: a node signs its first one itself.
+Note: the kubelet's own certificate is not checked, as by every API server without
+``--kubelet-certificate-authority``: a node signs its first one itself.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ class UnreachableError(Exception):
 
 @attrs.frozen
 class Kubelet:
-    """Where a kubelet listens."""
+    """The address of a kubelet."""
 
     host: str
     port: int
     takes_websockets: bool = False
-    """Whether the node says that WebSockets may be passed on to it as they are."""
+    """The node declares that WebSockets may be passed on to it as they are."""
 
     @property
     def authority(self) -> str:

@@ -1,4 +1,4 @@
-"""What a kubelet is asked for a request about a pod: path and query. Pure.
+"""The request to a kubelet that a request about a pod becomes: path and query. Pure.
 
 In: the pod as stored and the query of the client. Out: the target of the request to the kubelet, or
 the refusal that the real API server gives.

@@ -1,8 +1,8 @@
 """metrics.k8s.io: how much nodes and pods use, for `kubectl top`.
 
 In: calls for that group. Out: answers, made of what the kubelets of the nodes concerned measured;
-each is asked at most every 10 s, and only on request. What was not measured is
-left out: kubectl then says that it is not known.
+each is scraped at most every 10 s, and only on request. What was not measured is
+left out: kubectl then shows that it is unknown.
 
 Note: a pod is shown only where each of its containers that runs was measured, since kubectl
 adds them up.
@@ -27,14 +27,14 @@ from vk.devcluster.calls import Answer, Call, json_answer
 from vk.devcluster.forms import shown
 from vk.devcluster.kinds import Kind, find
 from vk.devcluster.proxy.kubelets import Kubelet, Kubelets, UnreachableError
-from vk.devcluster.proxy.samples import Sample, Usage, node_usage, read_sample, usage_of
+from vk.devcluster.proxy.samples import ResourceUsage, Sample, node_usage, read_sample, usage_of
 from vk.devcluster.storage.history import Entry
 from vk.devcluster.storage.selection import selection_of
 from vk.devcluster.storage.storage import Storage, parse
 from vk.devcluster.tables.table import table
 from vk.models.time import format_time, now
 
-__all__ = ["Metrics"]
+__all__ = ["MetricsApi"]
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ def _keep(samples: _Samples) -> float:
 
 
 @attrs.define(eq=False)
-class Metrics:
+class MetricsApi:
     """Answers get and list of nodes and pods in metrics.k8s.io. `close` it at the end."""
 
     storage: Storage
@@ -148,7 +148,7 @@ class Metrics:
                 raise UnreachableError(f"{target}: {error}") from None
 
 
-def _containers(pod: Object, samples: _Samples) -> dict[str, Usage]:
+def _containers(pod: Object, samples: _Samples) -> dict[str, ResourceUsage]:
     """Return the usage of each running container; nothing where one of them was not measured."""
     place = pod["metadata"]["namespace"], pod["metadata"]["name"]
     older = samples.older.containers if samples.older else {}
@@ -172,7 +172,7 @@ def _running(status: Object) -> list[str]:
     ]
 
 
-def _described(entry: Entry, usage: Usage) -> Object:
+def _described(entry: Entry, usage: ResourceUsage) -> Object:
     metadata: Object = {"name": entry.name}
     if entry.namespace:
         metadata["namespace"] = entry.namespace
@@ -189,7 +189,7 @@ def _duration(window: timedelta) -> str:
     return text.rstrip("0").rstrip(".") + "s"
 
 
-def _quantities(usage: Usage) -> dict[str, str]:
+def _quantities(usage: ResourceUsage) -> dict[str, str]:
     return {"cpu": f"{round(usage.cores * 1e9)}n", "memory": f"{math.ceil(usage.memory / 1024)}Ki"}
 
 

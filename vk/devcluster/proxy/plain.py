@@ -1,9 +1,9 @@
-"""Plain requests to a kubelet: logs, and whatever is asked through a node's proxy.
+"""Plain requests to a kubelet: logs, and requests through a node's proxy.
 
 In: a request that may do what it asks for, and the kubelet's target. Out: the kubelet's answer,
 passed on piece by piece as it comes, however long that takes.
 
-Note: what a kubelet says about a log that it does not give is not passed on: the answer is a
+Note: the error of a kubelet for a log is not passed on as it is: the answer is a
 Status that quotes it, as the real API server's is. A log that breaks off breaks off the client's
 connection too, or it would look complete.
 """
@@ -64,18 +64,18 @@ async def forward_log(
         raise refusals.Refusal(500, "", why) from None
 
 
-def log_refusal(status: int, said: str, name: str) -> refusals.Refusal:
-    """Return what the client is told when the kubelet does not give a log."""
+def log_refusal(status: int, text: str, name: str) -> refusals.Refusal:
+    """Return the refusal for the client of a log that the kubelet refuses with ``text``."""
     if status == 500:
-        return refusals.internal(said)
+        return refusals.internal(text)
     if status == 400:
-        return refusals.bad_request(said)
+        return refusals.bad_request(text)
     if status == 403:
-        reason, message = "Forbidden", said
+        reason, message = "Forbidden", text
     elif status in _GENERIC:
         reason, message = _GENERIC[status]
     elif status >= 500:
-        quoted = _quoted(said)
+        quoted = _quoted(text)
         reason = "InternalError"
         message = f"an error on the server ({quoted}) has prevented the request from succeeding"
     else:

@@ -1,9 +1,9 @@
 """Requests that a kubelet answers: logs, exec, attach, portforward of pods, and proxy of nodes.
 
-`vk.devcluster.app` sends them here once it knows that the caller may. Here is decided which kubelet
-is asked for what, and in which way; the modules beside this one do it.
+`vk.devcluster.app` sends them here once the caller is authorized. Here is decided which request
+goes to which kubelet, and in which way; the modules beside this one do it.
 
-Note: who may open a stream needs verb ``create``, although a WebSocket is a GET: a right to
+Note: opening a stream needs verb ``create``, although a WebSocket is a GET: a right to
 read must not run commands.
 """
 
@@ -22,21 +22,21 @@ from vk.devcluster.proxy.locations import log_target, node_name_of, requested_st
 from vk.devcluster.proxy.plain import forward, forward_log
 from vk.devcluster.proxy.upgrades import (
     is_upgrade,
+    needs_websockets,
     pass_on,
     translate_exec,
     unpack_forward,
-    wants,
 )
 from vk.devcluster.storage.storage import Storage
 
 __all__ = ["Proxy"]
 
-_NODE_PATH = 6  # /api/v1/nodes/NAME/proxy/...: slashes before what the kubelet is asked
+_NODE_PATH = 6  # /api/v1/nodes/NAME/proxy/...: slashes before the path for the kubelet
 
 
 @attrs.define(eq=False)
 class Proxy:
-    """Answers by asking a kubelet."""
+    """Answers requests by way of a kubelet."""
 
     storage: Storage
     kubelets: Kubelets
@@ -83,12 +83,12 @@ class Proxy:
         kubelet = self.kubelets.of(node_name_of(pod))
         if not is_upgrade(request):
             raise refusals.bad_request("Upgrade request required")
-        if kubelet.takes_websockets or not wants(request, subresource):
+        if kubelet.takes_websockets or not needs_websockets(request, subresource):
             return await pass_on(request, self.kubelets, kubelet, target)
         if subresource == "portforward":
             return await unpack_forward(request, self.kubelets, kubelet, target)
-        asked = requested_streams(request.query)
-        return await translate_exec(request, self.kubelets, kubelet, target, asked)
+        streams = requested_streams(request.query)
+        return await translate_exec(request, self.kubelets, kubelet, target, streams)
 
     def _pod(self, call: Call) -> dict[str, Any]:
         target = call.target

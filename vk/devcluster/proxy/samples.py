@@ -1,7 +1,7 @@
-"""What a kubelet measured, and how much was used between two measurements. Pure.
+"""The measurements of a kubelet, and the usage between two of them. Pure.
 
 In: the text of ``/metrics/resource`` and the document of ``/stats/summary``. Out: a `Sample`, and
-from two of them the `Usage` of node and containers, as metrics.k8s.io shows it.
+from two of them the `ResourceUsage` of node and containers, as metrics.k8s.io shows it.
 
 Note: the first has exact times and counters, only the second has rates that the backend
 measured itself. Where there is no earlier sample and no such rate, the use since the start of a
@@ -19,12 +19,20 @@ import attrs
 
 from vk.models.time import parse_time
 
-__all__ = ["ContainerName", "Reading", "Sample", "Usage", "node_usage", "read_sample", "usage_of"]
+__all__ = [
+    "ContainerName",
+    "Reading",
+    "ResourceUsage",
+    "Sample",
+    "node_usage",
+    "read_sample",
+    "usage_of",
+]
 
 ContainerName = tuple[str, str, str]
 """Namespace, pod, container."""
 
-_LONGEST = timedelta(minutes=2)  # between two samples; older ones say nothing about now
+_LONGEST = timedelta(minutes=2)  # between two samples; older ones are no measure of now
 _LINE = re.compile(
     r"(?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(?P<labels>.*)\})?\s+(?P<value>\S+)(?:\s+(?P<time>-?\d+))?"
 )
@@ -43,7 +51,7 @@ _CONTAINER_FAMILIES = {
 
 @attrs.frozen(kw_only=True)
 class Reading:
-    """What was measured of a node or container; None: it was not."""
+    """A measurement of a node or container; None: not measured."""
 
     time: datetime | None = None
     """When the processor time was read, else when anything was."""
@@ -64,8 +72,8 @@ class Sample:
 
 
 @attrs.frozen
-class Usage:
-    """What was used: on average in the ``window`` that ended at ``time``."""
+class ResourceUsage:
+    """Average usage in the ``window`` that ended at ``time``."""
 
     time: datetime
     window: timedelta
@@ -100,7 +108,7 @@ def read_sample(text: str, summary: Any) -> Sample:
     )
 
 
-def usage_of(newer: Reading, older: Reading | None) -> Usage | None:
+def usage_of(newer: Reading, older: Reading | None) -> ResourceUsage | None:
     """Return what was used between two readings, None where that is not known."""
     if newer.time is None or newer.memory is None:
         return None
@@ -108,10 +116,10 @@ def usage_of(newer: Reading, older: Reading | None) -> Usage | None:
     if rate is None:
         return None
     cores, window = rate
-    return Usage(newer.time, window, cores, newer.memory)
+    return ResourceUsage(newer.time, window, cores, newer.memory)
 
 
-def node_usage(newer: Sample, older: Sample | None) -> Usage | None:
+def node_usage(newer: Sample, older: Sample | None) -> ResourceUsage | None:
     """Return what the node used; where it did not count, what its containers used together."""
     own = usage_of(newer.node, older.node if older else None)
     if own is not None or newer.node.time is None or newer.node.memory is None:
@@ -122,7 +130,7 @@ def node_usage(newer: Sample, older: Sample | None) -> Usage | None:
     if not known or len(known) < len(parts):
         return None
     cores, window = sum(part.cores for part in known), max(part.window for part in known)
-    return Usage(newer.node.time, window, cores, newer.node.memory)
+    return ResourceUsage(newer.node.time, window, cores, newer.node.memory)
 
 
 def _rate(newer: Reading, older: Reading | None) -> tuple[float, timedelta] | None:
@@ -150,7 +158,7 @@ def _since_start(reading: Reading) -> tuple[float, timedelta] | None:
 
 
 def _rows(text: str) -> Iterator[tuple[str, dict[str, str], float, datetime]]:
-    """Give the rows that carry a time."""
+    """Yield the rows that have a timestamp."""
     for line in text.split("\n"):
         match = None if line.startswith("#") else _LINE.fullmatch(line.strip())
         if match is None or match["time"] is None:

@@ -28,7 +28,7 @@ from vk.streaming.session import SessionLifetime, run_session
 from vk.streaming.websocket.channels import Channel
 from vk.streaming.websocket.connection import MessagePipe, open_channels, open_websocket
 
-__all__ = ["is_upgrade", "pass_on", "translate_exec", "unpack_forward", "wants"]
+__all__ = ["is_upgrade", "needs_websockets", "pass_on", "translate_exec", "unpack_forward"]
 
 _IDLE = 4 * 3600.0  # s without a byte, as the real server has it
 _OURS = frozenset({"host", "authorization", "content-length", "expect"})
@@ -42,12 +42,12 @@ def is_upgrade(request: web.BaseRequest) -> bool:
     return any("upgrade" in value.lower() for value in request.headers.getall("Connection", []))
 
 
-def wants(request: web.BaseRequest, subresource: str) -> bool:
+def needs_websockets(request: web.BaseRequest, subresource: str) -> bool:
     """Return whether a WebSocket is of the kind that a node must declare to support."""
     if request.headers.get("Upgrade", "").lower() != "websocket":
         return False
-    asked = _subprotocols(request.headers.getall(_SUBPROTOCOLS, []))
-    return (_TUNNEL.name if subresource == "portforward" else PROTOCOL) in asked
+    offered = _subprotocols(request.headers.getall(_SUBPROTOCOLS, []))
+    return (_TUNNEL.name if subresource == "portforward" else PROTOCOL) in offered
 
 
 async def pass_on(

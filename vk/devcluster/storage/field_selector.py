@@ -27,7 +27,7 @@ class FieldSelector:
     requirements: tuple[tuple[str, str, str], ...] = ()
 
     def matches(self, fields: Mapping[str, str]) -> bool:
-        """Tell whether these fields meet every condition."""
+        """Return whether these fields meet every condition."""
         return all(
             (fields.get(path, "") == value) == (operator == "=")
             for path, operator, value in self.requirements

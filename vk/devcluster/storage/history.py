@@ -44,7 +44,7 @@ class Entry:
     """The JSON without ``kind`` and ``apiVersion``."""
     labels: Mapping[str, str] = attrs.field(repr=False)
     fields: Mapping[str, str] = attrs.field(repr=False)
-    """What field selectors see."""
+    """The fields that field selectors can name."""
     owners: tuple[str, ...] = attrs.field(default=(), repr=False)
     """The uids of its ownerReferences."""
 
@@ -76,7 +76,7 @@ class History:
     _waiters: list[asyncio.Future[None]] = attrs.field(factory=list, init=False, repr=False)
 
     def add(self, change: Change) -> None:
-        """Keep a change and wake everybody who waits for one."""
+        """Keep a change and wake all that wait for one."""
         self._changes.append(change)
         self._size += len(change.entry.body)
         self.last = change.revision

@@ -33,7 +33,7 @@ _OWN_FIELDS = {
 
 @attrs.frozen(eq=False)
 class Selection:
-    """What the request names; the empty parts select everything."""
+    """The selectors of a request; empty ones select everything."""
 
     namespace: str = ""
     name: str = ""
@@ -42,7 +42,7 @@ class Selection:
 
     @property
     def selects(self) -> bool:
-        """Whether anything but the namespace decides."""
+        """Return whether a selector is given beside the namespace."""
         return bool(self.name or self.labels or self.fields)
 
     def matches(self, entry: Entry) -> bool:

@@ -192,7 +192,7 @@ class Storage:
         await self._shelves[kind.store].history.wait(since)
 
     async def watch(self, kind: Kind, since: int) -> AsyncGenerator[Change, None]:
-        """Give each change after ``since``, until closed. Raises Compacted."""
+        """Yield each change after ``since``, until closed. Raises Compacted."""
         history = self._shelves[kind.store].history
         while True:
             for change in history.after(since):

@@ -1,6 +1,6 @@
 """Watching: the changes of a kind as a stream of lines.
 
-A `Call` comes in, an async iterator of bytes goes out, each chunk some whole events; the app writes
+From a `Call` to an async iterator of bytes, each chunk some whole events; the app writes
 them. A watch ends after ``timeoutSeconds``, else after 30 to 60 minutes as on a real server.
 
 Note: nothing is queued for a watcher. It reads on in the history of its kind from the
@@ -44,7 +44,7 @@ class Watcher:
     def open(self, call: Call) -> AsyncGenerator[bytes, None]:
         """Check the request, and return the stream of its events, to be closed by the caller.
 
-        Raises refusals; too old a resource version is told in the stream.
+        Raises refusals; too old a resource version is an event of the stream.
         """
         _check_watch(call)
         text = call.query.get("resourceVersion", "")
@@ -72,7 +72,7 @@ class _Stream:
     _columns: bool = True  # the first table of the stream describes its columns
 
     async def run(self, *, initial: bool, end_mark: bool) -> AsyncGenerator[bytes, None]:
-        """Give the events until the watch's time is over."""
+        """Yield the events until the time-out of the watch."""
         loop = asyncio.get_running_loop()
         end = loop.time() + self.seconds
         bookmarks = _Bookmarks(self.call.flag("allowWatchBookmarks"), loop.time(), self.seconds)
@@ -149,7 +149,7 @@ class _Stream:
 
 @attrs.define(eq=False)
 class _Bookmarks:
-    """When a watch of so many ``seconds`` tells how far it is: each minute and before its end."""
+    """The times of bookmarks in a watch of ``seconds``: each minute and before its end."""
 
     wanted: bool
     start: float
@@ -195,10 +195,10 @@ def _error(refusal: refusals.Refusal) -> bytes:
 def _check_watch(call: Call) -> None:
     match, causes = call.query.get("resourceVersionMatch", ""), []
     field, only = "resourceVersionMatch", "NotOlderThan"
-    asked = "sendInitialEvents" in call.query
-    if asked and match != only:
+    given = "sendInitialEvents" in call.query
+    if given and match != only:
         causes.append(f"sendInitialEvents requires setting {field} to {only}")
-    if match and not asked:
+    if match and not given:
         causes.append(f"{field} is forbidden for watch unless sendInitialEvents is provided")
     found = [Cause("FieldValueForbidden", f"Forbidden: {why}", field) for why in causes]
     if match and match != only:

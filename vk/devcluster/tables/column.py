@@ -61,7 +61,7 @@ class Columns:
     columns: tuple[Column, ...]
     cells: Cells
     conditions: Callable[[dict[str, Any]], list[dict[str, str]]] | None = None
-    """What a row says beside its cells: that a pod has come to its end."""
+    """The conditions of a row: that a pod has completed."""
 
 
 NAME = Column("Name", "Name of the object, unique in its namespace.", format="name")

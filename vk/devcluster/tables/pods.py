@@ -25,7 +25,7 @@ _UNREACHABLE = "NodeLost"
 
 @attrs.define
 class _Summary:
-    """What one walk over the containers finds."""
+    """The result of one walk over the containers."""
 
     reason: str
     ready: int = 0

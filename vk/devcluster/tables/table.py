@@ -1,7 +1,7 @@
 """Objects as kubectl's table: the columns of their kind and one row each. Pure.
 
 In: a kind, stored objects, and now. Out: a ``meta.k8s.io/v1`` Table as JSON. Called by the server
-for a client that asks for one, as ``kubectl get`` does. What is in the cells is in
+for a client that accepts one, as ``kubectl get`` does. What is in the cells is in
 `vk.devcluster.tables`.
 """
 
@@ -50,7 +50,7 @@ def table(
 ) -> dict[str, Any]:
     """Return the Table of ``objects``, in their order.
 
-    ``include`` says what a row carries of its object: ``Metadata``, ``Object`` or ``None``.
+    ``include``: what a row carries of its object: ``Metadata``, ``Object`` or ``None``.
     ``columns=False`` leaves the definitions out, as all but the first event of a watch do.
     """
     shown = _COLUMNS.get(kind.name, others.PLAIN)

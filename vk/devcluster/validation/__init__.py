@@ -1,4 +1,4 @@
-"""What the API server does to an object besides storing it: defaults, strategy, checks. Pure.
+"""Defaults, strategy and validation of objects before they are stored. Pure.
 
 In: parsed JSON of a client, of any shape. Out: the object as the real server would store it, or why
 it is refused. The server calls `for_create` and then `check_create`, `for_update` and then
@@ -96,7 +96,7 @@ def for_create(kind: Kind, obj: dict[str, Any]) -> dict[str, Any]:
 
 
 def with_defaults(kind: Kind, obj: dict[str, Any]) -> dict[str, Any]:
-    """Return the first half of for_create: what the author is said to have given.
+    """Return the first half of for_create: what managedFields records as given.
 
     Raises WrongTypeError.
     """
@@ -144,7 +144,7 @@ def _raises_generation(
     if subresource == "deletion":
         first = "deletionTimestamp" not in old["metadata"]
         return first and bool(old["metadata"].get("generation"))
-    if generation is None or subresource == "binding":  # which is no change of what is wanted
+    if generation is None or subresource == "binding":  # which is no change of the desired state
         return False
     return generation(old) != generation(new)
 

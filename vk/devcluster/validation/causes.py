@@ -1,6 +1,6 @@
 """One reason why an object is refused, as a 422's ``details.causes`` and message name it. Pure.
 
-`Cause` is what goes out; the functions make one of each sort with the texts of the real server.
+The functions make a `Cause` of each sort, with the texts of the real server.
 Called by every check.
 """
 

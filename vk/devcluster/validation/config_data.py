@@ -1,8 +1,8 @@
 """The rules of ConfigMaps and Secrets. Pure.
 
 In: decoded objects. Out: `CONFIG_MAPS` and `SECRETS`. Called through the table of strategies.
-``stringData`` of a Secret is merged into ``data`` and never stored; a type that Kubernetes knows
-asks for its own keys.
+``stringData`` of a Secret is merged into ``data`` and never stored; a type that Kubernetes defines
+has required keys.
 """
 
 from __future__ import annotations

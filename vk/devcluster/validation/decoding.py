@@ -5,7 +5,7 @@ fields and empty optional values are gone, required empty ones are there, quanti
 canonical; and `unknown_fields`, the texts for a strict client. Called by the rules for create and
 update; whatever they look at after it has the right type.
 
-Note: a mistake is told in the words of Go's decoder, where the path has no indices and starts
+Note: errors have the words of Go's decoder, where the path has no indices and starts
 after the name of the innermost struct.
 """
 

@@ -4,8 +4,8 @@ In: decoded events. Out: `CORE_EVENTS` and `NEW_EVENTS`, the strategies; `conver
 event of one kind into the other; `core_form`, which only renames its fields. Called through the
 table of strategies, and by the storage for clients of the other kind.
 
-Note: an event with an ``eventTime`` is of the new sort whichever kind it came as, and more is
-asked of it; only ``events.k8s.io`` refuses changes of all but the series.
+Note: an event with an ``eventTime`` is of the new sort whichever kind it came as, and has
+more required fields; only ``events.k8s.io`` refuses changes of all but the series.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ def _parse(text: str, pattern: re.Pattern[str], layout: str) -> datetime:
 
 
 def _mismatch(text: str, layout: str) -> tuple[str, str]:
-    """Return where reading stopped and what the layout has there, as far as Go's words are told."""
+    """Return where reading stopped and what the layout has there, for Go's error text."""
     seconds = re.match(_SECONDS, text)
     if seconds is None:
         return text, "2006"

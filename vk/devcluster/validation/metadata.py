@@ -43,7 +43,7 @@ def reset_metadata(metadata: dict[str, Any], *, generation: bool) -> None:
 
 
 def keep_metadata(old: dict[str, Any], new: dict[str, Any]) -> None:
-    """Give ``new`` (both metadata) what an update never changes; the uid where it has none."""
+    """Copy what an update never changes to ``new`` (both metadata); the uid where it has none."""
     new.pop("selfLink", None)
     for name in ("creationTimestamp", "generation"):
         new.pop(name, None)

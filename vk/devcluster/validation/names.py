@@ -1,4 +1,4 @@
-"""What a name, a label, a port's name, an address may look like, with the texts of the real server.
+"""Formats of names, labels, port names and addresses, with the texts of the real server.
 
 In: a text. Out: a list of faults, each the end of a sentence after the value; empty = good. Pure.
 Called by every check. The texts are part of the API: people search the web for them.

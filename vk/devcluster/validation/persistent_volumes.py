@@ -1,7 +1,7 @@
 """The rules of PersistentVolumes and their claims. Pure.
 
 In: decoded objects. Out: `PERSISTENT_VOLUMES` and `CLAIMS`, the strategies. Called through the
-table of strategies. Nothing here binds a claim to a volume: who writes both says so.
+table of strategies. Nothing here binds a claim to a volume: clients that write both do.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _FIXED_CLAIM = (
     "bound claims"
 )
 _LATER = frozenset({"volumeName", "resources", "volumeAttributesClassName"})
-"""What of a claim's spec may change once, or under conditions."""
+"""Fields of a claim's spec that may change once, or under conditions."""
 
 
 def _default_volume(volume: dict[str, Any]) -> None:

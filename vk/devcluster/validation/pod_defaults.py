@@ -87,7 +87,7 @@ def _join_service_account_names(spec: dict[str, Any]) -> None:
 
 
 def tolerate_lost_nodes(spec: dict[str, Any]) -> None:
-    """Give a pod, new or changed, the default time on a node that is not ready or away."""
+    """Add the default tolerations of a node that is not ready or unreachable, to any pod."""
     tolerations: list[dict[str, Any]] = spec.get("tolerations") or []
     for key in (_NOT_READY, _UNREACHABLE):
         if not any(_tolerates_eviction(toleration, key) for toleration in tolerations):

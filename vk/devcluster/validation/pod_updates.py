@@ -155,7 +155,7 @@ _ONLY = "only cpu and memory resources"
 
 
 def keep_but_resources(old: dict[str, Any], new: dict[str, Any]) -> None:
-    """Give ``new`` all of ``old`` but the resources; added and renamed containers stay there."""
+    """Copy all of ``old`` but the resources to ``new``; added and renamed containers stay there."""
     for name in ("labels", "annotations", "finalizers", "ownerReferences"):
         new["metadata"].pop(name, None)
         if old["metadata"].get(name):
@@ -209,8 +209,8 @@ def resize_faults(old: dict[str, Any], new: dict[str, Any]) -> list[Cause]:
         return causes + moved
     for part in reversed(_PARTS):
         for index, both in enumerate(_pairs(part, before, after)):
-            was, wanted = (container.get("resources") or {} for container in both)
-            causes += _removal_faults(f"spec.{part}[{index}].resources", "resource", was, wanted)
+            resources = (container.get("resources") or {} for container in both)
+            causes += _removal_faults(f"spec.{part}[{index}].resources", "resource", *resources)
     for container, changed in _pairs("containers", before, after):
         if _masked(container, changed) != container:
             causes.append(forbidden("spec", f"{_ONLY} are mutable"))

@@ -1,4 +1,4 @@
-"""Pods: which part each (sub)resource may write, and what a new status may say. Pure.
+"""Pods: which part each (sub)resource may write, and checks of a new status. Pure.
 
 In: decoded pods. Out: `PODS`, the strategy; defaults, updates and checks of the spec are in the
 files beside it.

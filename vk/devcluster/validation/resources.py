@@ -1,7 +1,7 @@
 """Checks of amounts: cpu, memory, devices, of containers, pods and nodes. Pure.
 
 In: maps of resource names to canonical quantities. Out: causes. Called by the checks of pods and
-nodes. Only cpu, memory and ephemeral-storage may be asked for beyond what is guaranteed, so for
+nodes. Only cpu, memory and ephemeral-storage may be overcommitted, so for
 anything else a limit must be there and be equal to the request.
 """
 

@@ -1,7 +1,7 @@
 """The rules of Services. Pure.
 
 In: decoded Services. Out: `SERVICES`, the strategy, and `needs_cluster_ip`. Called through the
-table of strategies. The addresses are handed out by the server: it asks `needs_cluster_ip`, and
+table of strategies. The addresses are allocated by the server: it calls `needs_cluster_ip`, and
 sets ``clusterIP`` and ``clusterIPs`` between the defaults and the checks.
 """
 
@@ -105,7 +105,7 @@ def _prepare_update(old: dict[str, Any], new: dict[str, Any], subresource: str) 
 
 
 def _follow_changed_ip(before: dict[str, Any], after: dict[str, Any]) -> None:
-    """The single field and the list say the same; a client that changes one means both."""
+    """Make the single field and the list equal; a client that changes one means both."""
     changed = after.get("clusterIP", "") != before.get("clusterIP", "")
     if changed and after.get("clusterIP") and after.get("clusterIPs") == before.get("clusterIPs"):
         after["clusterIPs"] = [after["clusterIP"], *(after.get("clusterIPs") or [])[1:]]

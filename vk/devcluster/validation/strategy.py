@@ -1,4 +1,4 @@
-"""What differs from kind to kind when an object is created or changed: one value a kind. Pure.
+"""The strategy of a kind: what differs from kind to kind on create and update. Pure.
 
 The steps in the order in which the rules take them. ``default`` and ``prepare`` change the object
 that they are given, a fresh copy; the checks change nothing.
@@ -42,12 +42,12 @@ class Strategy:
     prepare_create: Callable[[dict[str, Any]], None] = _nothing
     """Admission, and the fields that a creator may not set."""
     prepare_update: Callable[[dict[str, Any], dict[str, Any], str], None] = _no_preparation
-    """Give ``new`` the parts of ``old`` that this (sub)resource may not change."""
+    """Copy the parts of ``old`` to ``new`` that this (sub)resource may not change."""
     check: Callable[[dict[str, Any]], list[Cause]] = _no_faults
     check_create: Callable[[dict[str, Any]], list[Cause]] = _no_faults
-    """What is wrong with a new object alone, beyond ``check``."""
+    """Return what is wrong with a new object alone, beyond ``check``."""
     check_update: Callable[[dict[str, Any], dict[str, Any], str], list[Cause]] = _no_update_faults
-    """What is wrong with the change alone; ``check`` has looked at the new object."""
+    """Return what is wrong with the change alone; ``check`` has seen the new object."""
     name_faults: Callable[[str], list[str]] = subdomain_faults
     generation: Callable[[dict[str, Any]], object] | None = None
     """The part whose change raises metadata.generation; None where the kind has none."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from vk.testing.contract.fields import Fields
 from vk.testing.contract.lifecycle import Lifecycle
-from vk.testing.contract.listing import Listing
+from vk.testing.contract.listing import ListingRules
 from vk.testing.contract.log_options import LogChoices
 from vk.testing.contract.logs import Logs
 from vk.testing.contract.resolution import Resolved
@@ -23,5 +23,7 @@ from vk.testing.contract.watching import Watching
 __all__ = ["ProviderContract"]
 
 
-class ProviderContract(Lifecycle, Listing, Watching, Logs, LogChoices, Streams, Resolved, Fields):
+class ProviderContract(
+    Lifecycle, ListingRules, Watching, Logs, LogChoices, Streams, Resolved, Fields
+):
     """The whole suite. Set ``provider_class``; give ``provider_config`` where it needs one."""

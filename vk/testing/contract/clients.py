@@ -9,11 +9,11 @@ import attrs
 
 from vk.streams import TerminalSize
 
-__all__ = ["Client", "Connection", "Source"]
+__all__ = ["ClientInput", "ExecClient", "ForwardedConnection"]
 
 
 @attrs.define(eq=False)
-class Source:
+class ClientInput:
     """What the client sends: its bytes, then the end, or silence where it stays connected."""
 
     data: bytes = b""
@@ -28,7 +28,7 @@ class Source:
 
 
 @attrs.define(eq=False)
-class Sink:
+class ClientOutput:
     """What the client gets."""
 
     received: bytearray = attrs.field(factory=bytearray)
@@ -40,12 +40,12 @@ class Sink:
 
 
 @attrs.define(eq=False)
-class Client:
+class ExecClient:
     """An `vk.ExecIO` without a terminal."""
 
-    stdin: Source | None = None
-    stdout: Sink = attrs.field(factory=Sink)
-    stderr: Sink = attrs.field(factory=Sink)
+    stdin: ClientInput | None = None
+    stdout: ClientOutput = attrs.field(factory=ClientOutput)
+    stderr: ClientOutput = attrs.field(factory=ClientOutput)
     tty: bool = False
 
     async def sizes(self) -> AsyncIterator[TerminalSize]:
@@ -56,11 +56,11 @@ class Client:
 
 
 @attrs.define(eq=False)
-class Connection:
+class ForwardedConnection:
     """A `vk.ByteStream`: both directions of a forwarded connection."""
 
-    sent: Source
-    got: Sink = attrs.field(factory=Sink)
+    sent: ClientInput
+    got: ClientOutput = attrs.field(factory=ClientOutput)
 
     async def read(self, limit: int = 65536) -> bytes:
         """Return what the client sends next."""

@@ -14,12 +14,12 @@ from vk.testing.contract.base import STAYS, Base
 from vk.testing.contract.bench import Bench
 from vk.testing.contract.rule import Broken, require, rule
 
-__all__ = ["Listing"]
+__all__ = ["ListingRules"]
 
 _RESOURCES = ("cpu", "memory", "pods")
 
 
-class Listing(Base):
+class ListingRules(Base):
     """Lists, look-ups and the description of the node."""
 
     @rule

@@ -15,7 +15,7 @@ from vk.models.keys import ContainerKey
 from vk.models.pod import Pod
 from vk.testing.contract.base import CONTAINER, Base
 from vk.testing.contract.bench import Bench
-from vk.testing.contract.clients import Client, Connection, Source
+from vk.testing.contract.clients import ClientInput, ExecClient, ForwardedConnection
 from vk.testing.contract.leftovers import break_off_everywhere
 from vk.testing.contract.rule import require, rule
 
@@ -35,14 +35,14 @@ class Streams(Base):
         pod = await self.running(bench)
         for code in (0, 7):
             command = ["sh", "-c", f"exit {code}"]
-            given = await _exec(bench, pod, command, Client())
+            given = await _exec(bench, pod, command, ExecClient())
             require(given in (code, None), f"exit {code} gives {given!r}")
 
     @rule
     async def test_exec_passes_stdin_to_the_byte(self, bench: Bench) -> None:
         """What goes into ``cat`` comes out of it: 256 KiB with every byte value."""
         pod = await self.running(bench)
-        client = Client(Source(_EVERY_BYTE))
+        client = ExecClient(ClientInput(_EVERY_BYTE))
         await _exec(bench, pod, ["cat"], client)
         got = bytes(client.stdout.received)
         text = f"{len(_EVERY_BYTE)} bytes went in, {len(got)} came out"
@@ -53,7 +53,7 @@ class Streams(Base):
         """Without a terminal stdout and stderr are two streams."""
         if not self.runs_scripts:
             pytest.skip("a simulator: nothing is run")
-        pod, client = await self.running(bench), Client()
+        pod, client = await self.running(bench), ExecClient()
         await _exec(bench, pod, ["sh", "-c", "echo out; echo wrong >&2"], client)
         got = (bytes(client.stdout.received), bytes(client.stderr.received))
         require(got == (b"out\n", b"wrong\n"), f"stdout and stderr are {got}")
@@ -63,7 +63,7 @@ class Streams(Base):
         """A command whose client leaves, at any await, ends and leaves no task."""
         pod = await self.running(bench)
         await _may_be_broken_off(
-            bench, lambda: _exec(bench, pod, ["cat"], Client(Source(b"x", stays=True)))
+            bench, lambda: _exec(bench, pod, ["cat"], ExecClient(ClientInput(b"x", stays=True)))
         )
 
     @rule
@@ -78,7 +78,7 @@ class Streams(Base):
         pod = await self.running(bench)
 
         async def forward() -> None:
-            stream = Connection(Source(b"GET / HTTP/1.0\r\n\r\n", stays=True))
+            stream = ForwardedConnection(ClientInput(b"GET / HTTP/1.0\r\n\r\n", stays=True))
             await bench.provider.port_forward(pod.key, _PORT, stream)
 
         await _may_be_broken_off(bench, forward)
@@ -109,9 +109,11 @@ class Streams(Base):
             "update_files": lambda: provider.update_files(pod.key, "nothing", {}),
             "get_pods": lambda: provider.get_pods([pod.key]),
             "logs": lambda: bench.log(pod),
-            "exec": lambda: _run(bench, pod, ["sh", "-c", "exit 0"], Client()),
+            "exec": lambda: _run(bench, pod, ["sh", "-c", "exit 0"], ExecClient()),
             "attach": lambda: _attach(bench, pod),
-            "port_forward": lambda: provider.port_forward(pod.key, _PORT, Connection(Source())),
+            "port_forward": lambda: provider.port_forward(
+                pod.key, _PORT, ForwardedConnection(ClientInput())
+            ),
             "stats": provider.stats,
         }
         for name, call in calls.items():
@@ -124,12 +126,12 @@ class Streams(Base):
                 require(False, f"{name} raises {type(error).__name__}: {error}")
 
 
-async def _run(bench: Bench, pod: Pod, command: list[str], client: Client) -> int | None:
+async def _run(bench: Bench, pod: Pod, command: list[str], client: ExecClient) -> int | None:
     key = ContainerKey(pod.key, CONTAINER)
     return await bench.call("exec", bench.provider.exec(key, command, client))
 
 
-async def _exec(bench: Bench, pod: Pod, command: list[str], client: Client) -> int | None:
+async def _exec(bench: Bench, pod: Pod, command: list[str], client: ExecClient) -> int | None:
     """Run a command; skips where the provider cannot."""
     try:
         return await _run(bench, pod, command, client)
@@ -138,7 +140,7 @@ async def _exec(bench: Bench, pod: Pod, command: list[str], client: Client) -> i
 
 
 async def _attach(bench: Bench, pod: Pod) -> None:
-    client = Client(Source(stays=True))
+    client = ExecClient(ClientInput(stays=True))
     await bench.provider.attach(ContainerKey(pod.key, CONTAINER), client)
 
 
