@@ -25,6 +25,7 @@ from vk.devcluster.refusals import Cause
 from vk.devcluster.storage.selection import selection_of
 from vk.devcluster.storage.storage import Storage
 from vk.devcluster.validation import for_update
+from vk.models.api_object import spec_of, status_of
 from vk.models.time import format_time, now, parse_time
 
 __all__ = ["FOREGROUND", "ORPHAN", "Remover"]
@@ -141,7 +142,7 @@ def _grace(kind: Kind, old: dict[str, Any], options: dict[str, Any]) -> int | No
     """Return the seconds that the object gets; None where it knows no grace period."""
     if kind.name != "Pod":
         return None
-    spec, metadata = old.get("spec") or {}, old["metadata"]
+    spec, metadata = spec_of(old), old["metadata"]
     given = options.get("gracePeriodSeconds")
     if metadata.get("deletionTimestamp"):
         return metadata.get("deletionGracePeriodSeconds") if given is None else _positive(given)
@@ -189,7 +190,7 @@ def _with_zero_grace(kind: Kind, old: dict[str, Any]) -> dict[str, Any]:
     marked = _mark(kind, old, now(), 0)
     if kind.name == "Namespace":
         del marked["metadata"]["deletionGracePeriodSeconds"]
-        marked["status"] = {**(marked.get("status") or {}), "phase": "Terminating"}
+        marked["status"] = {**status_of(marked), "phase": "Terminating"}
     return marked
 
 
@@ -212,7 +213,7 @@ def _with_finalizers(obj: dict[str, Any], finalizers: list[str]) -> dict[str, An
 
 
 def _namespace_kept(kind: Kind, old: dict[str, Any]) -> bool:
-    return kind.name == "Namespace" and bool((old.get("spec") or {}).get("finalizers"))
+    return kind.name == "Namespace" and bool(spec_of(old).get("finalizers"))
 
 
 def _success(kind: Kind, old: dict[str, Any]) -> dict[str, Any]:

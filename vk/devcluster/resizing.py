@@ -12,6 +12,7 @@ from vk.devcluster import refusals
 from vk.devcluster.controllers.scheduling import NodeView
 from vk.devcluster.kinds import Kind, find
 from vk.devcluster.storage.storage import Storage
+from vk.models.api_object import status_of
 from vk.models.requests import effective_requests
 
 __all__ = ["check_node"]
@@ -58,7 +59,7 @@ def _obstacle(node: dict[str, Any], old: dict[str, Any], new: dict[str, Any]) ->
 
 
 def _declared(node: dict[str, Any]) -> list[str]:
-    return (node.get("status") or {}).get("declaredFeatures") or []
+    return status_of(node).get("declaredFeatures") or []
 
 
 def _needed(before: dict[str, Any], after: dict[str, Any]) -> set[str]:

@@ -34,6 +34,7 @@ from vk.devcluster.refusals import Cause
 from vk.devcluster.resizing import check_node
 from vk.devcluster.storage.storage import Storage
 from vk.devcluster.validation import WrongTypeError, check_update, for_update
+from vk.models.api_object import spec_of
 from vk.models.time import format_time, now
 
 __all__ = ["Updater", "finished"]
@@ -169,7 +170,7 @@ def finished(kind: Kind, old: dict[str, Any], new: dict[str, Any]) -> bool:
     metadata = old["metadata"]
     if new["metadata"].get("finalizers") or not metadata.get("deletionTimestamp"):
         return False
-    if kind.name == "Namespace" and (new.get("spec") or {}).get("finalizers"):
+    if kind.name == "Namespace" and spec_of(new).get("finalizers"):
         return False
     return not metadata.get("deletionGracePeriodSeconds")
 

@@ -12,6 +12,7 @@ from typing import Any
 __all__ = [
     "EMPTY",
     "Json",
+    "condition_of",
     "container_statuses_of",
     "containers_of",
     "metadata_map",
@@ -33,6 +34,12 @@ def spec_of(raw: Json) -> Json:
 def status_of(raw: Json) -> Json:
     """Return the object's ``status``."""
     return raw.get("status") or EMPTY
+
+
+def condition_of(raw: Json, type: str) -> Json:
+    """Return the object's condition of that type, empty where it has none."""
+    conditions = status_of(raw).get("conditions") or ()
+    return next((one for one in conditions if one.get("type") == type), EMPTY)
 
 
 def metadata_map(raw: Json, name: str) -> Mapping[str, str]:

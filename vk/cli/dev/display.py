@@ -21,6 +21,7 @@ import attrs
 from vk.devcluster.kinds import KINDS, Kind
 from vk.devcluster.storage.storage import Change, Storage, parse
 from vk.devcluster.tables.table import table
+from vk.models.api_object import condition_of, status_of
 
 __all__ = ["LineDisplay", "Screen", "show"]
 
@@ -193,8 +194,7 @@ def _cells(name: str, raw: Json) -> dict[str, str]:
 
 def _node_state(raw: Json) -> _State | None:
     """Return the shown state of a node; None before it has conditions."""
-    conditions = (raw.get("status") or {}).get("conditions") or ()
-    if not any(condition.get("type") == "Ready" for condition in conditions):
+    if not condition_of(raw, "Ready"):
         return None
     return _State(_cells("Node", raw)["STATUS"])
 
@@ -212,11 +212,9 @@ def _pod_state(raw: Json) -> _State:
 
 def _why_waiting(raw: Json) -> str:
     """Return what keeps a pod from getting a node."""
-    status = raw.get("status") or {}
-    for condition in status.get("conditions") or ():
-        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-            return str(condition.get("message") or "")
-    return str(status.get("message") or "")
+    scheduled = condition_of(raw, "PodScheduled")
+    source = scheduled if scheduled.get("status") == "False" else status_of(raw)
+    return str(source.get("message") or "")
 
 
 _STATES = {"Node": _node_state, "Pod": _pod_state}

@@ -21,6 +21,7 @@ from vk.devcluster.kinds import Kind, find, kind_of
 from vk.devcluster.refusals import Refusal
 from vk.devcluster.storage.storage import Change, Entry, Storage, parse
 from vk.devcluster.updates import finished
+from vk.models.api_object import spec_of
 
 __all__ = ["Collector"]
 
@@ -195,7 +196,7 @@ class Collector:
         namespace = self.storage.get(_namespaces(), "", name)
         if namespace is None or not self.storage.is_empty(name):
             return
-        spec = dict(namespace.get("spec") or {})
+        spec = dict(spec_of(namespace))
         kept = [one for one in spec.pop("finalizers", None) or () if one != "kubernetes"]
         if kept:
             spec["finalizers"] = kept

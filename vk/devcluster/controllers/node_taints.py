@@ -18,6 +18,7 @@ import attrs
 
 from vk.devcluster.kinds import Kind
 from vk.devcluster.storage.storage import Change, Storage
+from vk.models.api_object import spec_of, status_of
 
 __all__ = ["NodeTaints", "taints_for"]
 
@@ -37,7 +38,7 @@ _OWN = frozenset({*_BY_CONDITION.values(), _UNSCHEDULABLE})
 
 def taints_for(node: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the taints that the node should have: those of others, then those of its state."""
-    spec, status = node.get("spec") or {}, node.get("status") or {}
+    spec, status = spec_of(node), status_of(node)
     wanted = [
         _BY_CONDITION.get((condition.get("type"), condition.get("status")))
         for condition in status.get("conditions") or ()
@@ -82,7 +83,7 @@ class NodeTaints:
         node = self.storage.get(kind, "", name)
         if node is None:
             return
-        spec = dict(node.get("spec") or {})
+        spec = dict(spec_of(node))
         taints = taints_for(node)
         if taints == (spec.get("taints") or []):
             return

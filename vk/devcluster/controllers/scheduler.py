@@ -26,6 +26,7 @@ from vk.cluster.resources import NODES, PODS
 from vk.cluster.store import ObjectKey, Store, object_key
 from vk.devcluster.controllers.scheduling import NodeView, choose, is_ours
 from vk.errors import ClusterError, ConflictError, ObjectNotFoundError
+from vk.models.api_object import condition_of, spec_of
 from vk.models.time import format_time, now
 from vk.pods.admission import ReservedResources
 from vk.workqueue import WorkQueue
@@ -150,7 +151,7 @@ class Scheduler:
         self._events.emit(_reference(pod), "Normal", "Scheduled", text)
 
     async def _refuse(self, key: ObjectKey, pod: Json, message: str) -> None:
-        before = _condition(pod)
+        before = condition_of(pod, "PodScheduled")
         if before.get("status") == "False" and before.get("message") == message:
             return
         since = before.get("lastTransitionTime") if before.get("status") == "False" else None
@@ -205,7 +206,7 @@ class Scheduler:
 
 def _slim(raw: Json) -> Json:
     """Return what is looked at of a pod, so that thousands cost little."""
-    metadata, spec = raw["metadata"], raw.get("spec") or {}
+    metadata, spec = raw["metadata"], spec_of(raw)
     kept = {key: spec[key] for key in _SPEC if key in spec}
     for kind in ("containers", "initContainers"):
         if kind in kept:
@@ -227,16 +228,8 @@ def _slim(raw: Json) -> Json:
             if key in metadata
         },
         "spec": kept,
-        "status": {"conditions": [found]} if (found := _condition(raw)) else {},
+        "status": {"conditions": [found]} if (found := condition_of(raw, "PodScheduled")) else {},
     }
-
-
-def _condition(pod: Json) -> Json:
-    for condition in (pod.get("status") or {}).get("conditions") or ():
-        if condition.get("type") == "PodScheduled":
-            found: Json = condition
-            return found
-    return {}
 
 
 def _uid(pod: Json) -> str:

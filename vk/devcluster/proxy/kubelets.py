@@ -26,6 +26,7 @@ from vk.devcluster.auth.certificates import KeyPair
 from vk.devcluster.kinds import find
 from vk.devcluster.proxy.kubelet_connection import Headers, KubeletPipe
 from vk.devcluster.storage.storage import Storage
+from vk.models.api_object import status_of
 
 __all__ = ["Kubelet", "Kubelets", "UnreachableError", "kubelet_of"]
 
@@ -58,7 +59,7 @@ class Kubelet:
 
 def kubelet_of(node: Mapping[str, Any]) -> Kubelet:
     """Return the kubelet that a node names. Raises a refusal where it has no address."""
-    status = node.get("status") or {}
+    status = status_of(node)
     addresses = status.get("addresses") or ()
     by_type = {one.get("type"): one.get("address") for one in reversed(addresses)}
     host = next((by_type[name] for name in _ADDRESSES if by_type.get(name)), None)

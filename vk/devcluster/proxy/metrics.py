@@ -32,6 +32,7 @@ from vk.devcluster.storage.history import Entry
 from vk.devcluster.storage.selection import selection_of
 from vk.devcluster.storage.storage import Storage, parse
 from vk.devcluster.tables.table import table
+from vk.models.api_object import container_statuses_of
 from vk.models.time import format_time, now
 
 __all__ = ["MetricsApi"]
@@ -153,23 +154,16 @@ def _containers(pod: Object, samples: _Samples) -> dict[str, ResourceUsage]:
     place = pod["metadata"]["namespace"], pod["metadata"]["name"]
     older = samples.older.containers if samples.older else {}
     found = {}
-    for name in _running(pod.get("status") or {}):
+    for status in container_statuses_of(pod, ephemeral=True):
+        if "running" not in (status.get("state") or {}):
+            continue
+        name = status["name"]
         reading = samples.newer.containers.get((*place, name))
         usage = usage_of(reading, older.get((*place, name))) if reading else None
         if usage is None:
             return {}
         found[name] = usage
     return found
-
-
-def _running(status: Object) -> list[str]:
-    listed = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
-    return [
-        one["name"]
-        for field in listed
-        for one in status.get(field) or ()
-        if "running" in (one.get("state") or {})
-    ]
 
 
 def _described(entry: Entry, usage: ResourceUsage) -> Object:

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from vk.devcluster.tables.column import AGE, NAME, NONE, Column, Columns, since, wide
+from vk.models.api_object import status_of
 
 __all__ = ["ENDPOINTS", "ENDPOINT_SLICES", "SERVICES"]
 
@@ -44,7 +45,7 @@ def _external_ip(service: dict[str, Any]) -> str:
         case "ClusterIP" | "NodePort":
             return ",".join(external) or NONE
         case "LoadBalancer":
-            balancer = (service.get("status") or {}).get("loadBalancer") or {}
+            balancer = status_of(service).get("loadBalancer") or {}
             found = {one.get("ip") or one.get("hostname") for one in balancer.get("ingress") or ()}
             shown = [*sorted(name for name in found if name), *external]
             return ",".join(shown) or "<pending>"

@@ -5,10 +5,12 @@ In: a stored node. Out: its cells. Called by `vk.devcluster.tables.table`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from vk.devcluster.tables.column import AGE, NAME, NONE, UNKNOWN, Column, Columns, since, wide
+from vk.models.api_object import condition_of, metadata_map, spec_of, status_of
 
 __all__ = ["NODES", "node_status"]
 
@@ -17,23 +19,22 @@ _ROLE_PREFIX, _ROLE = "node-role.kubernetes.io/", "kubernetes.io/role"
 
 def node_status(node: dict[str, Any]) -> str:
     """Return what kubectl shows as STATUS: ``Ready,SchedulingDisabled``."""
-    conditions = (node.get("status") or {}).get("conditions") or []
-    ready = [one.get("status") for one in conditions if one.get("type") == "Ready"]
-    words = ["Unknown" if not ready else "Ready" if ready[-1] == "True" else "NotReady"]
-    if (node.get("spec") or {}).get("unschedulable"):
+    ready = condition_of(node, "Ready")
+    words = ["Unknown" if not ready else "Ready" if ready.get("status") == "True" else "NotReady"]
+    if spec_of(node).get("unschedulable"):
         words.append("SchedulingDisabled")
     return ",".join(words)
 
 
 def _cells(node: dict[str, Any], now: datetime) -> list[Any]:
-    info = (node.get("status") or {}).get("nodeInfo") or {}
+    info = status_of(node).get("nodeInfo") or {}
     kernel = info.get("kernelVersion") or UNKNOWN
     if info.get("architecture"):
         kernel += f" ({info['architecture']})"
     return [
         node["metadata"]["name"],
         node_status(node),
-        _roles(node["metadata"].get("labels") or {}),
+        _roles(metadata_map(node, "labels")),
         since(node["metadata"].get("creationTimestamp"), now),
         info.get("kubeletVersion", ""),
         _address(node, "InternalIP"),
@@ -44,14 +45,14 @@ def _cells(node: dict[str, Any], now: datetime) -> list[Any]:
     ]
 
 
-def _roles(labels: dict[str, str]) -> str:
+def _roles(labels: Mapping[str, str]) -> str:
     roles = {key.removeprefix(_ROLE_PREFIX) for key in labels if key.startswith(_ROLE_PREFIX)}
     roles.add(labels.get(_ROLE, ""))
     return ",".join(sorted(roles - {""})) or NONE
 
 
 def _address(node: dict[str, Any], kind: str) -> str:
-    addresses = (node.get("status") or {}).get("addresses") or []
+    addresses = status_of(node).get("addresses") or []
     return next((one["address"] for one in addresses if one["type"] == kind), NONE)
 
 

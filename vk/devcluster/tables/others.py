@@ -21,6 +21,7 @@ from vk.devcluster.tables.column import (
     wide,
 )
 from vk.devcluster.validation.events import core_form
+from vk.models.api_object import Json, spec_of, status_of
 
 __all__ = [
     "CONFIG_MAPS",
@@ -50,7 +51,7 @@ def _between(cells: Cells) -> Cells:
 
 
 def _namespace(namespace: dict[str, Any], now: datetime) -> list[Any]:
-    return [(namespace.get("status") or {}).get("phase", "")]
+    return [status_of(namespace).get("phase", "")]
 
 
 def _config_map(config_map: dict[str, Any], now: datetime) -> list[Any]:
@@ -62,7 +63,7 @@ def _secret(secret: dict[str, Any], now: datetime) -> list[Any]:
 
 
 def _lease(lease: dict[str, Any], now: datetime) -> list[Any]:
-    return [(lease.get("spec") or {}).get("holderIdentity", "")]
+    return [spec_of(lease).get("holderIdentity", "")]
 
 
 def _plain(obj: dict[str, Any], now: datetime) -> list[Any]:
@@ -126,11 +127,11 @@ def _signing_request(request: dict[str, Any], now: datetime) -> list[Any]:
         spec.get("signerName") or NONE,
         spec.get("username", ""),
         NONE if seconds is None else duration_text(timedelta(seconds=seconds)),
-        _signing_state(request.get("status") or {}),
+        _signing_state(status_of(request)),
     ]
 
 
-def _signing_state(status: dict[str, Any]) -> str:
+def _signing_state(status: Json) -> str:
     kinds = {condition["type"] for condition in status.get("conditions") or ()}
     words = ["Denied" if "Denied" in kinds else "Approved" if "Approved" in kinds else "Pending"]
     if "Failed" in kinds:

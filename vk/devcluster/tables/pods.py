@@ -15,6 +15,7 @@ from typing import Any
 import attrs
 
 from vk.devcluster.tables.column import AGE, NAME, NONE, Column, Columns, since, wide
+from vk.models.api_object import Json, condition_of, spec_of, status_of
 from vk.models.time import parse_time
 
 __all__ = ["PODS", "pod_status"]
@@ -47,7 +48,7 @@ def pod_status(pod: dict[str, Any]) -> str:
 
 
 def _cells(pod: dict[str, Any], now: datetime) -> list[Any]:
-    summary, status = _summary(pod), pod.get("status") or {}
+    summary, status = _summary(pod), status_of(pod)
     restarts = str(summary.restarts)
     if summary.restarts and summary.last_restart:
         restarts += f" ({since(summary.last_restart, now)} ago)"
@@ -59,30 +60,28 @@ def _cells(pod: dict[str, Any], now: datetime) -> list[Any]:
         restarts,
         since(pod["metadata"].get("creationTimestamp"), now),
         (ips[0].get("ip") if ips else "") or NONE,
-        (pod.get("spec") or {}).get("nodeName") or NONE,
+        spec_of(pod).get("nodeName") or NONE,
         status.get("nominatedNodeName") or NONE,
         _gates(pod),
     ]
 
 
 def _summary(pod: dict[str, Any]) -> _Summary:
-    spec, status = pod.get("spec") or {}, pod.get("status") or {}
+    spec, status = spec_of(pod), status_of(pod)
     init = {container["name"]: container for container in spec.get("initContainers") or ()}
     sidecars = {name for name, one in init.items() if one.get("restartPolicy") == "Always"}
     reason = status.get("reason") or status.get("phase", "")
-    gated = ("PodScheduled", "SchedulingGated")
-    conditions = status.get("conditions") or []
-    if any((one.get("type"), one.get("reason")) == gated for one in conditions):
+    if condition_of(pod, "PodScheduled").get("reason") == "SchedulingGated":
         reason = "SchedulingGated"
     total = len(spec.get("containers") or ()) + len(sidecars)
     running = _Summary(reason, total=total)
     during_init = _Summary(reason, total=total)
     initializing = _walk_init(status, len(init), sidecars, during_init, running)
-    if initializing and not _is_true(conditions, "Initialized"):
+    if initializing and not _is_true(pod, "Initialized"):
         summary = during_init
     else:
         running.reason, running.ready = during_init.reason, during_init.ready
-        _walk_containers(status, conditions, running)
+        _walk_containers(pod, running)
         summary = running
     if pod["metadata"].get("deletionTimestamp"):
         if status.get("reason") == _UNREACHABLE:
@@ -93,7 +92,7 @@ def _summary(pod: dict[str, Any]) -> _Summary:
 
 
 def _walk_init(
-    status: dict[str, Any], count: int, sidecars: set[str], all_: _Summary, later: _Summary
+    status: Json, count: int, sidecars: set[str], all_: _Summary, later: _Summary
 ) -> bool:
     """Look at the init containers up to the first that is not done; return whether there is one.
 
@@ -122,11 +121,9 @@ def _walk_init(
     return False
 
 
-def _walk_containers(
-    status: dict[str, Any], conditions: list[dict[str, Any]], summary: _Summary
-) -> None:
+def _walk_containers(pod: Json, summary: _Summary) -> None:
     running, error = False, ""
-    for container in reversed(status.get("containerStatuses") or ()):
+    for container in reversed(status_of(pod).get("containerStatuses") or ()):
         summary.count(container)
         state = container.get("state") or {}
         waiting, ended = (state.get("waiting") or {}).get("reason"), state.get("terminated")
@@ -140,7 +137,7 @@ def _walk_containers(
             running = True
             summary.ready += 1
     if summary.reason == "Completed":
-        if running and _is_true(conditions, "Ready"):
+        if running and _is_true(pod, "Ready"):
             summary.reason = "Running"
         elif error or running:
             summary.reason = error or "NotReady"
@@ -164,17 +161,15 @@ def _later(one: str, other: str) -> bool:
     return first is not None and (second is None or first > second)
 
 
-def _is_true(conditions: list[dict[str, Any]], kind: str) -> bool:
-    found = next((one for one in conditions if one.get("type") == kind), None)
-    return found is not None and found.get("status") == "True"
+def _is_true(pod: Json, kind: str) -> bool:
+    return bool(condition_of(pod, kind).get("status") == "True")
 
 
 def _gates(pod: dict[str, Any]) -> str:
-    gates = (pod.get("spec") or {}).get("readinessGates") or []
+    gates = spec_of(pod).get("readinessGates") or []
     if not gates:
         return NONE
-    conditions = (pod.get("status") or {}).get("conditions") or []
-    passed = sum(_is_true(conditions, gate["conditionType"]) for gate in gates)
+    passed = sum(_is_true(pod, gate["conditionType"]) for gate in gates)
     return f"{passed}/{len(gates)}"
 
 
@@ -182,7 +177,7 @@ _END_TEXTS = {"Succeeded": "The pod has completed successfully.", "Failed": "The
 
 
 def _row_conditions(pod: dict[str, Any]) -> list[dict[str, str]]:
-    phase = (pod.get("status") or {}).get("phase", "")
+    phase = status_of(pod).get("phase", "")
     if phase not in _END_TEXTS:
         return []
     text = _END_TEXTS[phase]

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from vk.devcluster.tables.column import AGE, NAME, Column, Columns, since, wide
+from vk.models.api_object import status_of
 
 __all__ = ["CLAIMS", "PERSISTENT_VOLUMES"]
 
@@ -23,7 +24,7 @@ _SHORT = {
 
 
 def _volume(volume: dict[str, Any], now: datetime) -> list[Any]:
-    metadata, spec, status = volume["metadata"], volume["spec"], volume.get("status") or {}
+    metadata, spec, status = volume["metadata"], volume["spec"], status_of(volume)
     claim = spec.get("claimRef")
     phase = "Terminating" if metadata.get("deletionTimestamp") else status.get("phase", "")
     return [
@@ -42,7 +43,7 @@ def _volume(volume: dict[str, Any], now: datetime) -> list[Any]:
 
 
 def _claim(claim: dict[str, Any], now: datetime) -> list[Any]:
-    metadata, spec, status = claim["metadata"], claim["spec"], claim.get("status") or {}
+    metadata, spec, status = claim["metadata"], claim["spec"], status_of(claim)
     bound = spec.get("volumeName", "")
     phase = "Terminating" if metadata.get("deletionTimestamp") else status.get("phase", "")
     return [
