@@ -120,6 +120,16 @@ def test_providers_lists_them_and_the_configuration_of_one(plugin: Path) -> None
     ]
 
 
+@pytest.mark.parametrize("name", ["alibabacloud", "mock", "process"])
+def test_each_setting_of_a_provider_that_ships_is_explained(name: str) -> None:
+    shown = invoke("providers", name)
+    assert shown.exit_code == 0
+    _, *lines = shown.stdout.splitlines()
+    settings = [n for n, line in enumerate(lines) if not line.startswith(" ")]
+    unexplained = [lines[n] for n in settings if not lines[n + 1 : n + 2] or n + 1 in settings]
+    assert unexplained == []
+
+
 def test_a_wrong_provider_setting_is_exit_code_2(plugin: Path) -> None:
     result = invoke("--provider", "fake", "--set", "workers=many", VK_PLUGINS="vkt_cli")
     assert result.exit_code == 2

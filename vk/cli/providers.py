@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import attrs
 import click
 
+from vk.cli.field_help import field_help
 from vk.cli.provider_config import type_name
 from vk.cli.supported_fields import page
 from vk.plugins import Plugins
@@ -27,16 +29,22 @@ def show(files: Sequence[Path]) -> None:
 
 
 def describe(name: str, files: Sequence[Path]) -> None:
-    """Print the configuration of provider ``name``; raises ConfigError where there is none."""
+    """Print the configuration of provider ``name``, each setting with its help.
+
+    Raises ConfigError where there is no such provider.
+    """
     config_class = Plugins.load(files=files).provider_class(name).config_class
     if config_class is None:
         click.echo(f"{name} takes no configuration")
         return
     rows = [("KEY", "TYPE", "DEFAULT", "VARIABLE"), *_rows(config_class)]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    texts = field_help(config_class)
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True)]
         click.echo("  ".join(cells).rstrip())
+        if row[0] in texts:
+            click.echo(textwrap.indent(textwrap.fill(texts[row[0]].replace("``", "`"), 92), "    "))
 
 
 def show_fields(name: str | None, files: Sequence[Path]) -> None:

@@ -12,7 +12,7 @@ import os
 import shutil
 import sysconfig
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -51,10 +51,16 @@ class Kubectl:
     environment: Mapping[str, str] = attrs.field(factory=dict)
 
     async def __call__(self, *arguments: str, input: str = "", code: int = 0) -> str:
-        """Run a command that must end with ``code``; return what it printed, errors last."""
+        """Run a command that must end with ``code``; return what it printed, errors last.
+
+        Raises CommandError with what it printed; of a failed ``wait`` also with the description of
+        the objects, whose status and events say why.
+        """
         ended = await self.run(*arguments, input=input.encode())
         text = ended.out.decode() + ended.errors.decode()
         if ended.code != code:
+            if arguments[0] == "wait":
+                text += await self._description(arguments[1:])
             raise CommandError(f"kubectl {' '.join(arguments)}: {ended.code}: {text}")
         return text
 
@@ -72,6 +78,11 @@ class Kubectl:
     async def get(self, *arguments: str) -> Any:
         """Return the parsed answer of ``kubectl get ... -o json``."""
         return json.loads(await self("get", *arguments, "-o", "json"))
+
+    async def _description(self, arguments: Sequence[str]) -> str:
+        objects = [one for one in arguments if not one.startswith(("--for", "--timeout"))]
+        ended = await self.run("describe", *objects)
+        return ended.out.decode() + ended.errors.decode()
 
     @asynccontextmanager
     async def running(self, *arguments: str) -> AsyncIterator[Process]:

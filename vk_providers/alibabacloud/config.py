@@ -131,29 +131,39 @@ class EciConfig:
     """The configuration of the provider `alibabacloud`."""
 
     region: str = _text("ECI_REGION")
+    """The region of the account's groups, such as ``cn-hangzhou``."""
     zone: str = _text("ECI_ZONE")
     """A label of the node; the zone of a group is that of its vSwitch."""
     vswitches: tuple[str, ...] = _list("ECI_VSWITCH", validator=_check_vswitches)
     """vSwitches, comma-separated, also of several zones; tried in this order."""
     security_group: str = _text("ECI_SECURITY_GROUP")
+    """ID of the security group of the pods' network interfaces."""
     resource_group: str = _text("ECI_RESOURCE_GROUP")
+    """ID of the resource group of new groups; empty: the account's default one."""
     access_key: str = _text("ECI_ACCESS_KEY", repr=False)
     """With ``secret_key`` the first credentials that are tried; empty: see `credentials`."""
     secret_key: str = _text("ECI_SECRET_KEY", repr=False)
+    """The secret of ``access_key``."""
     security_token: str = _text("ECI_SECURITY_TOKEN", repr=False)
+    """The STS token of a temporary ``access_key``; empty: it is none."""
     cluster_name: str = _text("ECI_CLUSTER_NAME")
     """A display name, stored in a tag; clusters are distinguished by their UID."""
     operating_system: str = _text("ECI_OPERATING_SYSTEM", default="Linux", validator=_check_system)
+    """The operating system of the pods, which the Node shows."""
     architecture: Literal["amd64", "arm64"] = attrs.field(
         default="amd64",
         validator=attrs.validators.in_(("amd64", "arm64")),
         metadata={"env": "ECI_ARCHITECTURE"},
     )
+    """The processor architecture of the pods, which the Node shows."""
     cpu: str = _quantity("ECI_QUOTA_CPU")
     """Capacity of the node; empty: the account's quota."""
     memory: str = _quantity("ECI_QUOTA_MEMORY")
+    """Memory that the node offers; empty: 8 GiB for each CPU."""
     pods: str = _quantity("ECI_QUOTA_POD")
+    """Pods that the node takes at once."""
     provider_id: str = _text("ECI_PROVIDER_ID")
+    """``spec.providerID`` of the Node; empty: none."""
     endpoint: str = _text("ECI_ENDPOINT", validator=_check_url)
     """URL of the service; empty: the region's."""
     network: Literal["public", "vpc"] = attrs.field(
@@ -163,11 +173,15 @@ class EciConfig:
     )
     """Whether the region's endpoints are those of the internet or of a VPC."""
     sts_endpoint: str = _text("ECI_STS_ENDPOINT", validator=_check_url)
+    """URL of the Security Token Service; empty: the region's."""
     vpc_endpoint: str = _text("ECI_VPC_ENDPOINT", validator=_check_url)
+    """URL of the API of VPCs; empty: the region's."""
     ecs_endpoint: str = _text("ECI_ECS_ENDPOINT", validator=_check_url)
+    """URL of the API of ECS; empty: the region's."""
     metadata_endpoint: str = _text(
         "ECI_METADATA_ENDPOINT", default="http://100.100.100.200", validator=_check_url
     )
+    """URL of the metadata service of an ECS instance, which gives a RAM role's credentials."""
     quota_share: float = _number("ECI_QUOTA_SHARE", 0.5, _check_share)
     """Share of the account's API rate limits that this node uses."""
     poll: float = _number("ECI_POLL", 3.0)
@@ -193,6 +207,7 @@ class EciConfig:
     allow: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
     """Privileged annotations that pods may use, by namespace (``*``: any)."""
     profiles: tuple[Profile, ...] = ()
+    """Annotations and settings for pods that a selector chooses; the first that fits holds."""
     profiles_file: str = _text("ECI_PROFILES_FILE")
     """YAML or JSON file with ``profiles`` that take precedence; reloaded when it changes."""
 

@@ -77,24 +77,39 @@ class MockConfig:
     """
 
     cpu: str = _capacity("20")
+    """CPUs that the node offers."""
     memory: str = _capacity("100Gi")
+    """Memory that the node offers."""
     pods: str = _capacity("1000")
+    """Pods that the node takes at once."""
     others: Mapping[str, str] = attrs.field(factory=dict, validator=_check_others)
     """Other resources, such as ``nvidia.com/gpu``."""
     provider_id: str = ""
+    """``spec.providerID`` of the Node; empty: none."""
     pod_cidr: str = attrs.field(default="10.200.0.0/16", validator=_check_network)
+    """The network whose addresses the pods show."""
     state: str = ""
     """Path of the state file that keeps pods across restarts; empty: pods end with the process."""
     start_delay: str = _setting()
+    """How long a pod waits before its containers start, such as ``2s``."""
     run_for: str = _setting()
+    """How long the containers run before they end; empty: until the pod is deleted."""
     exit_code: str = _setting()
+    """The exit code with which containers end; empty: 0."""
     crash_loop: str = _setting()
+    """``true``: containers end with an error and wait for their next start in CrashLoopBackOff."""
     fail_create: str = _setting()
+    """The reason for which creates fail, such as ``OutOfStock``; empty: they succeed."""
     fail_create_times: str = _setting()
+    """How many creates of a pod fail before one succeeds; empty: all of them."""
     ready_after: str = _setting()
+    """How long a container that has started is not ready."""
     restart_every: str = _setting()
+    """How long a container runs before it restarts."""
     lost_after: str = _setting()
+    """How long a pod runs before the backend has lost it."""
     log_line: str = _setting()
+    """The line that a container writes to its log each second."""
 
     @classmethod
     def from_file(cls, data: Mapping[str, Any], node_name: str) -> dict[str, Any]:

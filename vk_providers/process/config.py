@@ -115,7 +115,9 @@ class ProcessConfig:
     cpu: str = _quantity("")
     """Capacity of the node; empty: that of the machine."""
     memory: str = _quantity("")
+    """Memory that the node offers; empty: that of the machine."""
     pods: str = _quantity("110")
+    """Pods that the node takes at once."""
 
     @property
     def folder(self) -> Path:

@@ -7,6 +7,6 @@ from vk_sample.provider import SampleProvider
 
 async def test_a_pod_runs(run_node: Any, kubectl: Any) -> None:
     await run_node(SampleProvider)
-    await kubectl("run", "hello", "--image=nginx")
+    await kubectl("run", "hello", "--image=busybox", "--command", "--", "sleep", "1000")
     await kubectl("wait", "--for=condition=Ready", "pod/hello", "--timeout=20s")
     await kubectl("delete", "pod", "hello")

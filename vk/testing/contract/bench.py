@@ -104,8 +104,12 @@ class Bench:
         )
 
     async def delete_and_wait(self, pod: Pod, *, grace_period: float = 1.0) -> None:
-        """Delete the pod once and wait until it has ended or is not listed. Raises Broken."""
-        await self.delete(pod.key, grace_period=grace_period)
+        """Delete the pod once and wait until it has ended or is not listed. Raises Broken.
+
+        NotFoundError is as good an answer as any: the list shows whether it is true.
+        """
+        with suppress(NotFoundError):
+            await self.delete(pod.key, grace_period=grace_period)
         status, late = await self.find(pod.key), self._clock() + self.patience
         while status is not None and not self.is_over(pod, status):
             if self._clock() > late:
