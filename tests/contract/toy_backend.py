@@ -36,11 +36,14 @@ class Workload:
     policy: str
     script: str
     env: Mapping[str, str]
-    files: Mapping[str, str]
+    files: dict[str, str]
     """Contents by path in the container."""
+    mounts: Mapping[str, str]
+    """Folders by volume."""
     folder: str
     argument: str
     began: float = attrs.field(factory=clock)
+    started: datetime = attrs.field(factory=lambda: moment(clock()))
     stopped: float | None = None
     number: int = attrs.field(factory=lambda: next(_numbers))
 
@@ -61,6 +64,7 @@ class Workload:
                 for volume, files in pod.files.items()
                 for path, file in files.items()
             },
+            mounts=mounts,
             folder=container.raw.get("workingDir") or "/",
             argument=words[4] if len(words) > 4 else "",
         )
@@ -104,7 +108,7 @@ class Workload:
         """Return the container's state, and its last termination."""
         end = self.end()
         if end is None:
-            return vk.Running(moment(self.began)), None
+            return vk.Running(self.started), None
         ended = vk.Terminated(end[1])
         if self.policy == "Always" and self.stopped is None:
             return vk.Waiting("CrashLoopBackOff"), ended

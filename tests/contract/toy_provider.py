@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 
 import attrs
-from toy_backend import Backend, Workload, moment
+from toy_backend import Backend, Workload, clock, moment
 
 import vk
 from vk.testing import ProviderContract
@@ -111,14 +111,20 @@ class ToyProvider(vk.Provider):
     async def exec(
         self, container: vk.ContainerKey, command: Sequence[str], io: vk.ExecIO
     ) -> int | None:
-        await self.get(container)
+        workload = await self.get(container)
         if command[0] == "cat":
             while io.stdin and io.stdout and (data := await io.stdin.read()):
                 await io.stdout.write(data)
             return 0
         script = command[-1]
+        if script.startswith("cat ") and io.stdout:
+            await io.stdout.write(workload.files[script.removeprefix("cat ")].encode())
+            return 0
         if script.startswith("exit "):
             return int(script.removeprefix("exit "))
+        if "-t 1" in script and io.stdout:
+            await io.stdout.write(b"none\n")
+            return 0
         await self.write_output(io)
         return 0
 
@@ -136,8 +142,23 @@ class ToyProvider(vk.Provider):
         while data := await stream.read():
             await stream.write(data)
 
+    async def update_files(self, key: vk.PodKey, volume: str, files: vk.FileTree) -> None:
+        workload = await self.find(key)
+        if workload is None:
+            raise vk.NotFoundError(key)
+        folder = workload.mounts.get(volume, "")
+        for name, one in files.items():
+            workload.files[f"{folder}/{name}"] = one.content.decode()
+
     async def stats(self) -> vk.NodeStats:
-        return vk.NodeStats()
+        usage = vk.Usage(time=moment(clock()), cpu_cores=0.5, memory_bytes=1024)
+        listed = await self.list_pods()
+        return vk.NodeStats(
+            pods=[
+                vk.PodStats(one.key, containers={c.name: usage for c in one.containers})
+                for one in listed
+            ]
+        )
 
 
 class ToyContract(ProviderContract):

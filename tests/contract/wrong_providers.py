@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import attrs
-from toy_backend import Workload, clock
+from toy_backend import Workload, clock, moment
 from toy_provider import ToyProvider
 
 import vk
@@ -256,3 +256,52 @@ class NeverRestarts(ToyProvider):
         workload = super().workload(pod)
         workload.policy = "Never"
         return workload
+
+
+@breaks("a_container_that_runs_on_stays_the_same_run")
+class CountsLists(ToyProvider):
+    async def list_pods(self) -> Sequence[vk.PodStatus]:
+        count = self.__dict__["lists"] = self.__dict__.get("lists", 0) + 1
+        return [
+            attrs.evolve(
+                one,
+                containers=[attrs.evolve(row, restart_count=count) for row in one.containers],
+            )
+            for one in await super().list_pods()
+        ]
+
+
+@breaks("a_container_that_runs_on_stays_the_same_run 2")
+class StartsNow(ToyProvider):
+    async def list_pods(self) -> Sequence[vk.PodStatus]:
+        now = vk.Running(moment(2 * clock()))
+        return [
+            attrs.evolve(
+                one,
+                containers=[
+                    attrs.evolve(row, state=now) if isinstance(row.state, vk.Running) else row
+                    for row in one.containers
+                ],
+            )
+            for one in await super().list_pods()
+        ]
+
+
+@breaks("statistics_are_of_the_nodes_pods")
+class NegativeUsage(ToyProvider):
+    async def stats(self) -> vk.NodeStats:
+        total = vk.Usage(time=moment(clock()), cpu_cores=-1.0)
+        return attrs.evolve(await super().stats(), total=total)
+
+
+@breaks("statistics_are_of_the_nodes_pods 2")
+class StatisticsOfOthers(ToyProvider):
+    async def stats(self) -> vk.NodeStats:
+        other = vk.PodKey("default", "other", "c0117ac7-0000-4000-8000-eeeeeeeeeeee")
+        return vk.NodeStats(pods=[vk.PodStats(other)])
+
+
+@breaks("changed_files_are_delivered")
+class KeepsFiles(ToyProvider):
+    async def update_files(self, key: vk.PodKey, volume: str, files: vk.FileTree) -> None:
+        pass

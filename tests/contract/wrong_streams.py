@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 
 import attrs
 from toy_backend import Workload
@@ -15,11 +15,16 @@ import vk
 
 @breaks("logs_refuse_unknown_containers")
 class LogsOfAnything(ToyProvider):
-    async def get(self, container: vk.ContainerKey) -> Workload:
+    async def logs(
+        self, container: vk.ContainerKey, options: vk.LogOptions
+    ) -> AsyncIterator[bytes]:
         try:
-            return await super().get(container)
+            async for piece in super().logs(container, options):
+                yield piece
         except vk.NotFoundError:
-            return self.backend.workloads[0]
+            if options.previous:
+                raise
+            yield b"nothing"
 
 
 @breaks("a_log_is_all_that_was_written")
@@ -157,5 +162,31 @@ class AttachReturnsAtOnce(ToyProvider):
 
 @breaks("what_is_not_there_says_so")
 class RaisesNotImplementedError(ToyProvider):
-    async def stats(self) -> vk.NodeStats:
+    async def update_pod(self, pod: vk.Pod, changed: Collection[str]) -> vk.PodStatus | None:
         raise NotImplementedError
+
+
+@breaks("streams_refuse_unknown_containers")
+class TakesAnyContainer(ToyProvider):
+    async def exec(
+        self, container: vk.ContainerKey, command: Sequence[str], io: vk.ExecIO
+    ) -> int | None:
+        return await super().exec(vk.ContainerKey(container.pod, "main"), command, io)
+
+
+@breaks("streams_refuse_unknown_containers 2")
+class AttachesToAnyContainer(ToyProvider):
+    async def attach(self, container: vk.ContainerKey, io: vk.ExecIO) -> None:
+        if container.name == "main":
+            await super().attach(container, io)
+
+
+@breaks("exec_has_a_terminal_only_where_it_asked_for_one")
+class AlwaysATerminal(ToyProvider):
+    async def exec(
+        self, container: vk.ContainerKey, command: Sequence[str], io: vk.ExecIO
+    ) -> int | None:
+        if "-t 1" in command[-1] and io.stdout:
+            await io.stdout.write(b"terminal\r\n")
+            return 0
+        return await super().exec(container, command, io)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 
 import pytest
 
 from vk.errors import ConfigError, UnsupportedError
 from vk.models.keys import PodKey
-from vk.models.status import Terminated
+from vk.models.status import ContainerStatus, Running, Terminated
 from vk.notation.quantity import parse_quantity
 from vk.testing.contract.base import STAYS, Base
 from vk.testing.contract.bench import Bench
@@ -16,6 +17,7 @@ from vk.testing.contract.rule import Broken, require, rule
 
 __all__ = ["ListingRules"]
 
+_AWHILE = 2.0
 _RESOURCES = ("cpu", "memory", "pods")
 
 
@@ -80,6 +82,40 @@ class ListingRules(Base):
                     require(pod.key not in keys, f"{whose} lists a pod of node {bench.node_name}")
 
     @rule
+    async def test_a_container_that_runs_on_stays_the_same_run(self, bench: Bench) -> None:
+        """Start and restart count of a container change with a restart, and with nothing else."""
+        pod = await self.running(bench)
+        first = await bench.find(pod.key)
+        await asyncio.sleep(_AWHILE)
+        later = await bench.find(pod.key)
+        runs = [[_run(one) for one in status.containers] for status in (first, later) if status]
+        require(len(runs) == 2, "list_pods does not have the pod any more")
+        require(runs[0] == runs[1], f"{_AWHILE:g} s later {runs[0]} is {runs[1]}")
+
+    @rule
+    async def test_statistics_are_of_the_nodes_pods(self, bench: Bench) -> None:
+        """stats names pods that list_pods has, with their containers, and nothing is negative."""
+        pod = await self.running(bench)
+        try:
+            stats = await bench.call("stats", bench.provider.stats())
+        except UnsupportedError:
+            return
+        listed = {status.key for status in await bench.listed()}
+        unknown = [str(one.key) for one in stats.pods if one.key not in listed]
+        require(not unknown, f"there are statistics of {unknown}, which list_pods does not have")
+        for one in stats.pods:
+            names = {container.name for container in pod.containers}
+            if one.key == pod.key:
+                require(one.containers.keys() <= names, f"the pod has no {set(one.containers)}")
+            for usage in (*one.containers.values(), one.total, stats.total):
+                negative = {
+                    name: value
+                    for name in ("cpu_seconds", "cpu_cores", "memory_bytes", "working_set_bytes")
+                    if (value := getattr(usage, name, None)) is not None and value < 0
+                }
+                require(not negative, f"of {one.key} there is {negative}")
+
+    @rule
     async def test_a_list_that_fails_raises(self, bench: Bench) -> None:
         """While the backend does not answer list_pods raises: less than all would be a lie."""
         pod = await self.running(bench)
@@ -116,3 +152,9 @@ class ListingRules(Base):
         states = [one.state for one in status.containers] if status else []
         codes = [state.exit_code for state in states if isinstance(state, Terminated)]
         require(codes == [3], f"the containers' states are {states}")
+
+
+def _run(one: ContainerStatus) -> tuple[object, ...]:
+    started = one.state.started_at if isinstance(one.state, Running) else None
+    second = None if started is None else started.replace(microsecond=0)
+    return one.name, type(one.state).__name__, second, one.restart_count

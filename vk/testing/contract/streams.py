@@ -39,6 +39,33 @@ class Streams(Base):
             require(given in (code, None), f"exit {code} gives {given!r}")
 
     @rule
+    async def test_streams_refuse_unknown_containers(self, bench: Bench) -> None:
+        """exec and attach to a container that the pod does not have raise an error of vk."""
+        pod = await self.running(bench)
+        nowhere = ContainerKey(pod.key, "nowhere")
+        calls: dict[str, Callable[[], Awaitable[Any]]] = {
+            "exec": lambda: bench.provider.exec(nowhere, ["sh", "-c", "exit 0"], Client()),
+            "attach": lambda: bench.provider.attach(nowhere, Client()),
+        }
+        for name, call in calls.items():
+            try:
+                async with asyncio.timeout(bench.patience):
+                    answer = await call()
+            except ProviderError:
+                continue
+            require(False, f"{name} to a container that is not there returned {answer!r}")
+
+    @rule
+    async def test_exec_has_a_terminal_only_where_it_asked_for_one(self, bench: Bench) -> None:
+        """Without ``io.tty`` a command's output is no terminal: `kubectl cp` sends files so."""
+        if not self.runs_scripts:
+            pytest.skip("a simulator: nothing is run")
+        pod, client = await self.running(bench), Client()
+        await _exec(bench, pod, ["sh", "-c", "test -t 1 && echo terminal || echo none"], client)
+        got = bytes(client.stdout.received)
+        require(got == b"none\n", f"a command that asked for no terminal finds: {got!r}")
+
+    @rule
     async def test_exec_passes_stdin_to_the_byte(self, bench: Bench) -> None:
         """What goes into ``cat`` comes out of it: 256 KiB with every byte value."""
         pod = await self.running(bench)
