@@ -11,7 +11,7 @@ from vk.models.keys import ContainerKey
 from vk.models.pod import Container, Json, Pod, Resolution
 from vk.testing.contract.base import CONTAINER, STAYS, Base
 from vk.testing.contract.bench import Bench
-from vk.testing.contract.clients import Client
+from vk.testing.contract.clients import ExecClient
 from vk.testing.contract.probes import VALUE, add, look
 from vk.testing.contract.rule import require, rule
 
@@ -64,7 +64,7 @@ class Resolved(Base):
             await bench.call("update_files", bench.provider.update_files(pod.key, "files", files))
         except UnsupportedError:
             return
-        client, key = Client(), ContainerKey(pod.key, CONTAINER)
+        client, key = ExecClient(), ContainerKey(pod.key, CONTAINER)
         try:
             (look,) = _containers(self.pod(_LOOK))
             command = [*look.command, *look.args]

@@ -44,8 +44,8 @@ class Streams(Base):
         pod = await self.running(bench)
         nowhere = ContainerKey(pod.key, "nowhere")
         calls: dict[str, Callable[[], Awaitable[Any]]] = {
-            "exec": lambda: bench.provider.exec(nowhere, ["sh", "-c", "exit 0"], Client()),
-            "attach": lambda: bench.provider.attach(nowhere, Client()),
+            "exec": lambda: bench.provider.exec(nowhere, ["sh", "-c", "exit 0"], ExecClient()),
+            "attach": lambda: bench.provider.attach(nowhere, ExecClient()),
         }
         for name, call in calls.items():
             try:
@@ -60,7 +60,7 @@ class Streams(Base):
         """Without ``io.tty`` a command's output is no terminal: `kubectl cp` sends files so."""
         if not self.runs_scripts:
             pytest.skip("a simulator: nothing is run")
-        pod, client = await self.running(bench), Client()
+        pod, client = await self.running(bench), ExecClient()
         await _exec(bench, pod, ["sh", "-c", "test -t 1 && echo terminal || echo none"], client)
         got = bytes(client.stdout.received)
         require(got == b"none\n", f"a command that asked for no terminal finds: {got!r}")
