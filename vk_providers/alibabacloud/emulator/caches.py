@@ -1,7 +1,7 @@
-"""Image caches and data caches: created, listed until they are ready, used, deleted.
+"""Image caches and data caches: created, listed until they are ready, deleted.
 
-A cache takes its service time to become ready and then stays until it is deleted; nothing is
-pulled. A group may name an image cache, or be matched with one that holds all its images.
+A cache takes a minute of the service to become ready and stays until it is deleted. It holds
+nothing: a group that names one, or asks for a match, is not compared with these.
 """
 
 from __future__ import annotations
