@@ -39,6 +39,7 @@ __all__ = [
     "hosts",
     "ids",
     "listed",
+    "megabits",
     "number",
     "price",
     "specs",
@@ -95,6 +96,19 @@ def number(parameter: str, least: int, most: int) -> Parse:
         return {parameter: int(text)}
 
     return parse
+
+
+def megabits(parameter: str, least: int, most: int) -> Parse:
+    """Return a parser of Mbit/s, with or without the unit ``M``."""
+    parse = number(parameter, least, most)
+
+    def read(text: str) -> dict[str, Any]:
+        try:
+            return parse(text.removesuffix("M"))
+        except ValueError:
+            raise ValueError(f"Mbit/s from {least} to {most}, such as 100M") from None
+
+    return read
 
 
 def word(parameter: str, pattern: re.Pattern[str] = _ID, *, expected: str = "an id") -> Parse:
@@ -363,7 +377,7 @@ RULES: Mapping[str, Parse] = {
     "eci-enable-ipv6": flag("Ipv6AddressCount", 1),
     "eci-ipv6-count": number("Ipv6AddressCount", 1, 1),
     "eci-ipv6-bandwidth-enable": flag("Ipv6GatewayBandwidthEnable"),
-    "eci-ipv6-bandwidth": number("Ipv6GatewayBandwidth", 1, 5000),
+    "eci-ipv6-bandwidth": megabits("Ipv6GatewayBandwidth", 1, 5000),
     "eci-image-cache": flag("AutoMatchImageCache"),
     "eci-auto-imc": flag("AutoMatchImageCache"),
     "eci-image-snapshot-id": word("ImageSnapshotId"),
@@ -388,7 +402,11 @@ RULES: Mapping[str, Parse] = {
     "eci-fixed-ip-retain-hour": number("FixedIpRetainHour", 1, 8760),
     "eci-cpu-option-core": number("CpuOptionsCore", 1, 256),
     "eci-cpu-option-ht": number("CpuOptionsThreadsPerCore", 1, 2),
-    "eci-gpu-driver-version": word("GpuDriverVersion", HOST, expected="a version"),
+    "eci-gpu-driver-version": word(
+        "GpuDriverVersion",
+        re.compile(r"[A-Za-z0-9][\w.=-]{0,63}", re.ASCII),
+        expected="a version such as tesla=535.161.08",
+    ),
     "eci-compute-category": listed("ComputeCategory", 2),
     "eci-max-pending-minute": number("MaxPendingMinute", 10, 1440),
     "eci-sls-enable": flag("SlsEnable"),

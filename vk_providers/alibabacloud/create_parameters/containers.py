@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 _MOST_WORDS = 20
+_MOST_ARGS = 101
 _LONGEST_WORD = 256
 _LONGEST_VALUE = 256
 _MOST_VARIABLES = 240
@@ -126,8 +127,7 @@ def _common(
         "ImagePullPolicy": raw.get("imagePullPolicy"),
         "WorkingDir": raw.get("workingDir"),
         **_resources(raw, path, problems),
-        "Command": _words(container.command, f"{path}.command", problems),
-        "Arg": _words(container.args, f"{path}.args", problems),
+        **_command(container, path, problems),
         "EnvironmentVar": list(_variables(container, path, placement, problems)),
         "EnvironmentVarHide": has_secrets(raw) or None,
         "Port": [_port(port, f"{path}.ports", problems) for port in raw.get("ports") or ()],
@@ -174,11 +174,23 @@ def _number(value: Decimal) -> str:
     return f"{(Decimal(thousandths) / 1000).normalize():f}"
 
 
-def _words(words: tuple[str, ...], path: str, problems: FieldErrors) -> list[str]:
-    problems.at_most(path, len(words), _MOST_WORDS, "words")
-    for index, word in enumerate(words):
-        problems.at_most(f"{path}[{index}]", len(word), _LONGEST_WORD, "characters")
-    return list(words)
+def _command(container: vk.Container, path: str, problems: FieldErrors) -> dict[str, Any]:
+    """Return command and arguments.
+
+    The service limits number and length of the command's words, and only the number of arguments.
+    A process gets both as one list, so what a command cannot hold becomes arguments.
+    """
+    command, args = list(container.command), list(container.args)
+    held = [
+        index < _MOST_WORDS and len(word) <= _LONGEST_WORD for index, word in enumerate(command)
+    ]
+    if False in held[1:]:
+        first = held.index(False, 1)
+        command, args = command[:first], command[first:] + args
+    for word in command[:1]:
+        problems.at_most(f"{path}.command[0]", len(word), _LONGEST_WORD, "characters")
+    problems.at_most(f"{path}.args", len(args), _MOST_ARGS, "words with those of the command")
+    return {"Command": command, "Arg": args}
 
 
 def _variables(

@@ -8,6 +8,8 @@ become the flexVolume of the same kind.
 from __future__ import annotations
 
 import base64
+import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -22,6 +24,7 @@ FILE_VOLUMES = frozenset({"configMap", "secret", "projected", "downwardAPI"})
 _LARGEST_FILE = 32 * 1024
 _LARGEST_VOLUME = 60 * 1024
 _MOST_FILES = 90
+_BINARY = re.compile(r"[0-9]+(\.[0-9]+)?[KMGT]i", re.ASCII)
 _FLEX_DRIVERS = ("alicloud/disk", "alicloud/nas", "alicloud/oss")
 _MEDIA = ("", "Memory", "LocalRaid0")
 _SECRET_REF = "secretRef"
@@ -57,8 +60,15 @@ def _empty_dir(volume: vk.Volume, path: str, problems: FieldErrors) -> dict[str,
     if medium not in _MEDIA:
         problems.add(f"{path}.medium", "expected none, Memory or LocalRaid0")
     limit = volume.raw.get("sizeLimit")
-    options = {"Medium": medium or None, "SizeLimit": None if limit is None else str(limit)}
+    options = {"Medium": medium or None, "SizeLimit": None if limit is None else _limit(str(limit))}
     return {"Type": "EmptyDirVolume", "EmptyDirVolume": options}
+
+
+def _limit(quantity: str) -> str:
+    """Return a size with a binary unit, which the service needs: what has none in whole Ki."""
+    if _BINARY.fullmatch(quantity):
+        return quantity
+    return f"{math.ceil(vk.parse_quantity(quantity) / 1024)}Ki"
 
 
 def _nfs(nfs: vk.NFS) -> dict[str, Any]:

@@ -15,7 +15,6 @@ __all__ = ["check", "create"]
 
 _FILE = 32 * 1024
 _FILES = 60 * 1024
-_COMMAND = 2048
 _PROBES = ("HttpGet", "Exec", "TcpSocket")
 
 
@@ -51,8 +50,6 @@ def check(parameters: Mapping[str, Any]) -> None:
 
 
 def _check_container(container: Mapping[str, Any], volumes: Iterable[str]) -> None:
-    if sum(len(each) for each in container.get("Command", [])) > _COMMAND:
-        raise invalid("Container.Command", f"expected at most {_COMMAND} bytes", "ValueExceeded")
     for mount in container.get("VolumeMount", []):
         if mount["Name"] not in volumes:
             raise invalid("Container.VolumeMount.Name", "expected the name of a volume")
