@@ -31,7 +31,8 @@ __all__ = ["Watch"]
 log = logging.getLogger(__name__)
 
 _PAGE = 200
-_LEAST_WINDOW = 30.0
+_OVERLAP = 150.0
+"""Seconds for which a changed group is asked for again: lists may show it as much later."""
 _SETTLED = 60.0
 """Seconds after the last change in which the short interval applies."""
 _SLOWER = 3.0
@@ -71,9 +72,10 @@ class Watch:
         await self.inventory.list_wanted()
         began = _clock()
         changed = await self._changed_ids(began)
-        ids = changed | set(self.inventory.deleting)
+        ids = changed.keys() | set(self.inventory.deleting)
         if ids:
             look = await self.inventory.look(ids)
+            self._rows |= changed  # not before: what a failed call did not show is still news
             for group in look.found.values():
                 self._changed_at = began
                 if group.status != SCHEDULE_FAILED and group.id not in self._overdue:
@@ -112,8 +114,9 @@ class Watch:
             return None
         return vk.Gone(group.key, "deleted" if asked else "the container group does not exist")
 
-    async def _changed_ids(self, began: float) -> set[str]:
-        changed: set[str] = set()
+    async def _changed_ids(self, began: float) -> dict[str, bytes]:
+        """Return the groups whose rows differ from those of the last round, each with its mark."""
+        changed: dict[str, bytes] = {}
         query: dict[str, Any] = {
             "Tag": [
                 {"Key": name, "Value": value}
@@ -122,23 +125,21 @@ class Watch:
             "Limit": _PAGE,
         }
         if self._looked_at is not None:
-            # Overlapping windows, so that no change between two answers is missed.
-            query["SinceSecond"] = since_second(began - self._looked_at + _LEAST_WINDOW)
+            query["SinceSecond"] = since_second(began - self._looked_at + _OVERLAP)
         while True:
             answer = await self.inventory.client.call("DescribeContainerGroupStatus", query)
             for row in answer.get("data") or ():
-                if (id := row.get("containergroupid")) and self._is_news(str(id), row):
-                    changed.add(str(id))
+                if id := str(row.get("containergroupid") or ""):
+                    mark = hashlib.sha256(orjson.dumps(row, option=orjson.OPT_SORT_KEYS)).digest()
+                    if self._rows.get(id) != mark:
+                        changed[id] = mark
+                        self._note_images(id, row)
             token = answer.get("nexttoken")
             if not token or token == query.get("NextToken"):
                 return changed
             query = {**query, "NextToken": token}
 
-    def _is_news(self, id: str, row: Mapping[str, Any]) -> bool:
-        mark = hashlib.sha256(orjson.dumps(row, option=orjson.OPT_SORT_KEYS)).digest()
-        if self._rows.get(id) == mark:
-            return False
-        self._rows[id] = mark
+    def _note_images(self, id: str, row: Mapping[str, Any]) -> None:
         statuses = (row.get("podstatus") or {}).get("containerstatuses") or ()
         self.images[id] = {
             str(one.get("name")): (
@@ -147,7 +148,6 @@ class Watch:
             )
             for one in statuses
         }
-        return True
 
     def _unplaced(self) -> Iterator[vk.PodChange]:
         """Yield a change for each unscheduled group, once."""

@@ -127,8 +127,8 @@ async def test_a_refused_list_costs_one_round_and_no_pod(
     await provider.create_pod(pod)
     await refuse(world, action, code, status)
     try:
-        change = await until(provider, news)
+        change = await until(provider, news, within=60.0)
     except vk.ProviderError:  # the core opens the stream again
-        change = await until(provider, news)
+        change = await until(provider, news, within=60.0)
     assert is_running(change)
     assert len(await world.billed()) == 1

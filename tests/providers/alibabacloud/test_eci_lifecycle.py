@@ -44,6 +44,19 @@ async def test_a_pod_comes_up_with_address_size_price_and_image_id(world: World)
         assert status.annotations[f"{PREFIX}eci-instance-id"] == status.backend_id
 
 
+async def test_a_change_that_a_failed_call_did_not_show_is_shown_by_the_next(world: World) -> None:
+    pod = world.add()
+    refusal = {"kind": "error", "status": 403, "code": "Forbidden.RAM", "actions": [GROUPS]}
+    async with world.provider() as provider:
+        await provider.create_pod(pod)
+        while not is_running((await provider.get_pods([pod.key]))[0]):
+            pass
+        await world.emulator.set_faults({**refusal, "count": 1})
+        with pytest.raises(vk.ProviderError):
+            await until(provider, is_running)
+        assert (await until(provider, is_running)).key == pod.key
+
+
 async def test_a_second_create_of_a_pod_finds_the_first_ones_group(world: World) -> None:
     pod = world.add()
     async with world.provider() as provider:
