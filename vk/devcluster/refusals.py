@@ -89,25 +89,25 @@ def _details(kind: Kind, name: str, **rest: Any) -> dict[str, Any]:
 
 
 def not_found(kind: Kind, name: str) -> Refusal:
-    """There is no object of that name."""
+    """Return 404: there is no object of that name."""
     message = f'{kind.resource_name} "{name}" not found'
     return Refusal(404, "NotFound", message, details=_details(kind, name))
 
 
 def no_such_resource() -> Refusal:
-    """The server has no such path."""
+    """Return 404: the server has no such path."""
     message = "the server could not find the requested resource"
     return Refusal(404, "NotFound", message, details={})
 
 
 def already_exists(kind: Kind, name: str) -> Refusal:
-    """An object of that name is there already."""
+    """Return 409: an object of that name exists."""
     message = f'{kind.resource_name} "{name}" already exists'
     return Refusal(409, "AlreadyExists", message, details=_details(kind, name))
 
 
 def conflict(kind: Kind, name: str, why: str = MODIFIED, *, resource: str = "") -> Refusal:
-    """The object is not in the state that the request expects; ``resource`` names it otherwise."""
+    """Return 409: the object is not in the expected state; ``resource`` names it otherwise."""
     message = f'Operation cannot be fulfilled on {resource or kind.resource_name} "{name}": {why}'
     details = _details(kind, name)
     if resource:
@@ -116,7 +116,7 @@ def conflict(kind: Kind, name: str, why: str = MODIFIED, *, resource: str = "") 
 
 
 def invalid(kind: Kind, name: str, causes: Sequence[Cause]) -> Refusal:
-    """The object breaks the rules of its kind."""
+    """Return 422: the object breaks the rules of its kind."""
     texts = [f"{cause.field}: {cause.message}" for cause in causes]
     listed = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
     details = _details(kind, name)
@@ -129,37 +129,37 @@ def invalid(kind: Kind, name: str, causes: Sequence[Cause]) -> Refusal:
 
 
 def bad_request(message: str) -> Refusal:
-    """The request itself cannot be understood."""
+    """Return 400: the request cannot be read."""
     return Refusal(400, "BadRequest", message)
 
 
 def forbidden(
     kind: Kind, name: str, why: str, *, causes: Sequence[Mapping[str, str]] = ()
 ) -> Refusal:
-    """The request is understood, and not allowed."""
+    """Return 403: the request is not allowed."""
     named = f'{kind.resource_name} "{name}"' if name else kind.resource_name
     details = _details(kind, name, causes=[dict(cause) for cause in causes])
     return Refusal(403, "Forbidden", f"{named} is forbidden: {why}", details=details)
 
 
 def unauthorized() -> Refusal:
-    """The credentials are not valid."""
+    """Return 401: the credentials are not valid."""
     return Refusal(401, "Unauthorized", "Unauthorized")
 
 
 def bad_version(text: str) -> Refusal:
-    """The resource version is no number; the real server has no better answer than 500."""
+    """Return 500, as the real server: the resource version is not an integer."""
     why = f'Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax'
     return Refusal(500, "", f"resourceVersion: {why}")
 
 
 def expired(message: str, *, continue_: str = "") -> Refusal:
-    """The resource version or continue token is older than the history that is kept."""
+    """Return 410: the resource version or continue token is older than the kept history."""
     return Refusal(410, "Expired", message, continue_=continue_)
 
 
 def too_large_version(wanted: int, current: int) -> Refusal:
-    """The resource version lies in the future."""
+    """Return 504: the resource version lies in the future."""
     message = f"Timeout: Too large resource version: {wanted}, current: {current}"
     cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
     details = {"causes": [cause], "retryAfterSeconds": 1}
@@ -167,31 +167,31 @@ def too_large_version(wanted: int, current: int) -> Refusal:
 
 
 def insufficient_storage(limit: int) -> Refusal:
-    """The server holds as many objects as it may."""
+    """Return 507: the server holds as many objects as it may."""
     message = f"the embedded API server holds at most {limit} objects"
     return Refusal(507, "InsufficientStorage", message)
 
 
 def too_large() -> Refusal:
-    """The body is longer than the limit."""
+    """Return 413: the body is longer than the limit."""
     message = f"Request entity too large: limit is {BODY_LIMIT}"
     return Refusal(413, "RequestEntityTooLarge", message, details={})
 
 
 def method_not_allowed() -> Refusal:
-    """The resource does not know that verb."""
+    """Return 405: the resource does not support that verb."""
     message = "the server does not allow this method on the requested resource"
     return Refusal(405, "MethodNotAllowed", message, details={})
 
 
 def not_acceptable(accepted: str) -> Refusal:
-    """The client accepts only forms of an answer that the server does not write."""
+    """Return 406: the client accepts no form that the server writes."""
     message = f"only the following media types are accepted: {accepted}"
     return Refusal(406, "NotAcceptable", message)
 
 
 def unsupported_media_type(accepted: str) -> Refusal:
-    """The body's form is unknown."""
+    """Return 415: the body's form is unknown."""
     message = (
         "the body of the request was in an unknown format - accepted media types include: "
         f"{accepted}"
@@ -200,6 +200,6 @@ def unsupported_media_type(accepted: str) -> Refusal:
 
 
 def internal(error: str) -> Refusal:
-    """The server failed; its log has the traceback."""
+    """Return 500: the server failed; its log has the traceback."""
     message = f"Internal error occurred: {error}"
     return Refusal(500, "InternalError", message, details={"causes": [{"message": error}]})

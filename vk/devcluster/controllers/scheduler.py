@@ -191,7 +191,7 @@ class Scheduler:
             self._queue.add(key)
 
     def _forget(self, key: ObjectKey, raw: Json, node: str | None) -> None:
-        """A pod ended or is gone: its place is free."""
+        """Free the place of a pod that ended or is gone."""
         self._waiting.discard(key)
         node = self._assumed.pop(_uid(raw), None) or node
         if node:

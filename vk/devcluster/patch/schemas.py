@@ -52,12 +52,12 @@ _SET = Schema(merges=True, values=True)
 
 
 def _keyed(key: str, *more: str, whole: bool = False, **fields: Schema) -> Schema:
-    """Items merge by ``key`` in a patch and by all keys in an apply."""
+    """Return a list whose items merge by ``key`` in a patch and by all keys in an apply."""
     return Schema(fields, merges=True, merge_key=key, keys=(key, *more), whole=whole)
 
 
 def _applied(key: str) -> Schema:
-    """Items merge in an apply only."""
+    """Return a list whose items merge in an apply only."""
     return Schema(keys=(key,))
 
 

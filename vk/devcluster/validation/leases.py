@@ -26,7 +26,7 @@ def _check(lease: dict[str, Any]) -> list[Cause]:
 
 
 def _drop_coordinated(lease: dict[str, Any]) -> None:
-    """The fields of coordinated leader election, which is off by default."""
+    """Drop the fields of coordinated leader election, which is off by default."""
     for name in ("strategy", "preferredHolder"):
         lease["spec"].pop(name, None)
 

@@ -70,7 +70,7 @@ def _deadline_faults(before: dict[str, Any], after: dict[str, Any]) -> list[Caus
 
 
 def _toleration_faults(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> list[Cause]:
-    """Tolerations may be added, and NoExecute ones may change their seconds."""
+    """Refuse all but added tolerations and changed seconds of NoExecute ones."""
     kept = [_without_seconds(one) for one in after]
     if all(_without_seconds(one) in kept for one in before):
         return []

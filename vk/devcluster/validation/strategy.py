@@ -18,11 +18,11 @@ __all__ = ["Strategy"]
 
 
 def _nothing(obj: dict[str, Any]) -> None:
-    """The kind has no such step."""
+    """Do nothing: the kind has no such step."""
 
 
 def _no_preparation(old: dict[str, Any], new: dict[str, Any], subresource: str) -> None:
-    """An update may change everything."""
+    """Keep nothing: an update may change everything."""
 
 
 def _no_faults(obj: dict[str, Any]) -> list[Cause]:
