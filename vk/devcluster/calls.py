@@ -25,6 +25,7 @@ __all__ = [
     "User",
     "is_dry_run",
     "json_answer",
+    "parse_integer",
     "target_of",
     "verb_of",
 ]
@@ -107,15 +108,18 @@ class Call:
         return self.query.get(name, "").lower() in ("true", "1")
 
     def number(self, name: str) -> int | None:
-        """Return a whole number of the query, None where it is not given. Raises bad_request."""
+        """Return an integer of the query, None where it is not given. Raises bad_request."""
         text = self.query.get(name, "")
-        if not text:
-            return None
-        try:
-            return int(text)
-        except ValueError:
-            why = f'strconv.ParseInt: parsing "{text}": invalid syntax'
-            raise refusals.bad_request(why) from None
+        return parse_integer(text) if text else None
+
+
+def parse_integer(text: str) -> int:
+    """Return the integer of an option. Raises bad_request, in the words of Go."""
+    try:
+        return int(text)
+    except ValueError:
+        why = f'strconv.ParseInt: parsing "{text}": invalid syntax'
+        raise refusals.bad_request(why) from None
 
 
 def is_dry_run(verb: str, value: str) -> bool:

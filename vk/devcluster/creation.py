@@ -21,7 +21,7 @@ from vk.devcluster.apply.server_side import record_update
 from vk.devcluster.bodies import read_object
 from vk.devcluster.calls import Answer, Call
 from vk.devcluster.forms import one, shown
-from vk.devcluster.kinds import Kind, find
+from vk.devcluster.kinds import Kind, stored_kind
 from vk.devcluster.names import generated, new_metadata
 from vk.devcluster.patch.schemas import schema_of
 from vk.devcluster.storage.storage import Storage
@@ -127,12 +127,8 @@ class Creator:
         raise refusal
 
     def _check_namespace_lives(self, call: Call, metadata: dict[str, Any]) -> None:
-        namespaces = find("", "v1", "namespaces")
-        assert namespaces is not None  # it is in KINDS
         name = metadata["namespace"]
-        entry = self.storage.entry(namespaces, "", name)
-        if entry is None:
-            raise refusals.not_found(namespaces, name)
+        entry = self.storage.existing_entry(stored_kind("namespaces"), "", name)
         if entry.fields.get("status.phase") == "Terminating":
             cause = {
                 "reason": "NamespaceTerminating",

@@ -55,9 +55,7 @@ class Remover:
     def delete(self, call: Call) -> Answer:
         """Answer a DELETE of one object."""
         target, options = call.target, read_delete_options(call)
-        old = self.storage.get(target.kind, target.namespace, target.name)
-        if old is None:
-            raise refusals.not_found(target.kind, target.name)
+        old = self.storage.existing(target.kind, target.namespace, target.name)
         if target.kind.name == "Namespace" and target.name in _IMMORTAL:
             raise refusals.forbidden(target.kind, target.name, "this namespace may not be deleted")
         last, gone = self.remove(target.kind, old, options)

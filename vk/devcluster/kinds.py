@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import attrs
 
-__all__ = ["KINDS", "METRICS", "Kind", "find", "kind_of"]
+__all__ = ["KINDS", "METRICS", "Kind", "find", "kind_of", "stored_kind"]
 
 _ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 
@@ -144,6 +144,11 @@ _BY_NAME = {(kind.api_version, kind.name): kind for kind in KINDS}
 def find(group: str, version: str, plural: str) -> Kind | None:
     """Return the kind that a path names, None when the server has none such."""
     return _BY_PLURAL.get((group, version, plural))
+
+
+def stored_kind(plural: str, group: str = "") -> Kind:
+    """Return the kind of that name, which must be one of `KINDS`."""
+    return _BY_PLURAL[group, "v1", plural]
 
 
 def kind_of(api_version: object, name: object) -> Kind | None:

@@ -60,9 +60,7 @@ class Reader:
         """Return the object. Raises the refusal not_found."""
         target = call.target
         check_versions(call, self.storage.revision)
-        entry = self.storage.entry(target.kind, target.namespace, target.name)
-        if entry is None:
-            raise refusals.not_found(target.kind, target.name)
+        entry = self.storage.existing_entry(target.kind, target.namespace, target.name)
         return Answer(one(target.kind, entry, call.form, call.query.get("includeObject", "")))
 
     def list(self, call: Call) -> Answer:

@@ -10,7 +10,7 @@ from typing import Any
 
 from vk.devcluster import refusals
 from vk.devcluster.controllers.scheduling import NodeView
-from vk.devcluster.kinds import Kind, find
+from vk.devcluster.kinds import Kind, stored_kind
 from vk.devcluster.storage.storage import Storage
 from vk.models.api_object import status_of
 from vk.models.requests import effective_requests
@@ -26,9 +26,7 @@ def check_node(storage: Storage, kind: Kind, old: dict[str, Any], new: dict[str,
     name = new["spec"].get("nodeName")
     if not name or old["spec"] == new["spec"]:
         return
-    nodes = find("", "v1", "nodes")
-    assert nodes is not None  # it is in KINDS
-    node = storage.get(nodes, "", name)
+    node = storage.get(stored_kind("nodes"), "", name)
     why, reason = (f'node "{name}" not found', "") if node is None else _obstacle(node, old, new)
     if why:
         causes = [{"reason": reason}] if reason else []

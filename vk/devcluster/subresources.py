@@ -19,10 +19,10 @@ from vk.devcluster.auth.tokens import ISSUER, TokenIssuer
 from vk.devcluster.bodies import read_object
 from vk.devcluster.calls import Answer, Call, json_answer
 from vk.devcluster.deletion import Remover
-from vk.devcluster.kinds import Kind, find
+from vk.devcluster.kinds import Kind, stored_kind
 from vk.devcluster.refusals import Cause
 from vk.devcluster.storage.storage import Storage, parse
-from vk.devcluster.updates import Updater
+from vk.devcluster.updates import Updater, check_uid
 from vk.models.time import format_time, now
 
 __all__ = ["Subresources"]
@@ -59,11 +59,9 @@ class Subresources:
         if not node:
             cause = Cause("FieldValueRequired", "Required value", "target.name")
             raise refusals.invalid(_BINDING, name, [cause])
-        pods = _kind("pods")
-        pod = self.storage.get(pods, call.target.namespace, name)
-        if pod is None:
-            raise refusals.not_found(pods, name)
-        _check_uid(pods, pod, binding.get("metadata") or {})
+        pods = stored_kind("pods")
+        pod = self.storage.existing(pods, call.target.namespace, name)
+        check_uid(pods, pod, binding.get("metadata") or {}, resource="pods/binding")
         self._refuse_bound(pods, pod, node)
         metadata, given = dict(pod["metadata"]), binding.get("metadata") or {}
         for field in ("annotations", "labels"):
@@ -100,9 +98,7 @@ class Subresources:
             raise refusals.bad_request(
                 f"name in URL does not match name in Eviction object: {name}"
             )
-        pod = self.storage.get(pods, call.target.namespace, name)
-        if pod is None:
-            raise refusals.not_found(pods, name)
+        pod = self.storage.existing(pods, call.target.namespace, name)
         options = dict(eviction.get("deleteOptions") or {})
         if call.dry_run:
             options["dryRun"] = ["All"]
@@ -118,9 +114,7 @@ class Subresources:
 
     def _token(self, call: Call) -> Answer:
         request, accounts = read_object(call, _TOKEN), call.target.kind
-        account = self.storage.get(accounts, call.target.namespace, call.target.name)
-        if account is None:
-            raise refusals.not_found(accounts, call.target.name)
+        account = self.storage.existing(accounts, call.target.namespace, call.target.name)
         spec = request.get("spec") or {}
         seconds = spec.get("expirationSeconds", _USUAL)
         if not isinstance(seconds, int) or not _SHORTEST <= seconds <= _LONGEST:
@@ -152,10 +146,9 @@ class Subresources:
                 f"cannot bind token to object of type {reference.get('apiVersion', '')}, "
                 f"Kind={reference.get('kind', '')}"
             )
-        kind, name = _kind(plural), reference.get("name", "")
-        entry = self.storage.entry(kind, call.target.namespace if kind.namespaced else "", name)
-        if entry is None:
-            raise refusals.not_found(kind, name)
+        kind, name = stored_kind(plural), reference.get("name", "")
+        namespace = call.target.namespace if kind.namespaced else ""
+        entry = self.storage.existing_entry(kind, namespace, name)
         wanted = reference.get("uid")
         if wanted and wanted != entry.uid:
             why = f"the UID in the bound object reference ({wanted}) does not match the UID in "
@@ -168,19 +161,6 @@ class Subresources:
                 "serviceaccount name."
             )
         return {"kind": reference["kind"], "name": name, "uid": entry.uid}
-
-
-def _kind(plural: str) -> Kind:
-    kind = find("", "v1", plural)
-    assert kind is not None  # it is in KINDS
-    return kind
-
-
-def _check_uid(pods: Kind, pod: dict[str, Any], given: dict[str, Any]) -> None:
-    wanted, found = given.get("uid"), pod["metadata"]["uid"]
-    if wanted and wanted != found:
-        why = f"Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}"
-        raise refusals.conflict(pods, pod["metadata"]["name"], why, resource="pods/binding")
 
 
 def _condition(type_: str) -> dict[str, Any]:

@@ -37,7 +37,7 @@ from vk.devcluster.validation import WrongTypeError, check_update, for_update
 from vk.models.api_object import spec_of
 from vk.models.time import format_time, now
 
-__all__ = ["Updater", "finished"]
+__all__ = ["Updater", "check_uid", "finished"]
 
 _CREATED_BY_PUT = {
     "ClusterRole",
@@ -75,7 +75,7 @@ class Updater:
             self.may(call, "create")
             stored = self.creator.store(call, new, name=target.name)
             return answer_with(self.storage, call, stored, status=201)
-        _check_uid(target.kind, old, metadata)
+        check_uid(target.kind, old, metadata)
         _check_version(target.kind, old, metadata)
         metadata["resourceVersion"] = old["metadata"]["resourceVersion"]
         return self._answer(call, self.replace(call, old, new))
@@ -179,11 +179,14 @@ def _wrong_name(name: str, url: str) -> str:
     return f"the name of the object ({name}) does not match the name on the URL ({url})"
 
 
-def _check_uid(kind: Kind, old: dict[str, Any], metadata: dict[str, Any]) -> None:
+def check_uid(
+    kind: Kind, old: dict[str, Any], metadata: dict[str, Any], *, resource: str = ""
+) -> None:
+    """Refuse a write that names another UID. Raises the refusal conflict."""
     wanted, found = metadata.get("uid"), old["metadata"]["uid"]
     if wanted and wanted != found:
         why = f"Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}"
-        raise refusals.conflict(kind, old["metadata"]["name"], why)
+        raise refusals.conflict(kind, old["metadata"]["name"], why, resource=resource)
 
 
 def _check_version(kind: Kind, old: dict[str, Any], metadata: dict[str, Any]) -> None:

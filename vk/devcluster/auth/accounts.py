@@ -16,7 +16,7 @@ from typing import Any
 import attrs
 
 from vk.devcluster import refusals
-from vk.devcluster.kinds import Kind, find
+from vk.devcluster.kinds import Kind, stored_kind
 from vk.devcluster.names import generated
 from vk.devcluster.storage.storage import Change, Storage
 
@@ -52,7 +52,7 @@ class Accounts:
             return obj
         namespace = obj["metadata"]["namespace"]
         name = obj["spec"].get("serviceAccountName") or "default"
-        account = self.storage.get(_kind("serviceaccounts"), namespace, name)
+        account = self.storage.get(stored_kind("serviceaccounts"), namespace, name)
         if account is None:
             why = f"error looking up service account {namespace}/{name}: "
             why += f'serviceaccount "{name}" not found'
@@ -79,12 +79,12 @@ class Accounts:
             self._make_root(entry.namespace)
 
     def _make_account(self, namespace: str) -> None:
-        kind = _kind("serviceaccounts")
+        kind = stored_kind("serviceaccounts")
         if self.storage.entry(kind, namespace, "default") is None:
             self.make(kind, {"metadata": {"name": "default", "namespace": namespace}})
 
     def _make_root(self, namespace: str) -> None:
-        kind = _kind("configmaps")
+        kind = stored_kind("configmaps")
         text = "Contains a CA bundle that can be used to verify the kube-apiserver when using "
         text += "internal endpoints such as the internal service IP or kubernetes.default.svc. "
         text += "No other usage is guaranteed across distributions of Kubernetes clusters."
@@ -97,14 +97,8 @@ class Accounts:
             self.make(kind, {"metadata": metadata, "data": {"ca.crt": self.authority}})
 
     def _is_active(self, namespace: str) -> bool:
-        entry = self.storage.entry(_kind("namespaces"), "", namespace) if namespace else None
+        entry = self.storage.entry(stored_kind("namespaces"), "", namespace) if namespace else None
         return entry is not None and entry.fields.get("status.phase") == "Active"
-
-
-def _kind(plural: str) -> Kind:
-    kind = find("", "v1", plural)
-    assert kind is not None  # it is in KINDS
-    return kind
 
 
 def _automounts(account: Mapping[str, Any], spec: Mapping[str, Any]) -> bool:

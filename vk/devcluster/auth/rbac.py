@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 
 from vk.devcluster.calls import User
-from vk.devcluster.kinds import Kind, find
+from vk.devcluster.kinds import Kind, stored_kind
 from vk.devcluster.storage.storage import Change, Storage, parse
 
 __all__ = ["Attributes", "Rules"]
@@ -75,7 +75,7 @@ class Rules:
         for plural, within in (("clusterrolebindings", None), ("rolebindings", namespace)):
             if within == "":
                 continue
-            kind = _kind(plural)
+            kind = stored_kind(plural, _GROUP)
             for entry in self.storage.entries(kind, within):
                 binding = parse(kind, entry)
                 subjects = binding.get("subjects") or ()
@@ -84,17 +84,15 @@ class Rules:
 
     def _role(self, reference: dict[str, str], namespace: str) -> Sequence[Rule]:
         if reference.get("kind") == "Role":
-            role = self.storage.get(_kind("roles"), namespace, reference.get("name", ""))
+            role = self.storage.get(
+                stored_kind("roles", _GROUP), namespace, reference.get("name", "")
+            )
         else:
-            role = self.storage.get(_kind("clusterroles"), "", reference.get("name", ""))
+            role = self.storage.get(
+                stored_kind("clusterroles", _GROUP), "", reference.get("name", "")
+            )
         rules: Sequence[Rule] = (role or {}).get("rules") or ()
         return rules
-
-
-def _kind(plural: str) -> Kind:
-    kind = find(_GROUP, "v1", plural)
-    assert kind is not None  # it is in KINDS
-    return kind
 
 
 def _is_subject(subject: dict[str, str], user: User, namespace: str) -> bool:

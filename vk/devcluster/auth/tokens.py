@@ -24,7 +24,7 @@ import attrs
 import orjson
 
 from vk.devcluster.calls import User
-from vk.devcluster.kinds import find
+from vk.devcluster.kinds import stored_kind
 from vk.devcluster.storage.storage import Storage
 from vk.models.time import parse_time
 
@@ -132,9 +132,7 @@ class TokenIssuer:
         )
 
     def _exists(self, plural: str, namespace: str, reference: Mapping[str, str]) -> bool:
-        kind = find("", "v1", plural)
-        assert kind is not None  # it is in KINDS
-        entry = self.storage.entry(kind, namespace, reference["name"])
+        entry = self.storage.entry(stored_kind(plural), namespace, reference["name"])
         if entry is None or entry.uid != reference["uid"]:
             return False
         if b'"deletionTimestamp"' not in entry.body:

@@ -17,7 +17,7 @@ from typing import Any
 import attrs
 
 from vk.devcluster.deletion import FOREGROUND, ORPHAN, Remover
-from vk.devcluster.kinds import Kind, find, kind_of
+from vk.devcluster.kinds import Kind, kind_of, stored_kind
 from vk.devcluster.refusals import Refusal
 from vk.devcluster.storage.storage import Change, Entry, Storage, parse
 from vk.devcluster.updates import finished
@@ -182,7 +182,7 @@ class Collector:
         return owner if owner and owner["metadata"]["uid"] == reference.get("uid") else {}
 
     def _is_terminating(self, namespace: str) -> bool:
-        entry = self.storage.entry(_namespaces(), "", namespace)
+        entry = self.storage.entry(stored_kind("namespaces"), "", namespace)
         return entry is not None and entry.fields.get("status.phase") == "Terminating"
 
     def _empty(self, name: str, *, deletes: bool) -> None:
@@ -193,7 +193,7 @@ class Collector:
                     obj = parse(kind, entry)
                     if not obj["metadata"].get("deletionTimestamp"):
                         self.remover.remove(kind, obj, {"propagationPolicy": "Background"})
-        namespace = self.storage.get(_namespaces(), "", name)
+        namespace = self.storage.get(stored_kind("namespaces"), "", name)
         if namespace is None or not self.storage.is_empty(name):
             return
         spec = dict(spec_of(namespace))
@@ -201,13 +201,7 @@ class Collector:
         if kept:
             spec["finalizers"] = kept
         if spec != namespace.get("spec"):
-            self._update(_namespaces(), {**namespace, "spec": spec})
-
-
-def _namespaces() -> Kind:
-    kind = find("", "v1", "namespaces")
-    assert kind is not None  # it is in KINDS
-    return kind
+            self._update(stored_kind("namespaces"), {**namespace, "spec": spec})
 
 
 def _waits(owner: Object) -> bool:

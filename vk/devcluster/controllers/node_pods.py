@@ -14,15 +14,14 @@ import attrs
 from vk.cluster.client import Client
 from vk.cluster.resources import NODES, PODS
 from vk.devcluster.controllers.node_taints import taints_for
-from vk.devcluster.kinds import KINDS
+from vk.devcluster.kinds import stored_kind
 from vk.devcluster.storage.storage import Entry, Storage
 from vk.errors import ClusterError
 
 __all__ = ["NodePods"]
 
 _GRACE = 1  # s that pods get at the end
-_NODE = next(kind for kind in KINDS if kind.name == "Node")
-_POD = next(kind for kind in KINDS if kind.name == "Pod")
+_NODE, _POD = stored_kind("nodes"), stored_kind("pods")
 
 
 @attrs.frozen

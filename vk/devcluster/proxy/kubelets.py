@@ -23,7 +23,7 @@ from yarl import URL
 
 from vk.devcluster import refusals
 from vk.devcluster.auth.certificates import KeyPair
-from vk.devcluster.kinds import find
+from vk.devcluster.kinds import stored_kind
 from vk.devcluster.proxy.kubelet_connection import Headers, KubeletPipe
 from vk.devcluster.storage.storage import Storage
 from vk.models.api_object import status_of
@@ -35,7 +35,6 @@ _PORT = 10250  # of a node that names none
 _WEBSOCKETS = "ExtendWebSocketsToKubelet"
 _PATIENCE = 30.0  # s for a connection
 _AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
-_NODE = find("", "v1", "nodes")
 
 
 class UnreachableError(Exception):
@@ -89,11 +88,7 @@ class Kubelets:
 
     def of(self, node_name: str) -> Kubelet:
         """Return a node's kubelet. Raises refusals: no such node, or it has no address."""
-        assert _NODE is not None  # it is in KINDS
-        node = self.storage.get(_NODE, "", node_name)
-        if node is None:
-            raise refusals.not_found(_NODE, node_name)
-        return kubelet_of(node)
+        return kubelet_of(self.storage.existing(stored_kind("nodes"), "", node_name))
 
     async def dial(self, kubelet: Kubelet) -> KubeletPipe:
         """Open a connection; the caller closes it. Raises UnreachableError."""

@@ -16,6 +16,7 @@ from urllib.parse import quote, urlencode
 from multidict import MultiMapping
 
 from vk.devcluster import refusals
+from vk.devcluster.calls import parse_integer
 from vk.devcluster.kinds import Kind
 from vk.devcluster.refusals import Cause
 from vk.models.time import parse_time
@@ -75,7 +76,7 @@ def requested_streams(query: Query) -> RequestedStreams:
 def stream_target(pod: Object, subresource: str, query: Query) -> str:
     """Return the target for exec, attach or portforward. Raises refusals."""
     if subresource == "portforward":
-        ports = ",".join(_ports(query.getall("ports", [])))
+        ports = ",".join(str(parse_integer(port)) for port in query.getall("ports", []))
         return _target(_PATHS[subresource], pod, "", [("port", ports)] if ports else [])
     container = container_of(pod, query.get("container", ""))
     requested = requested_streams(query)
@@ -105,22 +106,7 @@ def _flag(query: Query, name: str) -> bool:
 
 def _number(query: Query, name: str) -> int | None:
     text = query.get(name)
-    if text is None:
-        return None
-    try:
-        return int(text)
-    except ValueError:
-        why = f'strconv.ParseInt: parsing "{text}": invalid syntax'
-        raise refusals.bad_request(why) from None
-
-
-def _ports(values: Sequence[str]) -> Iterator[str]:
-    for text in values:
-        try:
-            yield str(int(text))
-        except ValueError:
-            why = f'strconv.ParseInt: parsing "{text}": invalid syntax'
-            raise refusals.bad_request(why) from None
+    return None if text is None else parse_integer(text)
 
 
 def _log_options(name: str, query: Query) -> Iterator[tuple[str, str]]:

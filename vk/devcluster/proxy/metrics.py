@@ -25,7 +25,7 @@ from vk.aio.memo import Memo
 from vk.devcluster import refusals
 from vk.devcluster.calls import Answer, Call, json_answer
 from vk.devcluster.forms import shown
-from vk.devcluster.kinds import Kind, find
+from vk.devcluster.kinds import Kind, stored_kind
 from vk.devcluster.proxy.kubelets import Kubelet, Kubelets, UnreachableError
 from vk.devcluster.proxy.samples import ResourceUsage, Sample, node_usage, read_sample, usage_of
 from vk.devcluster.storage.history import Entry
@@ -70,8 +70,7 @@ class MetricsApi:
     async def answer(self, call: Call) -> Answer:
         """Answer a call. Raises the refusals not_found and bad_request."""
         kind = call.target.kind
-        stored = find("", "v1", kind.plural)
-        assert stored is not None  # nodes and pods are in KINDS
+        stored = stored_kind(kind.plural)
         selection = selection_of(call)
         entries = self.storage.entries(stored, call.target.namespace or None)
         chosen = [entry for entry in entries if selection.matches(entry)]

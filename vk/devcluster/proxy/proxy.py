@@ -92,7 +92,4 @@ class Proxy:
 
     def _pod(self, call: Call) -> dict[str, Any]:
         target = call.target
-        pod = self.storage.get(target.kind, target.namespace, target.name)
-        if pod is None:
-            raise refusals.not_found(target.kind, target.name)
-        return pod
+        return self.storage.existing(target.kind, target.namespace, target.name)

@@ -115,6 +115,17 @@ class Storage:
         entry = self.entry(kind, namespace, name)
         return parse(kind, entry) if entry else None
 
+    def existing_entry(self, kind: Kind, namespace: str, name: str) -> Entry:
+        """Return the object as it is kept. Raises the refusal not_found."""
+        entry = self.entry(kind, namespace, name)
+        if entry is None:
+            raise refusals.not_found(kind, name)
+        return entry
+
+    def existing(self, kind: Kind, namespace: str, name: str) -> dict[str, Any]:
+        """Return a copy of the object. Raises the refusal not_found."""
+        return parse(kind, self.existing_entry(kind, namespace, name))
+
     def entries(self, kind: Kind, namespace: str | None = None) -> list[Entry]:
         """Return the objects of a namespace, or of all, as they are kept, in the order of keys."""
         shelf = self._shelves[kind.store]
@@ -175,10 +186,7 @@ class Storage:
 
     def remove(self, kind: Kind, namespace: str, name: str) -> dict[str, Any]:
         """Take an object out and return its last state. Raises the refusal not_found."""
-        shelf = self._shelves[kind.store]
-        entry = shelf.entries.get(_key(namespace, name))
-        if entry is None:
-            raise refusals.not_found(kind, name)
+        shelf, entry = self._shelves[kind.store], self.existing_entry(kind, namespace, name)
         if shelf.kind.name != "Event":
             self._count -= 1
         return parse(kind, self._remove(shelf, entry))

@@ -37,6 +37,7 @@ __all__ = [
     "FIELDS_FOR_FILES",
     "containers_faults",
     "field_faults",
+    "name_faults",
     "relative_path_faults",
     "resource_faults",
 ]
@@ -66,18 +67,21 @@ def containers_faults(spec: dict[str, Any]) -> list[Cause]:
     return causes + _host_port_faults(spec)
 
 
+def name_faults(field: str, name: str, names: set[str]) -> list[Cause]:
+    """Check a name that must be a label and not yet among ``names``, to which it is added."""
+    if not name:
+        return [required(f"{field}.name")]
+    causes = invalid_each(f"{field}.name", name, label_faults(name))
+    if name in names:
+        causes.append(duplicate(f"{field}.name", name))
+    names.add(name)
+    return causes
+
+
 def _container_faults(
     field: str, container: dict[str, Any], volumes: set[str], names: set[str]
 ) -> list[Cause]:
-    name, image = container["name"], container.get("image", "")
-    causes: list[Cause] = []
-    if not name:
-        causes.append(required(f"{field}.name"))
-    else:
-        causes += invalid_each(f"{field}.name", name, label_faults(name))
-        if name in names:
-            causes.append(duplicate(f"{field}.name", name))
-        names.add(name)
+    image, causes = container.get("image", ""), name_faults(field, container["name"], names)
     if not image:
         causes.append(required(f"{field}.image"))
     elif image != image.strip():

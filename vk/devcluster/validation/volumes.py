@@ -11,7 +11,6 @@ from typing import Any
 
 from vk.devcluster.validation.causes import (
     Cause,
-    duplicate,
     forbidden,
     invalid,
     invalid_each,
@@ -21,10 +20,11 @@ from vk.devcluster.validation.causes import (
 from vk.devcluster.validation.containers import (
     FIELDS_FOR_FILES,
     field_faults,
+    name_faults,
     relative_path_faults,
     resource_faults,
 )
-from vk.devcluster.validation.names import label_faults, subdomain_faults
+from vk.devcluster.validation.names import subdomain_faults
 from vk.notation.quantity import parse_quantity
 
 __all__ = ["volumes_faults"]
@@ -57,13 +57,7 @@ def volumes_faults(spec: dict[str, Any]) -> list[Cause]:
         for source in sources[1:]:
             detail = "may not specify more than 1 volume type"
             causes.append(forbidden(f"{field}.{source}", detail))
-        if not name:
-            causes.append(required(f"{field}.name"))
-        else:
-            causes += invalid_each(f"{field}.name", name, label_faults(name))
-            if name in names:
-                causes.append(duplicate(f"{field}.name", name))
-            names.add(name)
+        causes += name_faults(field, name, names)
     return causes
 
 
