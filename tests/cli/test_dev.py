@@ -1,4 +1,4 @@
-"""`vk dev` as a person meets it: a pod on its way, the end, and what is told of mistakes."""
+"""`vk dev` as a person meets it: a pod on its way, the end, and the messages for mistakes."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ class Dev:
                     return line
         finally:
             with_limit.cancel()
-        raise AssertionError(f"{pattern!r} is not in the output: {self.told()}")
+        raise AssertionError(f"{pattern!r} is not in the output: {self.output()}")
 
     def stop(self) -> tuple[int, list[str]]:
         """Press Ctrl-C; return the exit code and what was written after that."""
@@ -147,7 +147,7 @@ class Dev:
         self.seen += out.splitlines()
         return self.process.returncode, self.seen[before:]
 
-    def told(self) -> str:
+    def output(self) -> str:
         assert self.process.stderr is not None
         return "\n".join([*self.seen, self.process.stderr.read()])
 
@@ -221,7 +221,7 @@ def test_a_manifest_given_twice_is_one_object(start: Start) -> None:
 
 
 @pytest.mark.slow
-def test_a_pod_that_fits_nowhere_is_told_why(start: Start, tmp_path: Path) -> None:
+def test_a_pod_that_fits_nowhere_shows_why(start: Start, tmp_path: Path) -> None:
     manifest = tmp_path / "pod.yaml"
     manifest.write_text(
         NGINX.read_text().replace("type: virtual-kubelet", "type: virtual-kubelet\n    disk: ssd")

@@ -106,7 +106,7 @@ class Api:
 
 @asynccontextmanager
 async def api_of(cluster: DevCluster, kubeconfig: Path | None = None) -> AsyncIterator[Api]:
-    """Give a client with the credentials of a kubeconfig, those of the administrator by default."""
+    """Yield a client with the credentials of a kubeconfig, by default the administrator's."""
     user = orjson.loads((kubeconfig or cluster.kubeconfig).read_bytes())["users"][0]["user"]
     context = ssl.create_default_context(cafile=str(cluster.certificate_authority))
     headers = {}

@@ -28,7 +28,7 @@ def rule(resources: str, verbs: str, group: str = "", **more: Any) -> Object:
 
 
 async def grant(api: Api, subject: Object, *rules: Object, everywhere: bool = False) -> None:
-    """Give a subject rules in the namespace default, or in the whole cluster."""
+    """Grant a subject rules in the namespace default, or in the whole cluster."""
     kind, path = ("Role", f"{ROLES}/namespaces/default/roles")
     if everywhere:
         kind, path = ("ClusterRole", f"{ROLES}/clusterroles")
@@ -45,7 +45,7 @@ def user(name: str) -> Object:
     return {"kind": "User", "name": name, "apiGroup": "rbac.authorization.k8s.io"}
 
 
-async def test_a_certificate_says_who_asks_and_in_which_groups(dev_cluster: DevCluster) -> None:
+async def test_a_certificate_names_the_user_and_its_groups(dev_cluster: DevCluster) -> None:
     kubeconfig = dev_cluster.kubeconfig_for("system:node:n1", ["system:nodes", "team"])
     assert kubeconfig.stat().st_mode & 0o777 == 0o600
     async with api_of(dev_cluster, kubeconfig) as api:
@@ -122,7 +122,7 @@ async def test_a_cluster_role_counts_everywhere_and_names_narrow_it(
         assert (await joe("PATCH", f"{PODS}/a/status", {}, form=MERGE)).status == 200
 
 
-async def test_who_may_only_patch_creates_nothing_by_apply(
+async def test_a_right_to_patch_alone_creates_nothing_by_apply(
     dev_cluster: DevCluster, api: Api
 ) -> None:
     await grant(api, user("jane"), rule("configmaps", "patch"))

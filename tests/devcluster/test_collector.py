@@ -61,7 +61,7 @@ async def test_dependents_go_after_their_owner(dev_cluster: DevCluster, api: Api
     )
 
 
-async def test_who_has_another_owner_stays_and_forgets_the_one_that_went(
+async def test_a_dependent_with_another_owner_stays_and_loses_the_deleted_one(
     dev_cluster: DevCluster, api: Api
 ) -> None:
     first = await api.ok("POST", CONFIG_MAPS, config_map("first"))

@@ -116,7 +116,7 @@ def test_a_wrong_type_names_the_field(spec: dict[str, Any], words: str) -> None:
     assert str(caught.value) == f"json: cannot unmarshal {words}"
 
 
-def test_unknown_fields_are_told_in_the_order_of_the_document() -> None:
+def test_unknown_fields_are_reported_in_the_order_of_the_document() -> None:
     pod = {
         "metadata": {"name": "a", "x": 1, "labels": {"any": "key"}},
         "spec": {

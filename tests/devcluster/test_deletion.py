@@ -24,7 +24,7 @@ def grace(seconds: int) -> Object:
     return {"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": seconds}
 
 
-async def test_a_pod_on_a_node_is_marked_and_goes_when_its_kubelet_says_so(api: Api) -> None:
+async def test_a_pod_on_a_node_is_marked_and_removed_when_its_kubelet_deletes_it(api: Api) -> None:
     started = await running(api, terminationGracePeriodSeconds=40)
     marked = await api("DELETE", f"{PODS}/a")
     metadata = marked.body["metadata"]

@@ -40,7 +40,7 @@ async def test_a_folder_holds_one_cluster_at_a_time(tmp_path: Path) -> None:
         assert (await api("GET", "/readyz")).status == 200
 
 
-async def test_a_port_that_is_taken_is_said_in_one_line(tmp_path: Path) -> None:
+async def test_a_port_in_use_is_reported_in_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(ConfigError) as refused:

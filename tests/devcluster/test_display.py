@@ -89,7 +89,7 @@ def test_what_nobody_would_notice_is_no_line() -> None:
     assert told(out) == ["pod default/nginx Running (10.200.0.1 on vk-dev)"]
 
 
-def test_why_a_pod_waits_is_said_again_only_when_it_changes() -> None:
+def test_the_reason_why_a_pod_waits_is_shown_again_only_when_it_changes() -> None:
     storage = Storage()
     _, out = lines_of(storage)
     storage.create(POD, refused("0/1 nodes are available"))
@@ -101,7 +101,7 @@ def test_why_a_pod_waits_is_said_again_only_when_it_changes() -> None:
     ]
 
 
-def test_a_node_is_told_of_once_something_is_known() -> None:
+def test_a_node_is_shown_once_it_has_conditions() -> None:
     storage = Storage()
     _, out = lines_of(storage)
     storage.create(NODE, node(None))
@@ -110,7 +110,7 @@ def test_a_node_is_told_of_once_something_is_known() -> None:
     assert told(out) == ["node vk-dev Ready", "node vk-dev Ready -> NotReady"]
 
 
-def test_what_is_said_stands_on_a_line_of_its_own() -> None:
+def test_a_message_stands_on_a_line_of_its_own() -> None:
     lines, out = lines_of(Storage())
     lines.print("two\nlines")
     assert out.getvalue() == "two\nlines\n"
@@ -145,7 +145,7 @@ async def drawn(screen: Screen, seconds: float) -> None:
 
 @pytest.mark.usefixtures("size")
 @pytest.mark.looptime
-async def test_the_table_stays_under_what_is_said_and_is_replaced_by_the_next() -> None:
+async def test_the_table_stays_below_messages_and_is_replaced_by_the_next() -> None:
     storage, terminal = Storage(), Terminal()
     screen = Screen(terminal, storage)
     storage.observers.append(screen.observe)

@@ -96,7 +96,7 @@ def test_documents_that_hold_nothing_are_left_out() -> None:
         ("? [a]\n: 1", 1, "not YAML"),
     ],
 )
-def test_a_mistake_is_told_with_its_line(text: str, line: int, message: str) -> None:
+def test_an_error_names_its_line(text: str, line: int, message: str) -> None:
     with pytest.raises(DocumentError, match=message) as caught:
         parse_documents(text)
     assert caught.value.line == line

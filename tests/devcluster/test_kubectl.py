@@ -56,7 +56,7 @@ async def test_get_prints_tables_and_every_other_form(kubectl: Kubectl, api: Api
     assert "app=web" in await kubectl("get", "pods", "--show-labels")
 
 
-async def test_get_selects_and_says_what_is_missing(kubectl: Kubectl, api: Api) -> None:
+async def test_get_selects_and_reports_what_is_missing(kubectl: Kubectl, api: Api) -> None:
     await ready_pod(api)
     await api.ok("POST", PODS, pod("b"))
     assert await kubectl("get", "pods", "-l", "app=web", "-o", "name") == "pod/a\n"
@@ -95,7 +95,7 @@ async def test_get_watch_shows_each_change(kubectl: Kubectl, api: Api) -> None:
         assert json.loads("\n".join(lines))["metadata"]["labels"] == {"app": "x"}
 
 
-async def test_describe_tells_about_a_pod_with_its_events(kubectl: Kubectl, api: Api) -> None:
+async def test_describe_shows_a_pod_with_its_events(kubectl: Kubectl, api: Api) -> None:
     await ready_pod(api)
     found = await api.ok("GET", f"{PODS}/a")
     event = {
@@ -167,7 +167,7 @@ async def test_apply_goes_over_from_the_client_s_to_the_server_s_side(kubectl: K
     assert (await kubectl.get("configmap", "applied"))["data"] == {"key": "v2"}
 
 
-async def test_apply_on_the_server_s_side_tells_conflicts(kubectl: Kubectl, api: Api) -> None:
+async def test_server_side_apply_reports_conflicts(kubectl: Kubectl, api: Api) -> None:
     await api.ok("POST", f"{CONFIG_MAPS}?fieldManager=other", config_map("applied", k="theirs"))
     refused = await kubectl("apply", "-f", "-", "--server-side", input=MANIFEST, code=1)
     assert 'Apply failed with 1 conflict: conflict with "other"' in refused
@@ -227,7 +227,7 @@ async def test_create_makes_objects_of_many_kinds(kubectl: Kubectl) -> None:
     await kubectl("create", "-f", "-", input=MANIFEST)
 
 
-async def test_auth_can_i_asks_the_rules(kubectl: Kubectl) -> None:
+async def test_auth_can_i_evaluates_the_rules(kubectl: Kubectl) -> None:
     assert await kubectl("auth", "can-i", "create", "pods") == "yes\n"
     assert await kubectl("auth", "can-i", "get", "pods", "--as=jane", code=1) == "no\n"
     await kubectl("create", "role", "reader", "--verb=get", "--resource=pods")
@@ -368,7 +368,7 @@ async def test_debug_adds_an_ephemeral_container(kubectl: Kubectl, api: Api) -> 
     assert (added["name"], added["image"]) == ("look", "tools:1")
 
 
-async def test_what_is_not_here_is_said_so(kubectl: Kubectl) -> None:
+async def test_a_missing_kind_is_reported(kubectl: Kubectl) -> None:
     scaled = await kubectl("scale", "--replicas=2", "deployment/web", code=1)
     assert 'the server doesn\'t have a resource type "deployment"' in scaled
     assert "not found in OpenAPI schema" in await kubectl("explain", "pod", code=1)
@@ -389,7 +389,7 @@ async def test_raw_paths_versions_and_resources_are_shown(kubectl: Kubectl) -> N
     [(), ("-f", "--pod-running-timeout=1ms"), ("-f", "--ignore-errors")],
     ids=["at once", "followed for a moment", "followed with errors ignored"],
 )
-async def test_a_node_without_logs_says_so_once(
+async def test_a_node_without_logs_reports_it_once(
     dev_cluster: DevCluster, kubectl: Kubectl, api: Api, how: tuple[str, ...]
 ) -> None:
     """With -f alone kubectl asks again each second, whatever the answer: see the docs' page."""

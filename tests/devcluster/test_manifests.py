@@ -60,7 +60,7 @@ def test_the_objects_of_all_files_come_in_order(tmp_path: Path) -> None:
     assert [one.place for one in found] == [f"{second}:1", f"{first}:1", f"{first}:13"]
 
 
-def test_the_body_is_what_the_file_says(tmp_path: Path) -> None:
+def test_the_body_is_the_content_of_the_file(tmp_path: Path) -> None:
     (found,) = read_manifests([write(tmp_path, NODE)])
     assert found.body == {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "one"}}
 

@@ -111,7 +111,7 @@ async def test_a_pod_that_has_ended_uses_nothing(kubelet: ScriptedKubelet, api: 
     assert (await api.ok("GET", f"{GROUP}/pods"))["items"] == []
 
 
-async def test_a_kubelet_is_not_asked_again_at_once(kubelet: ScriptedKubelet, api: Api) -> None:
+async def test_a_kubelet_is_not_scraped_again_at_once(kubelet: ScriptedKubelet, api: Api) -> None:
     await asyncio.gather(*(api.ok("GET", f"{GROUP}/{kind}") for kind in ("pods", "nodes") * 5))
     assert [asked.target for asked in kubelet.asked] == ["/metrics/resource", "/stats/summary"]
 

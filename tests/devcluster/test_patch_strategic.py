@@ -218,7 +218,7 @@ KINDS = st.lists(st.sampled_from("ABCD"), unique=True)
 
 
 @given(KINDS, KINDS, KINDS)
-def test_a_merged_list_has_each_item_once_and_keeps_the_asked_order(
+def test_a_merged_list_has_each_item_once_and_keeps_the_given_order(
     old: list[str], new: list[str], others: list[str]
 ) -> None:
     asked = new + [kind for kind in others if kind not in new]

@@ -130,7 +130,7 @@ def test_bytes_and_fine_times_and_lists_in_maps_are_read() -> None:
     assert review["spec"]["extra"] == {"key": ["one", "two"]}
 
 
-def test_the_two_events_are_told_apart_by_their_group() -> None:
+def test_the_two_events_are_distinguished_by_their_group() -> None:
     new = decode_message(message("events.k8s.io/v1", "Event", field(10, "hello")))
     assert new["note"] == "hello"
     old = decode_message(message("v1", "Event", field(4, "hello")))

@@ -152,7 +152,7 @@ ANSWERS = [
 
 
 @pytest.mark.parametrize("case", ANSWERS, ids=lambda case: str(case[0]))
-async def test_a_refusal_of_the_kubelet_is_told(
+async def test_a_refusal_of_the_kubelet_is_reported(
     kubelet: ScriptedKubelet, api: Api, case: tuple[int, bytes, int, str | None, str]
 ) -> None:
     said, body, status, reason, message = case
@@ -212,7 +212,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize("case", WRONG, ids=lambda case: f"{case[0]} {case[1]}")
-async def test_what_cannot_be_asked_is_refused_in_the_real_servers_words(
+async def test_invalid_options_are_refused_in_the_real_servers_words(
     kubelet: ScriptedKubelet, api: Api, case: tuple[str, str, int, str, str]
 ) -> None:
     containers = [{"name": name, "image": "app:1"} for name in ("a", "b")]
@@ -319,7 +319,7 @@ async def test_each_needs_its_own_right(
 
 
 async def grant(api: Api, user: str, resource: str, *verbs: str) -> None:
-    """Give a user verbs on a resource."""
+    """Grant a user verbs on a resource."""
     group, name = "rbac.authorization.k8s.io", f"{user}-{resource.replace('/', '-')}"
     rules = [{"apiGroups": [""], "resources": [resource], "verbs": list(verbs)}]
     role = {"metadata": {"name": name}, "rules": rules}
@@ -343,7 +343,7 @@ async def test_a_right_to_read_opens_no_websocket(
     assert kubelet.asked == []
 
 
-async def test_who_is_impersonated_is_not_told_to_the_kubelet(
+async def test_impersonation_is_not_passed_on_to_the_kubelet(
     kubelet: ScriptedKubelet, api: Api
 ) -> None:
     kubelet.script = says(200)

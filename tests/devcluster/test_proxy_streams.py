@@ -408,7 +408,7 @@ async def test_a_kubelet_that_refuses_is_quoted(kubelet: ScriptedKubelet, api: A
     )
 
 
-async def test_a_kubelet_that_cannot_be_reached_is_told(kubelet: ScriptedKubelet, api: Api) -> None:
+async def test_an_unreachable_kubelet_is_reported(kubelet: ScriptedKubelet, api: Api) -> None:
     await make_node(api, 1)
     async with session(api) as socket:
         said = await outcome(socket)
@@ -417,7 +417,7 @@ async def test_a_kubelet_that_cannot_be_reached_is_told(kubelet: ScriptedKubelet
 
 
 @pytest.mark.parametrize("protocol", ["channel.k8s.io", "v9.channel.k8s.io", ""])
-async def test_a_protocol_that_nobody_asked_for_is_an_error(
+async def test_a_protocol_that_was_not_requested_is_an_error(
     kubelet: ScriptedKubelet, api: Api, protocol: str
 ) -> None:
     kubelet.script = Command(protocol)

@@ -169,7 +169,7 @@ async def test_a_table_has_columns_and_a_row_for_each_object(api: Api) -> None:
     assert shown["rows"][0]["object"]["kind"] == "PartialObjectMetadata"
 
 
-async def test_metadata_alone_is_an_answer_for_those_who_ask_for_it(api: Api) -> None:
+async def test_metadata_alone_is_the_answer_where_it_is_requested(api: Api) -> None:
     await api.ok("POST", CONFIG_MAPS, config_map("a", secret="no"))
     shown = await api.ok("GET", CONFIG_MAPS, headers={"Accept": METADATA})
     assert (shown["kind"], shown["apiVersion"]) == ("PartialObjectMetadataList", "meta.k8s.io/v1")

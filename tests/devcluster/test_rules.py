@@ -56,7 +56,7 @@ def test_a_new_object_is_refused_for_the_causes_of_the_real_server(case: Object)
 
 
 @pytest.mark.parametrize("case", parameters("create", "wrong_type"))
-def test_a_wrong_type_is_told_in_the_words_of_the_real_server(case: Object) -> None:
+def test_a_wrong_type_is_reported_in_the_words_of_the_real_server(case: Object) -> None:
     with pytest.raises(WrongTypeError) as caught:
         for_create(kind(case["object"]), case["object"])
     assert str(caught.value) == case["wrong_type"]

@@ -52,7 +52,7 @@ async def add_pod(client: Client, raw: Json) -> Json:
 
 
 async def states(client: Client, resource: Any, selector: str) -> AsyncGenerator[Json, None]:
-    """Give the object as it is, and after each change."""
+    """Yield the object as it is, and after each change."""
     listing = await client.list(resource, namespace="default", field_selector=selector)
     for found in listing.items:
         yield found
@@ -113,7 +113,7 @@ async def test_a_pod_is_bound_with_condition_and_event(client: Client) -> None:
         assert event["source"] == {"component": "default-scheduler"}
 
 
-async def test_a_pod_without_a_node_is_told_why_and_placed_when_one_comes(client: Client) -> None:
+async def test_a_pod_without_a_node_shows_why_and_is_bound_when_one_comes(client: Client) -> None:
     async with scheduled(client):
         await add_pod(client, pod(nodeSelector={"disk": "ssd"}))
         raw = await until(client, "p", is_refused)

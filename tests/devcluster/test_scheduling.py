@@ -115,7 +115,7 @@ def bare_plane() -> Iterator[ControlPlane]:
 @pytest.mark.e2e
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
-async def test_the_real_scheduler_says_so_too(name: str, bare_plane: ControlPlane) -> None:
+async def test_the_real_scheduler_decides_the_same(name: str, bare_plane: ControlPlane) -> None:
     case = CASES[name]
     access = await load_access(str(bare_plane.admin_kubeconfig))
     async with Client(access, user_agent="vk-test") as client:
@@ -172,7 +172,7 @@ async def _outcome(client: Client, case: Case) -> ScheduleResult:
 
 
 async def _states(client: Client, name: str) -> AsyncGenerator[Json, None]:
-    """Give the pod as it is, and after each change."""
+    """Yield the pod as it is, and after each change."""
     selector = f"metadata.name={name}"
     listing = await client.list(PODS, namespace="default", field_selector=selector)
     for found in listing.items:

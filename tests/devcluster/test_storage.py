@@ -154,7 +154,7 @@ def test_old_changes_are_dropped_and_reading_on_from_before_them_is_refused() ->
     assert 5 <= len(kept) <= 8
 
 
-def test_who_has_seen_everything_is_not_too_old_after_a_compaction() -> None:
+def test_a_watch_that_has_seen_everything_is_not_too_old_after_a_compaction() -> None:
     storage = Storage()
     storage.create(PODS, pod("a"))
     storage.create(NODES, {"metadata": {"name": "n"}})

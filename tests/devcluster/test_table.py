@@ -48,7 +48,7 @@ def test_a_row_is_that_of_the_real_server(real: Object, row: Object) -> None:
     assert mine == row
 
 
-def test_a_row_carries_as_much_of_its_object_as_is_asked_for() -> None:
+def test_a_row_carries_as_much_of_its_object_as_is_requested() -> None:
     row = TABLES[0]["rows"][0]["object"]
     assert tabled([row])["rows"][0]["object"] == {
         "kind": "PartialObjectMetadata",
@@ -58,7 +58,7 @@ def test_a_row_carries_as_much_of_its_object_as_is_asked_for() -> None:
     assert tabled([row], include="None")["rows"][0]["object"] is None
 
 
-def test_a_page_says_where_it_goes_on() -> None:
+def test_a_page_has_a_token_to_continue() -> None:
     row = TABLES[0]["rows"][0]["object"]
     page = tabled([row, row], continue_="token", remaining=3)
     assert page["metadata"] == {

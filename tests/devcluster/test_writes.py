@@ -254,7 +254,9 @@ async def test_only_an_apply_creates(api: Api) -> None:
     assert (entry["manager"], entry["operation"]) == ("me", "Apply")
 
 
-async def test_who_applies_what_another_has_set_is_told_and_may_force_it(api: Api) -> None:
+async def test_applying_what_another_manager_has_set_is_a_conflict_that_force_overrides(
+    api: Api,
+) -> None:
     await api.ok("POST", f"{CONFIG_MAPS}?fieldManager=first", config_map("a", k="v"))
     path, body = f"{CONFIG_MAPS}/a?fieldManager=second", config_map("a", k="w")
     reply = await api("PATCH", path, body, form=APPLY)

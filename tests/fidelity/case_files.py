@@ -1,4 +1,4 @@
-"""Read the fidelity cases from ``cases/*.yaml``: what is asked, and what the API server answers.
+"""Read the fidelity cases from ``cases/*.yaml``: requests, and the answers of the API server.
 
 Comes in: a folder of YAML files, one a topic, each a list of cases. Goes out: `Case` values with
 their `Step` values, unknown words refused. `runner.py` plays them; README.md explains every word.
@@ -78,7 +78,7 @@ class Case:
     only: str | None = None
     """``embedded`` or ``real``: where alone it is run; the file says why."""
     slow: bool = False
-    """Whether it takes over 0.25 s on the embedded server too."""
+    """It takes over 0.25 s on the embedded server too."""
 
     @property
     def title(self) -> str:

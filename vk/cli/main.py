@@ -154,7 +154,7 @@ def providers(name: str | None, plugin: Sequence[Path], fields: bool) -> int:
     "--apply", multiple=True, help="Manifests to submit; '-': standard input; repeatable."
 )
 @click.option("--port", default="", help="Port of the API server; any that is free by default.")
-@click.option("--state-folder", default="", help="Where kubeconfig and certificates go.")
+@click.option("--state-folder", default="", help="Folder of kubeconfig and certificates.")
 @click.option("--nodename", default="vk-dev", show_default=True, help="Name of the node.")
 @click.option("--log-level", default="warning", show_default=True, help="What goes to the log.")
 def dev_command(**flags: Any) -> int:

@@ -140,7 +140,7 @@ class App:
                     await response.write(chunk)
                 await response.write_eof()
             except ConnectionError:
-                log.debug("watcher has gone", extra={"path": request.path})
+                log.debug("watch client disconnected", extra={"path": request.path})
         return response
 
     def _document(self, request: web.BaseRequest, user: User) -> Answer:

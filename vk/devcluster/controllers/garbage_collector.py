@@ -94,7 +94,7 @@ class Collector:
                 name, deletes = self._namespaces.popitem(last=False)
                 self._empty(name, deletes=deletes)
         except Refusal as refusal:
-            log.warning("object was not collected", extra={"error": str(refusal)})
+            log.warning("garbage collection of an object failed", extra={"error": str(refusal)})
 
     def _look_at(self, kind: Kind, obj: Object) -> None:
         """Delete an object that lost its owners; finish one that waits for its dependents."""

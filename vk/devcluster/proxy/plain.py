@@ -136,16 +136,16 @@ async def _relay(
         else:
             await answer.write_eof()
     except ConnectionError:
-        log.debug("client of a kubelet has gone", extra={"path": request.path})
+        log.debug("client of a kubelet disconnected", extra={"path": request.path})
     return answer
 
 
 async def _next(reply: aiohttp.ClientResponse) -> bytes | None:
-    """Return the next piece, empty at the end; None: the kubelet has broken off."""
+    """Return the next piece, empty at the end; None: the kubelet aborted the answer."""
     try:
         return await reply.content.readany()
     except (aiohttp.ClientError, OSError) as error:
-        log.info("kubelet has broken off an answer", extra={"error": str(error)})
+        log.info("kubelet aborted an answer", extra={"error": str(error)})
         return None
 
 
