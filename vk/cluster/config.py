@@ -1,9 +1,11 @@
 """Where the API server is and who we are there: kubeconfig or the pod's ServiceAccount.
 
-kubernetes_asyncio reads both; it is imported on first use only (2 s, 110 MB). What it leaves open
-is closed here: every credential is read again each minute (token files, exec plugins shortly before
-they expire or every few minutes, GCP, OIDC) and at once after a 401; certificate files that changed
-give a new TLS context. A refresh that fails is logged and the former credentials stay in use.
+`vk.cluster.client_config` chooses among several kubeconfig files, as kubectl does.
+kubernetes_asyncio takes the credentials from the choice; it is imported on first use only (2 s,
+110 MB). What it leaves open is closed here: every credential is read again each minute (token
+files, exec plugins shortly before they expire or every few minutes, GCP, OIDC) and at once after a
+401; certificate files that changed give a new TLS context. A refresh that fails is logged and the
+former credentials stay in use.
 """
 
 from __future__ import annotations
@@ -13,11 +15,15 @@ import logging
 import os
 import re
 import ssl
+from pathlib import Path
 from time import monotonic
 from typing import Any, Protocol
 
 import attrs
+import yaml
 
+from vk.cluster.client_config import client_config, environment_proxy
+from vk.cluster.exec_plugin import ExecPlugin
 from vk.errors import ConfigError
 
 __all__ = ["Access", "Credentials", "load_access"]
@@ -196,37 +202,59 @@ class _InCluster:
 class _Kubeconfig:
     paths: str
     _loader: Any = attrs.field(default=None, init=False, repr=False)
+    _plugin: ExecPlugin | None = attrs.field(default=None, init=False, repr=False)
+    _proxy: str | None = attrs.field(default=None, init=False)
     _context: str | None = attrs.field(default=None, init=False)
 
     @property
     def interval(self) -> float:
-        runs = "exec" in (_user(self._loader) or ())
-        endless = runs and not hasattr(self._loader, "exec_plugin_expiry")
+        endless = self._plugin is not None and self._plugin.expires is None
         return _EXEC_INTERVAL if endless else _INTERVAL
 
     async def read(self, force: bool) -> Credentials:
         """Let the library's loader load once more: it keeps what has not expired."""
         from kubernetes_asyncio.client import Configuration
-        from kubernetes_asyncio.config.kube_config import KubeConfigLoader, KubeConfigMerger
 
         found = Configuration()
-        user = _user(self._loader)
         oidc = self._loader is not None and self._loader.provider == "oidc"
         if oidc and force:  # our refresh token may be newer than the file's
-            user["auth-provider"]["config"].value.pop("id-token", None)
-        if self._loader is not None and (oidc or not force):
-            await _load(self._loader, found)
-        else:  # without a persister: that would crash on OIDC, and vk writes no configuration
-            files = KubeConfigMerger(self.paths)
-            loader = KubeConfigLoader(files.config, self._context, config_base_path=None)
-            await _load(loader, found)
-            self._loader = loader
-            # From now on another current-context in the file is not followed.
-            self._context = self._loader.current_context["name"]
-            user = _user(self._loader)
-        if user is not None and user.safe_get("as"):
+            _user(self._loader)["auth-provider"]["config"].value.pop("id-token", None)
+        if self._loader is None or (force and not oidc):
+            self._read_files()
+        if self._plugin is not None:
+            _user(self._loader).value.update(await self._plugin.credential(force))
+        await _load(self._loader, found)
+        return attrs.evolve(_credentials(found), proxy=self._proxy)
+
+    def _read_files(self) -> None:
+        from kubernetes_asyncio.config.kube_config import KubeConfigLoader
+
+        paths = [Path(one).expanduser() for one in self.paths.split(os.pathsep) if one]
+        documents = [(path, _document(path)) for path in paths if path.exists()]
+        chosen = client_config(documents, self._context)
+        if chosen.user.get("as"):
             raise ConfigError("impersonation ('as' of the user) is not supported")
-        return _credentials(found)
+        plugin = chosen.user.get("exec")
+        user = {name: value for name, value in chosen.user.items() if name != "exec"}
+        # Without a persister: that would crash on OIDC, and vk writes no configuration.
+        document = attrs.evolve(chosen, user=user).document()
+        self._loader = KubeConfigLoader(document, config_base_path="")
+        self._plugin = ExecPlugin(plugin, chosen.cluster) if plugin else None
+        server = str(chosen.cluster.get("server") or "")
+        self._proxy = chosen.cluster.get("proxy-url") or environment_proxy(server, os.environ)
+        if self._proxy is not None and not self._proxy.startswith(("http://", "https://")):
+            raise ConfigError(f"proxy-url: expected http or https, found {self._proxy!r}")
+        # From now on another current-context in the file is not followed.
+        self._context = chosen.context
+
+
+def _document(path: Path) -> object:
+    try:
+        return yaml.load(path.read_bytes(), Loader=yaml.CSafeLoader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" in line {mark.line + 1}" if mark else ""
+        raise ConfigError(f"kubeconfig {path}: expected YAML, found none{where}") from None
 
 
 def _is_file(path: str) -> bool:
