@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -188,16 +189,20 @@ async def test_a_changed_description_is_written_within_the_minute(world: World) 
 
 
 async def test_a_provider_that_cannot_describe_itself_leaves_the_node_as_it_was(
-    world: World,
+    world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """A TemporaryError is an honest answer: a condition and a later try, and no traceback."""
     async with running(world) as controller:
         world.broken = True
         controller.changed()
         await asyncio.sleep(5)
         assert world.node["status"]["capacity"] == {"cpu": "4"}
+        assert world.conditions()["ProviderDescriptionOutdated"] == "True"
+        assert not [one for one in caplog.records if one.levelno >= logging.ERROR]
         world.broken, world.info = False, NodeInfo(capacity={"cpu": "8"})
         await asyncio.sleep(20)
         assert world.node["status"]["capacity"] == {"cpu": "8"}
+        assert world.conditions().get("ProviderDescriptionOutdated", "False") == "False"
 
 
 async def test_an_unreachable_provider_taints_the_node_and_only_later_makes_it_unready(

@@ -20,7 +20,7 @@ from vk.aio.backoff import Backoff
 from vk.aio.tasks import supervise
 from vk.cluster.client import Client
 from vk.cluster.resources import NODES
-from vk.errors import ClusterError, ConflictError, ObjectNotFoundError
+from vk.errors import ClusterError, ConflictError, ObjectNotFoundError, TemporaryError
 from vk.models.node import NodeInfo
 from vk.models.pod import Json
 from vk.models.status import Condition
@@ -42,6 +42,7 @@ log = logging.getLogger(__name__)
 
 _DESCRIBE_INTERVAL = 60.0
 _STATUS_INTERVAL = 300.0
+_OUTDATED = "ProviderDescriptionOutdated"
 _PAUSE = 0.5  # between two writes, so that a fight over a field stays a slow one
 _RETRY_CAP = 5.0  # a deleted Node is to be back within 10 s
 _EXIT_TIMEOUT = 5.0
@@ -224,11 +225,24 @@ class NodeController:
             await _wait(self._wake, due)
 
     async def _redescribe(self, source: NodeSource) -> None:
+        backoff = Backoff(first=1.0, cap=_DESCRIBE_INTERVAL)
+        pause = _DESCRIBE_INTERVAL
         while True:
-            await _wait(self._again, _DESCRIBE_INTERVAL)
+            await _wait(self._again, pause)
             self._again.clear()
             try:
                 self._info = await source.describe_node()
+                self.clear_condition(_OUTDATED)
+                backoff.reset()
+                pause = _DESCRIBE_INTERVAL
+            except TemporaryError as error:  # an honest answer: what was described before holds
+                log.warning("provider cannot describe the node now", extra=self._extra(error))
+                self.set_condition(
+                    Condition(
+                        type=_OUTDATED, status="True", reason="DescribeFailed", message=str(error)
+                    )
+                )
+                pause = backoff.next() if error.retry_after is None else error.retry_after
             except Exception:
                 self._again.set()  # asked again as soon as the supervisor lets us
                 raise

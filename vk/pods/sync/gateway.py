@@ -48,7 +48,7 @@ class LeaseNotHeldError(VkError):
 class OutcomeUnknownError(VkError):
     """A call ran out of time or raised what no provider raises on purpose.
 
-    The text names the kind of error alone: what such an error says may hold anything.
+    The text names the kind of error alone: what such an error says may hold secrets.
     """
 
 
@@ -65,6 +65,11 @@ class ProviderGateway:
     reachable_again: asyncio.Event = attrs.field(factory=asyncio.Event, init=False)
     """Set when an outage is over. The reconciler clears it."""
     _unreachable: bool = attrs.field(default=False, init=False)
+
+    @property
+    def config(self) -> object:
+        """The provider's configuration."""
+        return getattr(self.provider, "context", None) and self.provider.context.config
 
     def implements(self, method: str) -> bool:
         """Return whether the provider has an optional method of its own."""

@@ -40,7 +40,7 @@ from vk.errors import (
     UnsupportedError,
 )
 from vk.models.api_object import metadata_map, spec_of, status_of
-from vk.models.pod import Json
+from vk.models.pod import Json, Pod
 from vk.models.status import PodStatus
 from vk.models.time import format_time, now
 from vk.pods.admission import INFEASIBLE
@@ -82,6 +82,7 @@ from vk.pods.sync.gateway import LeaseNotHeldError, OutcomeUnknownError, Provide
 from vk.pods.sync.live_files import LiveFiles
 from vk.pods.sync.prepare import Preparation
 from vk.pods.sync.records import Name, ProviderState, Record, Records
+from vk.pods.sync.redaction import error_text
 from vk.provider import Emit
 from vk.settings import LiveSettings, live
 from vk.workqueue import WorkQueue
@@ -312,6 +313,7 @@ class Reconciler:
         if record.pod is None:
             return
         raw, asked = record.pod, record.status_updated_at
+        pod: Pod | None = None
         try:
             pod = await self.preparation.prepare(record.key, raw)
             self._take_create_token()
@@ -334,7 +336,7 @@ class Reconciler:
         except ClusterError as error:
             self._delay(record, "CreateContainerConfigError", str(error), error.retry_after)
         except Exception as error:  # noqa: BLE001 # one bad pod hurts only itself
-            self._report_unknown(record, "create", error)
+            self._report_unknown(record, "create", error, pod)
             record.create_unknown(raw, _clock())
         else:
             record.created(pod.raw, asked, _clock())
@@ -391,6 +393,7 @@ class Reconciler:
             return
         raw, asked = record.pod, record.status_updated_at
         resize = bool(RESOURCES & set(changed))
+        pod: Pod | None = None
         try:
             if not (resize and self._refuses_resize(record, raw)):
                 pod = await self.preparation.prepare_change(record.key, raw, changed)
@@ -411,7 +414,7 @@ class Reconciler:
             self.emit(record.key, "Warning", "ProviderUpdateFailed", str(error))
             record.retry_later(_clock(), _hint(error), unreachable=True)
         except Exception as error:  # noqa: BLE001 # one bad pod hurts only itself
-            self._report_unknown(record, "update", error)
+            self._report_unknown(record, "update", error, pod)
             record.retry_later(_clock(), unreachable=True)
         self.files.request(record.key.uid)  # labels and annotations may be files too
 
@@ -505,13 +508,17 @@ class Reconciler:
         if not is_final(record.pod):
             self.preparation.reserve(with_allocated(record.pod, record.allocated))
 
-    def _report_unknown(self, record: Record, verb: str, error: Exception) -> None:
-        """Report a call whose outcome is not known: only the log has the error's text."""
+    def _report_unknown(
+        self, record: Record, verb: str, error: Exception, pod: Pod | None = None
+    ) -> None:
+        """Report a call whose outcome is not known, with what the provider raised."""
         cause = error.__cause__ if isinstance(error, OutcomeUnknownError) else error
-        kind = str(error) if isinstance(error, OutcomeUnknownError) else type(error).__name__
+        shown = error_text(cause or error, pod, self.gateway.config)
+        if isinstance(error, OutcomeUnknownError) and isinstance(cause, TimeoutError):
+            shown = str(error)
         extra = {"pod": str(record.key), "uid": record.key.uid, "call": verb}
         log.error("outcome of a call is unknown", exc_info=cause, extra=extra)
-        text = f"the provider's {verb} failed ({kind}); its outcome is unknown"
+        text = f"the provider's {verb} failed ({shown}); its outcome is unknown"
         self.emit(record.key, "Warning", f"Provider{verb.capitalize()}Failed", text)
 
     # From the record to the API server.
