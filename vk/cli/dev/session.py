@@ -36,6 +36,7 @@ from vk.settings import Settings
 __all__ = ["Session", "submit"]
 
 _APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+_NAMED = 20  # pods in a message
 _PATIENCE = 10.0  # s that the end waits for the next pod to end
 
 
@@ -107,8 +108,9 @@ class Session:
             display.print(f"ending {count} pod{'s' * (count > 1)}; Ctrl-C again: at once")
         left = [entry.key for entry in await pods.end(client, patience=_PATIENCE)]
         if left:
+            more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
             display.print(
-                f"not ended: {', '.join(left)}\n"
+                f"not ended: {', '.join(left[:_NAMED])}{more}\n"
                 "Workloads may go on: start vk dev again with the same flags, and it ends them"
             )
 
