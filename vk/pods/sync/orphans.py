@@ -59,9 +59,10 @@ class Orphans:
     _noticed: set[str] = attrs.field(factory=set, init=False)
 
     def notice(self, uid: str) -> None:
-        """Note a workload of the stream that has no API object; a list will show it."""
-        if uid not in self._seen:
+        """Ask for a list that shows a workload of the stream that has no API object."""
+        if uid not in self._seen and uid not in self._noticed:
             self._noticed.add(uid)
+            self.list_requested.set()
 
     def consider(self, listed: Mapping[str, PodStatus]) -> None:
         """Note which of the provider's pods have no API object, in one complete list."""
@@ -101,7 +102,7 @@ class Orphans:
 
     async def collect(self) -> None:
         """Make one pass; ask for a list where one more would prove something."""
-        if self._noticed or any(seen.lists < _LISTS for seen in self._seen.values()):
+        if any(seen.lists < _LISTS for seen in self._seen.values()):
             self.list_requested.set()
         for seen in self._seen_twice():
             if self.records.get(seen.key.uid) is None and await self._is_orphan(seen.key):
