@@ -387,6 +387,7 @@ class Term:
         home = self._home
         with (
             home.pods.observing(self.reconciler.observe),
+            home.pods.observing(home.server.observe),
             home.own_node.observing(self.node.observe),
         ):
             async with (

@@ -195,6 +195,8 @@ class Served:
     provider: Scripted
     tls: ssl.SSLContext
     """For clients."""
+    pods: Store
+    """The API server's pods of the node."""
 
 
 @asynccontextmanager
@@ -230,7 +232,7 @@ async def served(
     _AUTHORITY.configure_trust(client)
     await web.TCPSite(runner, host, 0, ssl_context=context).start()
     try:
-        yield Served(runner.addresses[0][1], sessions, provider, client)  # type: ignore[arg-type] # NoStreams serves refusals only
+        yield Served(runner.addresses[0][1], sessions, provider, client, store)  # type: ignore[arg-type] # NoStreams serves refusals only
     finally:
         await sessions.close()
         await runner.cleanup()

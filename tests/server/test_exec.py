@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from exec_clients import EVERY, SPDY, WEBSOCKET, SpdyExec, path, started, version, websocket
 from spdy_client import RefusedError, spdy
-from streaming_world import NoStreams, Served, served
+from streaming_world import POD, NoStreams, Served, served
 
 from vk.streaming.spdy.frames import ResetStatus
 
@@ -307,3 +308,20 @@ async def test_the_oldest_protocol_is_spoken_to_a_websocket_that_names_none(serv
     async with websocket(server, path("exec", "exit", "1", streams="o")) as socket:
         messages = [message.data async for message in socket]
     assert messages == [b"\x01", b"\x03command terminated with non-zero exit code: 1"]
+
+
+@pytest.mark.field
+@pytest.mark.slow
+@every
+async def test_a_command_ends_with_the_run_of_its_container(server: Served, how) -> None:
+    """Whatever the backend makes of it: the next run is another one."""
+
+    def pod(began: str) -> dict[str, Any]:
+        running = {"name": "app", "state": {"running": {"startedAt": began}}}
+        return {**POD, "status": {"phase": "Running", "containerStatuses": [running]}}
+
+    async with started(server, how, "hang", streams="o") as client, asyncio.timeout(5):
+        server.sessions.observe(pod("2026-01-01T00:00:00Z"), pod("2026-01-01T00:01:00Z"))
+        with suppress(ConnectionError):
+            result = await client.result()
+            assert b"the container has ended" in result.error

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import aiohttp
 import pytest
 from exec_clients import websocket
 from spdy_client import ClientStream, RefusedError, SpdyClient, spdy
-from streaming_world import Served, served
+from streaming_world import POD, Served, served
 
 from vk.streaming.spdy.frames import ResetStatus, SynStream
 from vk.streaming.spdy.headers import Deflater
@@ -281,3 +281,36 @@ async def test_a_protocol_that_is_not_port_forward_is_refused(server: Served) ->
 async def test_a_session_without_connections_is_ended_when_idle() -> None:
     async with served(idle_timeout=0.1) as server, forwarding(server, "spdy") as client:
         await asyncio.wait_for(client.closed.wait(), 10)
+
+
+@pytest.mark.field
+@both
+async def test_a_connection_never_reaches_another_pod_of_the_same_name(
+    server: Served, how: str
+) -> None:
+    """The pod was replaced while the client stayed connected."""
+    async with forwarding(server, how) as client:
+        data, error = await connect(client, 80, "0")
+        await data.finish()
+        assert await data.read_to_end() == b""
+        server.pods.put({**POD, "metadata": {**POD["metadata"], "uid": "u2"}})
+        data, error = await connect(client, 80, "1")
+        assert b"pod default/web not found on this node" in await error.read_to_end()
+    assert server.provider.calls == [("default/web", 80)]
+
+
+@pytest.mark.field
+@pytest.mark.slow
+@pytest.mark.parametrize("new", [None, {"phase": "Succeeded"}])
+async def test_a_session_ends_with_its_pod(server: Served, new: dict[str, str] | None) -> None:
+    """Restarts of its containers leave it alone."""
+    async with forwarding(server, "tunnel") as client:
+        data, _ = await connect(client, 80)
+        running = {"name": "app", "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}
+        before = {**POD, "status": {"phase": "Running", "containerStatuses": [running]}}
+        server.sessions.observe(before, {**POD, "status": {"phase": "Running"}})
+        await data.write(b"x")
+        server.sessions.observe(POD, None if new is None else {**POD, "status": new})
+        async with asyncio.timeout(5):
+            with suppress(ConnectionError):
+                await data.read_to_end()

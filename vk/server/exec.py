@@ -74,7 +74,7 @@ class ExecHandler:
     async def exec(self, request: web.Request) -> web.StreamResponse:
         """Run a command in a container, with the client's streams."""
         container, call = self._command_call(request, request.query.getall("command", []))
-        return await self._serve(request, call, f"exec in {container}")
+        return await self._serve(request, call, container, f"exec in {container}")
 
     async def attach(self, request: web.Request) -> web.StreamResponse:
         """Connect the client's streams to a container's main process."""
@@ -86,12 +86,12 @@ class ExecHandler:
             await self.provider.attach(container, io)
             return 0
 
-        return await self._serve(request, call, f"attach to {container}")
+        return await self._serve(request, call, container, f"attach to {container}")
 
     async def run(self, request: web.Request) -> web.StreamResponse:
         """Run a command, given as ``cmd`` with blanks between its words; answer its output."""
         container, call = self._command_call(request, request.query.get("cmd", "").split())
-        async with self.sessions.begin(f"run in {container}", "HTTP") as lifetime:
+        async with self.sessions.begin(f"run in {container}", "HTTP", container) as lifetime:
             return await _run_for_output(call, lifetime)
 
     def _container(self, request: web.Request) -> ContainerKey:
@@ -113,7 +113,9 @@ class ExecHandler:
 
         return container, call
 
-    async def _serve(self, request: web.Request, call: Call, what: str) -> web.StreamResponse:
+    async def _serve(
+        self, request: web.Request, call: Call, container: ContainerKey, what: str
+    ) -> web.StreamResponse:
         try:
             requested = RequestedStreams.parse(request.query)
         except ValueError as error:
@@ -121,7 +123,7 @@ class ExecHandler:
         transport, protocol = negotiate(request, spdy=EXEC_SPDY, websocket=EXEC_WEBSOCKET)
         exec_call = _ExecCall(call, protocol.version, what)
         over = f"{transport.value} {protocol.name}".rstrip()
-        async with self.sessions.begin(what, over) as lifetime:
+        async with self.sessions.begin(what, over, container) as lifetime:
             if transport is StreamTransport.SPDY:
                 spdy = SpdyExecSession(
                     exec_call, requested, protocol, lifetime, self.sessions.creation_timeout

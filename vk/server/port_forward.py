@@ -80,6 +80,8 @@ class PortForwardHandler:
             raise UnsupportedError("this provider cannot forward ports")
 
         async def forward(port: int, stream: ByteStream) -> None:
+            # The client may be connected for hours: it must never reach another pod of that name.
+            self.targets.pod(key.namespace, key.name, key.uid)
             await self.provider.port_forward(key, port, stream)
 
         destination = _Destination(key, forward)
@@ -89,7 +91,7 @@ class PortForwardHandler:
         by_channels = transport is StreamTransport.WEBSOCKET and not protocol.tunnel
         ports = _ports(request) if by_channels else ()
         over = f"{transport.value} {protocol.name}".rstrip()
-        async with self.sessions.begin(f"port-forward to {key}", over) as lifetime:
+        async with self.sessions.begin(f"port-forward to {key}", over, key) as lifetime:
             if transport is StreamTransport.SPDY:
                 wire = upgrade_to_spdy(request, protocol)
                 await self._serve_spdy(wire, destination, lifetime)

@@ -28,6 +28,7 @@ from vk.cluster.resources import CONFIG_MAPS
 from vk.cluster.store import Store
 from vk.errors import ConfigError
 from vk.metrics import CONTENT_TYPE, Metrics
+from vk.models.pod import Json
 from vk.models.status import PodStatus
 from vk.provider import Provider
 from vk.server.app import Handler, build_app
@@ -197,6 +198,11 @@ class KubeletServer:
         finally:
             self._provider_routes = None
             await routes.close()
+
+    def observe(self, old: Json | None, new: Json | None) -> None:
+        """Note what the API server has of a pod: sessions end with it. Never blocks."""
+        if self._provider_routes is not None:
+            self._provider_routes.sessions.observe(old, new)
 
     def _open_routes(self) -> _ProviderRoutes:
         """Return the routes of the open provider. Raises StatusError 503 in a standby."""

@@ -42,6 +42,8 @@ class SessionEnd(Enum):
     IDLE = "nothing was sent or received for too long"
     STOPPING = "the node's process is stopping"
     TOO_LONG = "the output is too long"
+    POD_GONE = "the pod is gone"
+    CONTAINER_ENDED = "the container has ended"
 
 
 class ClientGoneError(ConnectionResetError):
