@@ -38,3 +38,14 @@ def test_no_word_of_a_private_dialect(path: str) -> None:
     lines = (ROOT / path).read_text().splitlines()
     found = [f"{number}: {line}" for number, line in enumerate(lines, 1) if FORBIDDEN.search(line)]
     assert found == []
+
+
+SPEECH = re.compile(r'^\s*"""(?:Whether|Tell|Say|Give)\b|\b(?:tells?|told|says?|said)\b')
+SPEECHLESS = ("vk/devcluster/", "vk/cli/dev/")
+
+
+@pytest.mark.parametrize("path", [path for path in files() if path.startswith(SPEECHLESS)])
+def test_programs_do_not_speak_and_docstrings_begin_with_an_imperative(path: str) -> None:
+    lines = (ROOT / path).read_text().splitlines()
+    found = [f"{number}: {line}" for number, line in enumerate(lines, 1) if SPEECH.search(line)]
+    assert found == []
