@@ -111,7 +111,7 @@ class FieldTable:
         return _parents_of(self._rules)
 
     def honours(self, path: str) -> bool:
-        """Whether what the field at ``path`` asks for is done: by the backend, cluster or core."""
+        """Return whether the field at ``path`` is honoured, by the backend, cluster or core."""
         for candidate in reversed(_lineage(path)):
             if candidate in self._rules:
                 return self._rules[candidate][0] in ("honoured", "changed")

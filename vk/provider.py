@@ -194,7 +194,7 @@ class Provider(ABC):
     list_interval: ClassVar[float] = 60.0
     """Seconds between two complete lists beside `watch_pods`."""
     splits_logs: ClassVar[bool] = False
-    """Whether `logs` can give stdout or stderr alone."""
+    """True where `logs` can give stdout or stderr alone."""
     create_timeout: ClassVar[float] = 120.0
     """Seconds that `create_pod` may take. Then its outcome is unknown: it is looked up."""
     update_timeout: ClassVar[float] = 120.0
@@ -210,7 +210,7 @@ class Provider(ABC):
 
     @property
     def durable(self) -> bool:
-        """Whether workloads outlive this process. Override it as a class attribute or a property.
+        """True where workloads outlive this process; override it as a class attribute or property.
 
         False: after a restart the core marks its former pods Failed with reason ProviderRestarted.
         """

@@ -66,7 +66,7 @@ class ExecIO(Protocol):
 
     @property
     def tty(self) -> bool:
-        """Whether the command runs on a terminal."""
+        """True where the command runs on a terminal."""
         ...
 
     def sizes(self) -> AsyncIterator[TerminalSize]:

@@ -17,6 +17,7 @@ import click
 
 import vk
 from vk import errors
+from vk.cli.field_help import field_help
 from vk.cli.main import command
 from vk.cli.options import OPTIONS
 from vk.testing import ProviderContract
@@ -135,7 +136,21 @@ own settings come with `--provider-config`, `--set`, and the variables that `vk 
 lists.
 
 {_table(("flag", "variable", "what it says", "default"), rows)}
-{_table(("variable", "what it says"), others)}"""
+{_table(("variable", "what it says"), others)}
+
+## Fields of vk.Settings
+
+For programs that build a node themselves, with `vk.run` or `vk.VirtualKubelet`.
+
+{_table(("field", "what it is", "default"), _settings_fields())}"""
+
+
+def _settings_fields() -> list[tuple[str, ...]]:
+    help_of = field_help(vk.Settings)
+    return [
+        (f"`{field.name}`", _sentence(help_of[field.name]), _default(field))
+        for field in attrs.fields(vk.Settings)
+    ]
 
 
 def _default(field: Any) -> str:

@@ -7,10 +7,12 @@ import re
 import sys
 from types import ModuleType
 
+import attrs
 import pytest
 from doc_blocks import ROOT, blocks
 
 import vk
+from vk.cli.field_help import field_help
 from vk.testing import ProviderContract
 from vk.testing.contract.rule import PAGE
 
@@ -114,6 +116,14 @@ def test_the_settings_page_has_every_flag_and_variable() -> None:
     for option in OPTIONS:
         assert not option.flag or f"`--{option.flag}`" in page
         assert not option.variable or f"`{option.variable}`" in page
+
+
+def test_each_field_of_the_settings_is_explained() -> None:
+    page = generated().pages()["reference/settings.md"]
+    explained = field_help(vk.Settings)
+    for field in attrs.fields(vk.Settings):
+        assert explained.get(field.name), f"vk.Settings.{field.name} has no docstring"
+        assert f"| `{field.name}` | {explained[field.name].replace('``', '`')} |" in page
 
 
 def test_the_command_line_page_has_every_command() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from configparser import ConfigParser
 from importlib import import_module
 from pathlib import Path
@@ -59,6 +61,28 @@ def test_dir_shows_every_public_name() -> None:
 def test_every_public_name_is_what_its_home_defines(name: str) -> None:
     home = import_module(homes()[name])
     assert getattr(vk, name) is getattr(home, name)
+
+
+def documented() -> Iterator[tuple[str, str]]:
+    """Yield each public class, function, method and property, with its own docstring."""
+    for name in sorted(vk.__all__):
+        public = getattr(vk, name)
+        if not inspect.isclass(public) and not inspect.isfunction(public):
+            continue
+        yield (
+            name,
+            vars(public).get("__doc__") or "" if inspect.isclass(public) else public.__doc__ or "",
+        )
+        for member, value in vars(public).items():
+            function = getattr(value, "__func__", None) or getattr(value, "fget", None) or value
+            if not member.startswith("_") and inspect.isfunction(function):
+                yield f"{name}.{member}", function.__doc__ or ""
+
+
+@pytest.mark.parametrize(("name", "text"), list(documented()))
+def test_every_public_name_has_a_docstring(name: str, text: str) -> None:
+    assert text.strip(), f"{name} has no docstring"
+    assert text.split()[0] not in {"Whether", "Tell", "Tells", "Say", "Says"}, f"{name}: {text}"
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
