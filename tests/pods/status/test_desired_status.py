@@ -340,3 +340,34 @@ def test_what_nothing_can_report_any_more_counts_as_ended() -> None:
     status = desired(pod, StatusFacts(status=says(Running(NOW)), failure=EXCEEDED), NOW)
     assert (status["phase"], status["reason"]) == ("Failed", "DeadlineExceeded")
     assert status["containerStatuses"][0]["state"]["terminated"]["exitCode"] == 137
+
+
+REFUSED = Condition(
+    type="UpdateRefused", status="True", reason="Unsupported", message="no ephemeral containers"
+)
+
+
+@pytest.mark.field
+def test_an_ephemeral_container_that_the_provider_refuses_has_ended() -> None:
+    """`kubectl debug` would wait for it indefinitely."""
+    pod = raw(ephemeralContainers=[{"name": "debugger", "image": "x"}])
+    waiting = work(pod, says(Running(NOW)))
+    assert "ephemeralContainerStatuses" not in waiting
+    [row] = work(pod, says(Running(NOW)), last_update=REFUSED)["ephemeralContainerStatuses"]
+    ended = row["state"]["terminated"]
+    assert (row["name"], ended["exitCode"]) == ("debugger", 1)
+    assert (ended["reason"], ended["message"]) == (
+        "EphemeralContainerRefused",
+        "no ephemeral containers",
+    )
+
+
+@pytest.mark.field
+def test_a_refused_ephemeral_container_stays_ended_after_another_update() -> None:
+    pod = raw(ephemeralContainers=[{"name": "debugger", "image": "x"}])
+    first = difference(pod, work(pod, says(Running(NOW)), last_update=REFUSED), {})
+    assert first is not None
+    pod = merge(pod, first)
+    accepted = Condition(type="UpdateRefused", status="False")
+    again = difference(pod, work(pod, says(Running(NOW)), last_update=accepted), {})
+    assert again is None or "ephemeralContainerStatuses" not in again["status"]

@@ -27,7 +27,7 @@ from vk.models.status import (
     Waiting,
 )
 from vk.models.time import format_time
-from vk.pods.status.conditions import conditions
+from vk.pods.status.conditions import UPDATE_REFUSED, conditions
 from vk.pods.status.facts import StatusFacts
 from vk.pods.status.phase import FINAL, RANK, has_ended, is_ready, is_sidecar, phase_of
 
@@ -62,7 +62,7 @@ def desired(
         for field, group, found in (
             ("containerStatuses", "containers", containers),
             ("initContainerStatuses", "initContainers", inits),
-            ("ephemeralContainerStatuses", "ephemeralContainers", status.ephemeral_containers),
+            ("ephemeralContainerStatuses", "ephemeralContainers", _ephemeral(spec, old, facts)),
         ):
             if found or group == "containers":
                 result[field] = _render_all(found, spec.get(group), phase, facts)
@@ -129,6 +129,25 @@ def _statuses(
         _one(raw, by_name.get(raw["name"]), before.get(raw["name"]), facts, policy)
         for raw in specs or ()
     ]
+
+
+def _ephemeral(spec: Json, old: Json, facts: StatusFacts) -> list[ContainerStatus]:
+    """Return the ephemeral containers: as reported, or ended where the provider refuses them.
+
+    `kubectl debug` waits for as long as a container has neither started nor ended.
+    """
+    known = PodStatus.from_json(
+        _NO_KEY, {"containerStatuses": old.get("ephemeralContainerStatuses") or ()}
+    )
+    ended = {one.name: one for one in known.containers if isinstance(one.state, Terminated)}
+    if facts.status is not None:
+        ended |= {one.name: one for one in facts.status.ephemeral_containers}
+    refused = facts.last_update
+    if refused is not None and refused.type == UPDATE_REFUSED and refused.status == "True":
+        state = Terminated(1, "EphemeralContainerRefused", refused.message)
+        for raw in spec.get("ephemeralContainers") or ():
+            ended.setdefault(raw["name"], ContainerStatus(name=raw["name"], state=state))
+    return list(ended.values())
 
 
 def _one(
