@@ -209,7 +209,7 @@ async def test_a_plugin_is_told_the_cluster_and_its_own_variables(tmp_path: Path
     [
         ({"installHint": "install it\nfirst"}, "no-such-plugin: No such file.*; install it first"),
         ({"interactiveMode": "Always"}, "interactiveMode Always needs a terminal"),
-        ({"apiVersion": ""}, "expected apiVersion, found none"),
+        ({"apiVersion": ""}, "expected apiVersion .*, found none"),
     ],
 )
 async def test_a_plugin_that_cannot_run_says_what_to_do(
@@ -223,6 +223,96 @@ async def test_a_plugin_that_cannot_run_says_what_to_do(
     }
     with pytest.raises(ConfigError, match=text):
         await load_access(kubeconfig(tmp_path, {"exec": plugin}))
+
+
+V1 = "client.authentication.k8s.io/v1"
+TOKEN = {"token": "t"}
+
+
+def with_plugin(**changes: Any) -> dict[str, Any]:
+    return {"exec": {"apiVersion": V1, "command": "x", "interactiveMode": "Never", **changes}}
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
+    # what is wrong: the file, what kubectl prints, what we print
+    "a token and a password": (
+        one("a", {**TOKEN, "username": "u", "password": "p"}),
+        "more than one authentication method",
+        "a token or a username and password, found both",
+    ),
+    "a token file and a password": (
+        one("a", {"tokenFile": os.devnull, "username": "u", "password": "p"}),
+        "",
+        "a token or a username and password, found both",
+    ),
+    "a token that is a number": (one("a", {"token": 1}), "cannot unmarshal", "token: expected"),
+    "no interactiveMode in v1": (
+        one("a", with_plugin(interactiveMode=None)),
+        "interactiveMode must be specified",
+        "expected interactiveMode .*, found none",
+    ),
+    "an unknown interactiveMode": (
+        one("a", with_plugin(interactiveMode="Maybe")),
+        "invalid interactiveMode",
+        "expected interactiveMode .*, found 'Maybe'",
+    ),
+    "a version of plugins that is gone": (
+        one("a", with_plugin(apiVersion="client.authentication.k8s.io/v1alpha1")),
+        "invalid apiVersion",
+        "expected apiVersion .*, found 'client.authentication.k8s.io/v1alpha1'",
+    ),
+    "a plugin that is wrong and not used": (
+        one("a", {**TOKEN, **with_plugin(interactiveMode="Maybe")}),
+        "invalid interactiveMode",
+        "expected interactiveMode",
+    ),
+    "a variable without a name": (
+        one("a", with_plugin(env=[{"value": "x"}])),
+        "env variable name must be specified",
+        "env: expected a name",
+    ),
+    "a plugin and an auth-provider": (
+        one("a", {**with_plugin(), "auth-provider": {"name": "oidc"}}),
+        "authProvider cannot be provided in combination",
+        "expected exec or auth-provider, found both",
+    ),
+    "insecure with a certificate authority": (
+        one("a", **{"insecure-skip-tls-verify": True, "certificate-authority": os.devnull}),
+        "root certificates file with the insecure flag",
+        "insecure-skip-tls-verify or certificate-authority, found both",
+    ),
+    "another kind": ({**one("a"), "kind": "Pod", "apiVersion": "v1"}, "no kind", "kind Config"),
+    "another version": (
+        {**one("a"), "kind": "Config", "apiVersion": "v9"},
+        "no kind",
+        "expected apiVersion v1",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_kubectl_refuses_is_refused(tmp_path: Path, case: str) -> None:
+    """Also the other way round: kubectl refuses each before it asks the server."""
+    document, theirs, mine = REFUSED[case]
+    path = tmp_path / "config"
+    path.write_text(json.dumps(document))
+    with pytest.raises(ConfigError, match=mine):
+        client_config([(path, document)])
+    if kubectl := find_kubectl():
+        done = subprocess.run(
+            [kubectl, "get", "--raw", "/version"],
+            env={**os.environ, "KUBECONFIG": str(path)},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode
+        assert theirs in done.stderr
+        assert "connect" not in done.stderr and "lookup" not in done.stderr
+
+
+def test_an_older_version_of_plugins_needs_no_interactive_mode() -> None:
+    plugin = with_plugin(apiVersion="client.authentication.k8s.io/v1beta1", interactiveMode=None)
+    assert client_config([(Path("/a/config"), one("a", plugin))]).user["exec"]["command"] == "x"
 
 
 PROXY = {"HTTPS_PROXY": "http://proxy:3128"}

@@ -42,6 +42,7 @@ def plugin(folder: Path, **status: str) -> dict[str, Any]:
             "apiVersion": "client.authentication.k8s.io/v1",
             "command": "cat",
             "args": [str(folder / "answer")],
+            "interactiveMode": "Never",
         }
     }
 

@@ -29,6 +29,9 @@ _PATHS = {
     "user": ("client-certificate", "client-key", "tokenFile"),
 }
 _LISTS = {"clusters": "cluster", "users": "user", "contexts": "context"}
+_EXEC_V1 = "client.authentication.k8s.io/v1"
+_EXEC_VERSIONS = (_EXEC_V1, "client.authentication.k8s.io/v1beta1")
+_INTERACTIVE_MODES = ("Always", "IfAvailable", "Never")
 
 
 @attrs.frozen
@@ -61,6 +64,9 @@ def client_config(
     current = ""
     for path, document in documents:
         entries = _mapping(document, f"kubeconfig {path}")
+        for name, expected in (("apiVersion", "v1"), ("kind", "Config")):
+            if (entries.get(name) or expected) != expected:
+                raise ConfigError(f"kubeconfig {path}: expected {name} {expected}")
         current = current or str(entries.get("current-context") or "")
         for name, kind in _LISTS.items():
             for key, entry in _named(path, entries, name, kind).items():
@@ -72,6 +78,8 @@ def client_config(
     cluster = _entry(known["clusters"], "cluster", str(names.get("cluster") or ""))
     user_name = str(names.get("user") or "")
     user = _entry(known["users"], "user", user_name) if user_name else {}
+    _check_cluster(cluster)
+    _check_user(user)
     return ClientConfig(chosen, cluster, _user(user))
 
 
@@ -136,6 +144,41 @@ def _entry(entries: Mapping[str, Json], kind: str, name: str) -> Json:
     return entries[name]
 
 
+def _check_cluster(cluster: Json) -> None:
+    names = ("certificate-authority", "certificate-authority-data")
+    if cluster.get("insecure-skip-tls-verify") and any(cluster.get(name) for name in names):
+        raise ConfigError(
+            "kubeconfig: expected insecure-skip-tls-verify or certificate-authority, found both"
+        )
+
+
+def _check_user(user: Json) -> None:
+    """Raise ConfigError for what client-go refuses, also in an entry that would not be used."""
+    for name in ("token", "tokenFile", "username", "password"):
+        if not isinstance(user.get(name) or "", str):
+            raise ConfigError(f"kubeconfig: {name}: expected a string")
+    with_token = user.get("token") or user.get("tokenFile")
+    if with_token and (user.get("username") or user.get("password")):
+        raise ConfigError("kubeconfig: expected a token or a username and password, found both")
+    plugin = _mapping(user.get("exec"), "kubeconfig: exec")
+    if not plugin:
+        return
+    if user.get("auth-provider"):
+        raise ConfigError("kubeconfig: expected exec or auth-provider, found both")
+    if not plugin.get("command"):
+        raise ConfigError("exec: expected command, found none")
+    version, mode = plugin.get("apiVersion"), plugin.get("interactiveMode")
+    if version not in _EXEC_VERSIONS:
+        found = repr(version) if version else "none"
+        raise ConfigError(f"exec: expected apiVersion {' or '.join(_EXEC_VERSIONS)}, found {found}")
+    if (mode or version == _EXEC_V1) and mode not in _INTERACTIVE_MODES:
+        found = repr(mode) if mode else "none"
+        modes = ", ".join(_INTERACTIVE_MODES)
+        raise ConfigError(f"exec: expected interactiveMode (one of {modes}), found {found}")
+    if not all(one.get("name") for one in plugin.get("env") or ()):
+        raise ConfigError("exec: env: expected a name in each entry")
+
+
 def _user(user: Json) -> Json:
     """Return the user with the one way to authenticate that counts.
 
@@ -143,9 +186,6 @@ def _user(user: Json) -> Json:
     or a password is given.
     """
     result = dict(user)
-    for name in ("command", "apiVersion"):
-        if "exec" in result and not result["exec"].get(name):
-            raise ConfigError(f"exec: expected {name}, found none")
     if result.get("tokenFile"):
         result.pop("token", None)
     if result.get("tokenFile") or result.get("token") or result.get("username"):
