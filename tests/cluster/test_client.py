@@ -144,6 +144,34 @@ async def test_validation_errors_name_fields_and_no_values() -> None:
     assert "s3cret" not in str(caught.value)
 
 
+@pytest.mark.field
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        (
+            'Invalid value: "s3c\\"ret: s3cret": must be no more than 63 bytes',
+            "metadata.labels: Invalid value: must be no more than 63 bytes",
+        ),
+        ("Invalid value: 70000: must be between 1 and 65535", "Invalid value: must be between 1"),
+        ("Required value: name or generateName is required", "Required value: name or"),
+        ("Forbidden: may not be changed\n  s3cret", "Forbidden: may not be changed"),
+        ('Invalid value: {"a":"b: s3cret"}: is odd', "metadata.labels"),
+        ('Duplicate value: "s3cret"', "metadata.labels"),
+    ],
+)
+async def test_validation_errors_say_what_is_wrong_with_the_field(message: str, shown: str) -> None:
+    causes = [{"field": "metadata.labels", "message": message}]
+
+    async def handle(request: web.Request) -> web.Response:
+        return answer(status(422, "Invalid", message, causes=causes), 422)
+
+    async with client_of(handle) as client:
+        with pytest.raises(errors.InvalidObjectError) as caught:
+            await client.create(PODS, {}, namespace="x")
+    assert shown in str(caught.value)
+    assert "s3c" not in str(caught.value)
+
+
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"<html>"])
 async def test_a_success_that_is_no_object_is_an_unknown_outcome(body: bytes) -> None:
     async def handle(request: web.Request) -> web.Response:

@@ -46,6 +46,23 @@ def test_a_node_name_that_leaves_the_folder_is_refused(tmp_path: Path, name: str
         pass
 
 
+@pytest.mark.field
+@pytest.mark.parametrize("name", ["A", "a_b", "a..b", "-a", "a-", "a" * 254, "a\n"])
+def test_a_node_name_that_the_api_server_would_refuse_is_refused(tmp_path: Path, name: str) -> None:
+    refused = pytest.raises(ConfigError, match="expected a DNS subdomain")
+    with refused, StateFolder(tmp_path).lock(name):
+        pass
+
+
+@pytest.mark.field
+@pytest.mark.parametrize("length", [63, 64, 250, 253])
+def test_a_node_name_may_be_as_long_as_the_api_server_takes(tmp_path: Path, length: int) -> None:
+    with StateFolder(tmp_path).lock("a" * length) as first:
+        pass
+    with StateFolder(tmp_path).lock("a" * length) as second:
+        assert first == second
+
+
 def test_a_folder_that_cannot_be_made_is_a_configuration_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="state folder"), StateFolder(tmp_path / "file").lock("n"):

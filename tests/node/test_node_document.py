@@ -25,7 +25,8 @@ LATER = datetime(2026, 1, 31, 13, tzinfo=UTC)
 
 
 def want(info: dict[str, Any] | None = None, *, taints: Any = (), **more: Any) -> Wanted:
-    settings = Settings(provider="p", node_name="n", taints=taints, internal_ip=more.pop("ip", ""))
+    name, ip = more.pop("name", "n"), more.pop("ip", "")
+    settings = Settings(provider="p", node_name=name, taints=taints, internal_ip=ip)
     described = NodeInfo(**{"capacity": {"cpu": "4", "memory": "8Gi"}, **(info or {})})
     return wanted(settings, described, provider_name="p", internal_ip="192.0.2.7", **more)
 
@@ -60,6 +61,16 @@ def test_a_new_node_has_the_labels_that_others_look_for() -> None:
         "beta.kubernetes.io/arch": "amd64",
         "node.kubernetes.io/exclude-from-external-load-balancers": "true",
     }
+
+
+@pytest.mark.field
+@pytest.mark.parametrize(("length", "labelled"), [(63, True), (64, False), (253, False)])
+def test_a_name_that_no_label_can_hold_is_left_out_of_the_labels(
+    length: int, labelled: bool
+) -> None:
+    node = made(want(name="n" * length))
+    assert ("kubernetes.io/hostname" in node["metadata"]["labels"]) is labelled
+    assert node["metadata"]["labels"]["kubernetes.io/os"] == "linux"
 
 
 def test_a_new_node_is_ready_with_its_capacity_and_version() -> None:

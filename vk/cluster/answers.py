@@ -1,11 +1,13 @@
 """From an answer of the API server to JSON or to the error that it means. Pure.
 
 The error's class says what happened. Its text names the request and the server's reason; a 400 or
-422 is described by the names of the fields alone, since its message may quote their values.
+422 is described by its causes: the fields and what is wrong with them, without the values that the
+server quotes, since these may be secret.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import orjson
@@ -22,6 +24,12 @@ from vk.errors import (
 )
 
 __all__ = ["answer", "failure", "is_failure", "retry_after"]
+
+# How the server writes a field's error: the type, the value as JSON, what is wrong with it.
+_WITH_VALUE = re.compile(
+    r'(?P<type>[A-Z][a-z ]+): (?:"(?:\\.|[^"\\])*"|-?[0-9.]+|null|true|false): (?P<detail>.+)'
+)
+_WITHOUT_VALUE = ("Required value", "Forbidden")
 
 _CLASSES: dict[int, type[ClusterError]] = {
     401: ForbiddenError,
@@ -104,9 +112,19 @@ def _causes(document: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _detail(status: int, document: dict[str, Any], causes: list[dict[str, Any]]) -> str:
     if status in (400, 422):
-        return ", ".join(str(cause["field"]) for cause in causes if cause.get("field"))
+        return ", ".join(filter(None, map(_cause, causes)))[:_LONGEST_MESSAGE]
     message = " ".join(str(document.get("message") or "").split())
     return message[:_LONGEST_MESSAGE]
+
+
+def _cause(cause: dict[str, Any]) -> str:
+    """Return field and fault without the value: ``spec.x: Invalid value: must be positive``."""
+    field, message = str(cause.get("field") or ""), str(cause.get("message") or "").split("\n")[0]
+    if not field:
+        return ""
+    if found := _WITH_VALUE.fullmatch(message):
+        return f"{field}: {found['type']}: {found['detail']}"
+    return f"{field}: {message}" if message.startswith(_WITHOUT_VALUE) else field
 
 
 def retry_after(header: str | None) -> float | None:

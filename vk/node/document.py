@@ -23,6 +23,7 @@ from vk.models.pod import Json
 from vk.models.status import Condition
 from vk.node.conditions import HEALTHY, conditions_patch
 from vk.node.endpoint import endpoint_patch
+from vk.notation.label_names import value_faults
 from vk.notation.quantity import parse_quantity
 from vk.settings import Settings
 
@@ -169,10 +170,12 @@ def is_draining(node: Json | None) -> bool:
 
 
 def _labels(name: str, os: str, architecture: str) -> dict[str, str]:
+    # A Node's name may be four times as long as a label's value.
+    hostname = {} if value_faults(name) else {"kubernetes.io/hostname": name}
     return {
         "type": "virtual-kubelet",
         "kubernetes.io/role": "agent",
-        "kubernetes.io/hostname": name,
+        **hostname,
         "kubernetes.io/os": os,
         "kubernetes.io/arch": architecture,
         "beta.kubernetes.io/os": os,

@@ -23,9 +23,11 @@ from pathlib import Path
 import attrs
 
 from vk.errors import ConfigError
+from vk.notation.label_names import is_dns_subdomain
 
 __all__ = ["StateFolder", "default_folder", "replica_identity"]
 
+_LONGEST_NAME = 250  # a file's name has 255 bytes, a node's up to 253
 _MACHINE_ID = Path("/etc/machine-id")
 
 
@@ -68,12 +70,15 @@ class StateFolder:
         A second process on the same folder and node gets a name of its own, and so is a plain
         standby. Raises ConfigError where the folder cannot be used.
         """
-        if not node_name or "/" in node_name or node_name.startswith("."):
-            raise ConfigError(f"node name {node_name!r} is no DNS name")
+        if not is_dns_subdomain(node_name):
+            raise ConfigError(
+                f"node name {node_name!r}: expected a DNS subdomain: at most 253 lower-case "
+                "letters, digits, '-' and '.', with a letter or digit at both ends of each part"
+            )
         try:
             self._prepare()
             identity = replica_identity(self._token())
-            file = (self.path / f"{node_name}.lock").open("a")
+            file = (self.path / f"{node_name[:_LONGEST_NAME]}.lock").open("a")
         except OSError as error:
             raise ConfigError(f"state folder {self.path}: {error.strerror or error}") from error
         with file:

@@ -1,7 +1,7 @@
-"""Validation of label keys and values, with the API server's messages.
+"""Validation of label keys and values, with the API server's messages, and of objects' names.
 
 In: a label's key or value. Out: what is wrong with it, as the API server writes it; nothing if it
-is valid. Used by `vk.notation.selector`.
+is valid.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-__all__ = ["key_faults", "value_faults"]
+__all__ = ["is_dns_subdomain", "key_faults", "value_faults"]
 
 _NAME = re.compile(r"([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]")
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -28,6 +28,11 @@ _SUBDOMAIN_RULE = (
     "'.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used "
     "for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
 )
+
+
+def is_dns_subdomain(name: str) -> bool:
+    """Return whether the API server takes ``name`` for a Node, a Lease and their kind."""
+    return len(name) <= 253 and _SUBDOMAIN.fullmatch(name) is not None
 
 
 def key_faults(key: str) -> list[str]:
