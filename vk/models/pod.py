@@ -35,6 +35,11 @@ class Container:
     args: tuple[str, ...] = ()
     env: Mapping[str, str] = attrs.field(factory=dict, repr=False)  # may hold secrets
     open_env: tuple[str, ...] = ()
+    service_env: frozenset[str] = frozenset()
+    """Variables in ``env`` that only describe Services of the namespace (``enableServiceLinks``).
+
+    Where a backend limits the environment these are the first to be left out.
+    """
     raw: Json = attrs.field(repr=False)
 
 

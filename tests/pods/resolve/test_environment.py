@@ -384,3 +384,13 @@ def test_a_secret_that_cannot_be_read_does_not_show() -> None:
     with pytest.raises(InvalidInputError) as caught:
         run(pod(key("A", "secret", "bad", "k")), secrets={"bad": {"data": {"k": "geheim!a"}}})
     assert "geheim" not in str(caught.value)
+
+
+@pytest.mark.field
+def test_variables_that_only_describe_services_are_named() -> None:
+    """Not what the pod sets itself, nor the address of the API server."""
+    links = {"DB_PORT": "1", "OWN_PORT": "2", "b": "link", "KUBERNETES_PORT": "3"}
+    raw = pod(literal("OWN_PORT", "2"), envFrom=[all_of("configMap", "one")])
+    [container] = run(raw, links=links)[0].containers
+    assert container.env["b"] != "link"
+    assert container.service_env == {"DB_PORT"}

@@ -170,8 +170,17 @@ class _Environment:
             args=self._expanded("args"),
             env=self.env,
             open_env=tuple(self.open),
+            service_env=frozenset(self._unchanged_links()),
             raw=self.raw,
         )
+
+    def _unchanged_links(self) -> Iterator[str]:
+        """Yield the variables of Services other than the API server's."""
+        own = {variable["name"] for variable in self.raw.get("env") or ()}
+        for name, text in self.pod.links.items():
+            link = not name.startswith("KUBERNETES_") and name not in own
+            if link and self.env.get(name) is text:
+                yield name
 
     def _expanded(self, field: str) -> tuple[str, ...]:
         return tuple(expand_variables(text, self.env) for text in self.raw.get(field) or ())

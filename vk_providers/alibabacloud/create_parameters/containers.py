@@ -32,6 +32,8 @@ _MOST_ARGS = 101
 _LONGEST_WORD = 256
 _LONGEST_VALUE = 256
 _MOST_VARIABLES = 240
+_ADDED_VARIABLES = 3
+"""Variables at most that are set for sidecars and the order of start."""
 _LONGEST_IMAGE = 255
 _KEY = re.compile(r"[A-Za-z_][0-9A-Za-z_]{0,127}", re.ASCII)
 _GIB = Decimal(1 << 30)
@@ -193,13 +195,21 @@ def _command(container: vk.Container, path: str, problems: FieldErrors) -> dict[
     return {"Command": command, "Arg": args}
 
 
+def service_variables_left_out(container: vk.Container) -> frozenset[str]:
+    """Return the variables of Services that a container does without: ECI takes 240 in all."""
+    count = len(container.env) + len(container.open_env) + _ADDED_VARIABLES
+    return container.service_env if count > _MOST_VARIABLES else frozenset()
+
+
 def _variables(
     container: vk.Container, path: str, placement: PodContext, problems: FieldErrors
 ) -> Iterator[dict[str, Any]]:
     added = dict(_SIDECAR_ENV) if placement.sidecar else {}
     if placement.priority:
         added["ECI_CONTAINER_LAUNCH_PRIORITY"] = str(placement.priority)
-    values = {**container.env, **added}
+    left_out = service_variables_left_out(container)
+    kept = {name: value for name, value in container.env.items() if name not in left_out}
+    values = {**kept, **added}
     problems.at_most(
         f"{path}.env", len(values) + len(container.open_env), _MOST_VARIABLES, "variables"
     )

@@ -28,6 +28,7 @@ from vk_providers.alibabacloud.create_parameters.containers import (
     amount,
     container_parameters,
     init_parameters,
+    service_variables_left_out,
 )
 from vk_providers.alibabacloud.create_parameters.field_errors import FieldErrors
 from vk_providers.alibabacloud.create_parameters.network import hosts, resolver, sysctls
@@ -96,7 +97,19 @@ def group_parameters(
     parameters["Tag"] = tags + _tags(labels)
     problems.finish()
     untagged = [f"the label {name}" for name in pod.labels if f"{LABEL}{name}" not in labels]
-    return GroupParameters(parameters, size, (*notes_on(pod), *untagged))
+    notes = (*notes_on(pod), *untagged, *_services_left_out(pod))
+    return GroupParameters(parameters, size, notes)
+
+
+def _services_left_out(pod: vk.Pod) -> Iterator[str]:
+    count = len(
+        frozenset().union(*map(service_variables_left_out, (*pod.containers, *pod.init_containers)))
+    )
+    if count:
+        yield (
+            f"the {count} variables of the namespace's Services, with which a container has more "
+            "than 240 (enableServiceLinks: false in the pod's spec switches them off)"
+        )
 
 
 def _tags(tags: Mapping[str, str]) -> list[dict[str, str]]:
