@@ -241,6 +241,7 @@ async def test_the_node_has_the_configured_capacity():
         "cpu": "20",
         "memory": "100Gi",
         "pods": "1000",
+        "ephemeral-storage": "1Ti",
         "nvidia.com/gpu": "2",
     }
     assert node.allocatable == node.capacity

@@ -102,6 +102,13 @@ def _number(variable: str, default: float, check: Any = _check_above_zero) -> fl
     return attrs.field(default=default, validator=check, metadata={"env": variable})
 
 
+def _check_others(_: Any, attribute: attrs.Attribute[Any], value: Mapping[str, str]) -> None:
+    for name, quantity in value.items():
+        if not _QUANTITY.fullmatch(str(quantity)):
+            expected = 'a quantity such as "20" or "8Gi"'
+            raise vk.ConfigError(f"others.{name}: expected {expected}, found {quantity!r}")
+
+
 def _quantity(variable: str) -> str:
     return attrs.field(
         default="", converter=str, validator=_check_quantity, metadata={"env": variable}
@@ -162,6 +169,8 @@ class EciConfig:
     """Memory that the node offers; empty: 8 GiB for each CPU."""
     pods: str = _quantity("ECI_QUOTA_POD")
     """Pods that the node takes at once."""
+    others: Mapping[str, str] = attrs.field(factory=dict, validator=_check_others)
+    """Other resources, such as ``nvidia.com/gpu``; ``ephemeral-storage`` is 30 GiB for each pod."""
     provider_id: str = _text("ECI_PROVIDER_ID")
     """``spec.providerID`` of the Node; empty: none."""
     endpoint: str = _text("ECI_ENDPOINT", validator=_check_url)

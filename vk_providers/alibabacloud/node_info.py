@@ -15,6 +15,8 @@ _MEMORY_A_CPU = 8
 """GiB of memory for each vCPU where not configured: the account's quota is in vCPU, and no size
 has more memory for each vCPU."""
 _PODS = "1000"
+_STORAGE_A_POD = 30
+"""GiB of ephemeral storage that each group has free of charge."""
 
 
 async def describe_node(client: RpcClient, config: EciConfig, *, node_name: str) -> vk.NodeInfo:
@@ -25,8 +27,17 @@ async def describe_node(client: RpcClient, config: EciConfig, *, node_name: str)
     if most and vk.parse_quantity(cpu) > most:
         cpu = str(most)
     memory = config.memory or f"{int(vk.parse_quantity(cpu) * _MEMORY_A_CPU)}Gi"
+    pods = config.pods or _PODS
+    others = {name: str(quantity) for name, quantity in config.others.items()}
+    storage = f"{int(vk.parse_quantity(pods) * _STORAGE_A_POD)}Gi"
     return vk.NodeInfo(
-        capacity={"cpu": cpu, "memory": memory, "pods": config.pods or _PODS},
+        capacity={
+            "cpu": cpu,
+            "memory": memory,
+            "pods": pods,
+            "ephemeral-storage": storage,
+            **others,
+        },
         os="linux",
         architecture=config.architecture,
         labels=_labels(config),

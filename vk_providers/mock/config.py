@@ -19,6 +19,8 @@ from vk_providers.mock.scenario import Scenario, parse
 __all__ = ["MockConfig"]
 
 _QUANTITY = re.compile(r"\d+(\.\d+)?(m|k|[MGTPE]|[KMGTPE]i|[eE]\d+)?", re.ASCII)
+_STORAGE = "1Ti"
+"""Ephemeral storage where ``others`` has none: a pod that asks for some is to fit."""
 _UPSTREAM = {
     "cpu": "cpu",
     "memory": "memory",
@@ -83,7 +85,7 @@ class MockConfig:
     pods: str = _capacity("1000")
     """Pods that the node takes at once."""
     others: Mapping[str, str] = attrs.field(factory=dict, validator=_check_others)
-    """Other resources, such as ``nvidia.com/gpu``."""
+    """Other resources, such as ``nvidia.com/gpu`` or ``ephemeral-storage``."""
     provider_id: str = ""
     """``spec.providerID`` of the Node; empty: none."""
     pod_cidr: str = attrs.field(default="10.200.0.0/16", validator=_check_network)
@@ -136,7 +138,8 @@ class MockConfig:
     def capacity(self) -> dict[str, str]:
         """All resources of the node."""
         others = {name: str(quantity) for name, quantity in self.others.items()}
-        return {"cpu": self.cpu, "memory": self.memory, "pods": self.pods, **others}
+        own = {"cpu": self.cpu, "memory": self.memory, "pods": self.pods}
+        return {**own, "ephemeral-storage": _STORAGE, **others}
 
     @property
     def network(self) -> IPv4Network | IPv6Network:

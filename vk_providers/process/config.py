@@ -29,6 +29,13 @@ def _check_quantity(_: Any, attribute: attrs.Attribute[str], value: str) -> None
         raise vk.ConfigError(f"{attribute.name}: expected {expected}, found {value!r}")
 
 
+def _check_others(_: Any, attribute: attrs.Attribute[Any], value: Mapping[str, str]) -> None:
+    for name, quantity in value.items():
+        if not _QUANTITY.fullmatch(str(quantity)):
+            expected = 'a quantity such as "20" or "8Gi"'
+            raise vk.ConfigError(f"others.{name}: expected {expected}, found {quantity!r}")
+
+
 def _check_folder(_: Any, attribute: attrs.Attribute[str], value: str) -> None:
     if value and not Path(value).is_absolute():
         raise vk.ConfigError(f"{attribute.name}: expected an absolute path, found {value!r}")
@@ -118,6 +125,8 @@ class ProcessConfig:
     """Memory that the node offers; empty: that of the machine."""
     pods: str = _quantity("110")
     """Pods that the node takes at once."""
+    others: Mapping[str, str] = attrs.field(factory=dict, validator=_check_others)
+    """Other resources, such as ``example.com/licence``; ``ephemeral-storage`` is the disk's."""
 
     @property
     def folder(self) -> Path:

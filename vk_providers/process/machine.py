@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import socket
 from pathlib import Path
 
-__all__ = ["address", "architecture", "cpus", "memory_bytes"]
+__all__ = ["address", "architecture", "cpus", "disk_bytes", "memory_bytes"]
 
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 
@@ -22,6 +23,11 @@ def memory_bytes() -> dict[str, int]:
     lines = Path("/proc/meminfo").read_text().splitlines()
     fields = (line.replace(":", " ").split() for line in lines)
     return {each[0]: int(each[1]) * 1024 for each in fields if each[-1] == "kB"}
+
+
+def disk_bytes(folder: Path) -> int:
+    """Return the size of the file system that holds ``folder``, which must exist."""
+    return shutil.disk_usage(folder).total
 
 
 def architecture() -> str:

@@ -97,6 +97,8 @@ class ProcessProvider(vk.Provider):
                 "cpu": config.cpu or str(machine.cpus()),
                 "memory": memory,
                 "pods": config.pods,
+                "ephemeral-storage": f"{machine.disk_bytes(config.folder) // 1024}Ki",
+                **{name: str(quantity) for name, quantity in config.others.items()},
             },
             architecture=machine.architecture(),
         )

@@ -65,7 +65,10 @@ class Site:
 
 
 @asynccontextmanager
-async def site(cluster: DevCluster, folder: Path, emulated: Emulated) -> AsyncIterator[Site]:
+async def site(
+    cluster: DevCluster, folder: Path, emulated: Emulated, **more: Any
+) -> AsyncIterator[Site]:
+    """Run a node; ``more`` are fields of its provider's configuration."""
     settings = Settings(
         provider="alibabacloud",
         node_name=NODE,
@@ -76,7 +79,8 @@ async def site(cluster: DevCluster, folder: Path, emulated: Emulated) -> AsyncIt
     )
     async with serve(emulated) as emulator:
         chosen = {**settings_for(emulator), "quota_share": "1", "poll": "3", "list_lag": "10"}
-        config = load(EciConfig, provider="alibabacloud", overrides=chosen)
+        given: EciConfig = load(EciConfig, provider="alibabacloud", overrides=chosen)
+        config = attrs.evolve(given, **more)
         access = read_access(cluster.kubeconfig)
         node = VirtualKubelet(AlibabaCloudProvider, config, settings, access=access)
         async with Client(access, user_agent="test") as client, asyncio.TaskGroup() as tasks:
@@ -205,3 +209,15 @@ async def test_no_secret_is_seen_anywhere(dev_cluster: DevCluster, tmp_path: Pat
     assert "CreateContainerGroup" in text
     assert canary not in text
     assert "emulator-secret" not in text
+
+
+@pytest.mark.field
+async def test_the_node_offers_ephemeral_storage_and_what_else_is_configured(
+    dev_cluster: DevCluster, tmp_path: Path
+) -> None:
+    """Without them the scheduler has no node for a pod that asks for storage or a GPU."""
+    others = {"nvidia.com/gpu": "8"}
+    async with site(dev_cluster, tmp_path, Emulated(), others=others) as here:
+        capacity = (await here.client.get(NODES, NODE))["status"]["capacity"]
+    assert capacity["ephemeral-storage"] == "30000Gi"
+    assert capacity["nvidia.com/gpu"] == "8"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -280,8 +281,11 @@ async def test_remains_of_a_start_that_vk_did_not_survive_are_removed(state: Pat
 async def test_the_node_has_the_capacity_of_the_machine_or_the_configuration(
     state: Path,
 ) -> None:
-    async with node(state, cpu="3", pods="7") as here:
+    async with node(state, cpu="3", pods="7", others={"example.com/licence": 2}) as here:
         info = await here.provider.describe_node()
+        assert info.capacity["example.com/licence"] == "2"
+        disk = int(info.capacity["ephemeral-storage"].removesuffix("Ki")) * 1024
+        assert disk == pytest.approx(shutil.disk_usage(state).total, 0.01)
         assert (info.capacity["cpu"], info.capacity["pods"]) == ("3", "7")
         total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         assert int(info.capacity["memory"].removesuffix("Ki")) * 1024 == pytest.approx(total, 0.01)
