@@ -162,7 +162,8 @@ class ChildProvider(vk.Provider):
             yield piece
 
     async def exec(self, container: vk.ContainerKey, command: Sequence[str], io: vk.ExecIO) -> int:
-        self._find(container.pod)
+        if container.name != self._find(container.pod).container.name:
+            raise vk.NotFoundError(f"no container {container}")
         stdin = PIPE if io.stdin else DEVNULL
         process = await start(command, stdin=stdin, stdout=PIPE, stderr=PIPE)
         try:

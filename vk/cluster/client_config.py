@@ -73,7 +73,7 @@ def client_config(
                 known[name].setdefault(key, entry)
     chosen = current if context is None else context
     if not chosen:
-        raise ConfigError("kubeconfig: expected a current-context, found none")
+        raise ConfigError("expected a current-context, found none")
     names = _entry(known["contexts"], "context", chosen)
     cluster = _entry(known["clusters"], "cluster", str(names.get("cluster") or ""))
     user_name = str(names.get("user") or "")
@@ -140,31 +140,29 @@ def _absolute(path: Path, kind: str, entry: Mapping[str, Any]) -> dict[str, Any]
 
 def _entry(entries: Mapping[str, Json], kind: str, name: str) -> Json:
     if name not in entries:
-        raise ConfigError(f"kubeconfig: there is no {kind} {name!r}")
+        raise ConfigError(f"there is no {kind} {name!r}")
     return entries[name]
 
 
 def _check_cluster(cluster: Json) -> None:
     names = ("certificate-authority", "certificate-authority-data")
     if cluster.get("insecure-skip-tls-verify") and any(cluster.get(name) for name in names):
-        raise ConfigError(
-            "kubeconfig: expected insecure-skip-tls-verify or certificate-authority, found both"
-        )
+        raise ConfigError("expected insecure-skip-tls-verify or certificate-authority, found both")
 
 
 def _check_user(user: Json) -> None:
     """Raise ConfigError for what client-go refuses, also in an entry that would not be used."""
     for name in ("token", "tokenFile", "username", "password"):
         if not isinstance(user.get(name) or "", str):
-            raise ConfigError(f"kubeconfig: {name}: expected a string")
+            raise ConfigError(f"{name}: expected a string")
     with_token = user.get("token") or user.get("tokenFile")
     if with_token and (user.get("username") or user.get("password")):
-        raise ConfigError("kubeconfig: expected a token or a username and password, found both")
-    plugin = _mapping(user.get("exec"), "kubeconfig: exec")
+        raise ConfigError("expected a token or a username and password, found both")
+    plugin = _mapping(user.get("exec"), "exec")
     if not plugin:
         return
     if user.get("auth-provider"):
-        raise ConfigError("kubeconfig: expected exec or auth-provider, found both")
+        raise ConfigError("expected exec or auth-provider, found both")
     if not plugin.get("command"):
         raise ConfigError("exec: expected command, found none")
     version, mode = plugin.get("apiVersion"), plugin.get("interactiveMode")

@@ -178,8 +178,11 @@ async def load_access(kubeconfig: str = "") -> Access:
             paths = ""
         source: Source = _Kubeconfig(paths) if paths else _InCluster()
         return Access(source, await source.read(force=False))
-    except ConfigError:
-        raise
+    except ConfigError as error:
+        text = str(error)
+        if not paths or text.startswith("kubeconfig "):
+            raise
+        raise ConfigError(f"kubeconfig {paths}: {text}") from None
     except Exception as error:  # noqa: BLE001 # plugins and parsers raise anything
         where = f"kubeconfig {paths}" if paths else "no kubeconfig, and not in a pod"
         raise ConfigError(f"{where}: {_line(error)}") from None  # the cause may quote a token

@@ -71,6 +71,14 @@ class ProviderGateway:
         """The provider's configuration."""
         return getattr(self.provider, "context", None) and self.provider.context.config
 
+    def may_act(self) -> bool:
+        """Return whether this process holds the lease, so that it may draw conclusions."""
+        try:
+            self.check_lease()
+        except TemporaryError:
+            return False
+        return True
+
     def implements(self, method: str) -> bool:
         """Return whether the provider has an optional method of its own."""
         return implements(self.provider, method)

@@ -288,6 +288,9 @@ class Reconciler:
                 case Lookup():
                     await self._look_up(record)
                 case Lost():
+                    if not self.gateway.may_act():  # another replica may have created it since
+                        self.queue.add(record.name, 1.0)
+                        return False
                     record.lost()
                 case Remove():
                     await self._remove_object(record)
