@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 import attrs
 from aiohttp import web
 
+from vk.aio.transports import abort
 from vk.errors import InvalidInputError, UnsupportedError
 from vk.models.keys import ContainerKey
 from vk.models.logs import LogOptions
@@ -116,7 +117,7 @@ def _abort(request: web.Request, container: ContainerKey, error: Exception) -> N
     extra = {"container": str(container), "error": status.message}
     log.warning("log aborted", extra=extra)
     if request.transport is not None:
-        request.transport.abort()
+        abort(request.transport)
 
 
 def log_options(query: Mapping[str, Sequence[str]], now: datetime) -> LogOptions:

@@ -17,6 +17,8 @@ import logging
 import socket
 import sys
 
+from vk.aio.transports import abort
+
 __all__ = ["abort_when_dead", "peer_is_dead"]
 
 log = logging.getLogger(__name__)
@@ -47,7 +49,7 @@ def abort_when_dead(transport: asyncio.Transport) -> None:
         if peer_is_dead(opened.getsockopt(socket.IPPROTO_TCP, info, _INFO_SIZE)):
             peer = str(transport.get_extra_info("peername")[0])
             log.info("connection aborted", extra={"reason": "peer is dead", "peer": peer})
-            transport.abort()
+            abort(transport)
         else:
             loop.call_later(CHECK_INTERVAL, check)
 

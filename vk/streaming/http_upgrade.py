@@ -18,6 +18,7 @@ from collections.abc import Mapping
 import attrs
 from aiohttp import web
 
+from vk.aio.transports import abort
 from vk.streaming.dead_peer import abort_when_dead
 from vk.streaming.session import ClientGoneError
 
@@ -112,7 +113,7 @@ class UpgradedConnection(asyncio.BufferedProtocol):
         except TimeoutError:
             pass  # the peer does not read
         finally:
-            self._transport.abort()
+            abort(self._transport)
             self._closed = True
             self._report_end()
 

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 
 import attrs
 
+from vk.aio.transports import abort
 from vk.streaming.spdy.connection import DuplexPipe
 
 __all__ = [
@@ -169,7 +170,7 @@ class KubeletPipe:
         except (OSError, TimeoutError):
             pass  # it is gone, or does not read
         finally:
-            self._writer.transport.abort()
+            abort(self._writer.transport)
 
 
 async def tunnel(client: DuplexPipe, kubelet: DuplexPipe) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 import aiohttp
 from aiohttp import web
 
+from vk.aio.transports import abort
 from vk.devcluster import refusals
 from vk.devcluster.proxy.kubelet_connection import HOP_BY_HOP
 from vk.devcluster.proxy.kubelets import Kubelet, Kubelets, UnreachableError
@@ -151,4 +152,4 @@ async def _next(reply: aiohttp.ClientResponse) -> bytes | None:
 
 def _break_off(request: web.BaseRequest) -> None:
     if request.transport is not None:
-        request.transport.abort()
+        abort(request.transport)
