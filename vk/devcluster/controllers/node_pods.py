@@ -51,20 +51,21 @@ class NodePods:
         """
         clock = asyncio.get_running_loop().time
         deleted: set[str] = set()
-        fewest = len(self.entries())
-        with suppress(TimeoutError):
-            async with asyncio.timeout(patience) as limit:
-                await _cordon(client, self.node_name)
-                revision = self.storage.revision
-                while pods := self.entries():
-                    new = [pod for pod in pods if pod.uid not in deleted]
-                    await asyncio.gather(*(_delete(client, pod) for pod in new))
-                    deleted |= {pod.uid for pod in new}
-                    if len(pods) < fewest:
-                        fewest = len(pods)
-                        limit.reschedule(clock() + patience)
-                    await self.storage.wait(_POD, revision)
-                    revision = self.storage.revision
+        fewest, late = len(self.entries()), clock() + patience
+        await _cordon(client, self.node_name)
+        revision = self.storage.revision
+        while pods := self.entries():
+            new = [pod for pod in pods if pod.uid not in deleted]
+            await asyncio.gather(*(_delete(client, pod) for pod in new))
+            deleted |= {pod.uid for pod in new}
+            if len(pods) < fewest:
+                fewest, late = len(pods), clock() + patience
+            try:
+                # Not `asyncio.timeout`: Python 3.11.2 loses it on a task that Ctrl-C cancelled.
+                await asyncio.wait_for(self.storage.wait(_POD, revision), late - clock())
+            except TimeoutError:
+                break
+            revision = self.storage.revision
         return self.entries()
 
 
