@@ -420,6 +420,26 @@ async def test_a_lost_lease_is_not_the_providers_fault(api: Api) -> None:
         assert "ProviderCreateFailed" not in world.reasons()
 
 
+@pytest.mark.field
+async def test_no_workload_is_given_up_while_the_lease_may_have_expired(api: Api) -> None:
+    """A holder that was stopped and goes on may see a pod whose workload a successor created."""
+    async with running(api, Backend()) as world:
+        held = world.check_lease
+
+        def expired() -> None:
+            raise TemporaryError("the lease may have expired")
+
+        world.check_lease = expired
+        api.add(raw())
+        await asyncio.sleep(1)
+        api.add({**raw(), "status": {"phase": "Running", "startTime": "2026-01-01T00:00:00Z"}})
+        await asyncio.sleep(60)
+        assert api.phase() == "Running"
+        world.check_lease = held
+        await asyncio.sleep(5)
+        assert (api.phase(), api.status()["reason"]) == ("Failed", "WorkloadLost")
+
+
 async def test_an_object_that_was_slow_to_read_harms_no_other() -> None:
     class Slow:
         seconds = 11.0
